@@ -1,0 +1,22 @@
+# Flags every target of the project shares.
+
+add_library(tnllm_compile_options INTERFACE)
+target_compile_options(tnllm_compile_options INTERFACE
+  -Wall -Wextra -Wno-unused-parameter -fvisibility-inlines-hidden
+  -ffunction-sections -fdata-sections)
+
+if(TNLLM_SANITIZE)
+  add_compile_options(-fsanitize=address,undefined -fno-sanitize-recover=undefined
+                      -fno-omit-frame-pointer)
+  add_link_options(-fsanitize=address,undefined)
+endif()
+
+# ccache halves a rebuild and makes a second build folder nearly free.
+find_program(TNLLM_CCACHE ccache)
+if(TNLLM_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
+  set(CMAKE_C_COMPILER_LAUNCHER ${TNLLM_CCACHE})
+  set(CMAKE_CXX_COMPILER_LAUNCHER
+      ${CMAKE_COMMAND} -E env
+      CCACHE_SLOPPINESS=pch_defines,time_macros,include_file_mtime,include_file_ctime
+      CCACHE_BASEDIR=${CMAKE_SOURCE_DIR} ${TNLLM_CCACHE})
+endif()

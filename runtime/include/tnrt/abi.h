@@ -1,0 +1,60 @@
+/* The C ABI between generated code and the runtime.
+ *
+ * Generated code exports one symbol, `tnrt_model`, and calls only what ABI.def
+ * lists. Everything here is plain C and free of LLVM. */
+#ifndef TNRT_ABI_H
+#define TNRT_ABI_H
+
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Raised whenever ABI.def, tnrt_module or the manifest's schema changes. */
+#define TNRT_ABI_VERSION 1
+
+typedef int64_t tnrt_i64;
+typedef int32_t tnrt_i32;
+typedef void *tnrt_ptr;
+typedef void tnrt_void;
+
+#define TNRT_ABI(name, result, parameters) result name parameters;
+#include "tnrt/ABI.def"
+
+/* A kernel runs one task of a launch. `args` are the launch's arguments: each
+ * element is a pointer, or an int64 stored in the pointer's bits. */
+typedef void (*tnrt_kernel)(void *const *args, int64_t task);
+
+/* Runs `batch` sequences of `length` tokens each through the whole stack.
+ *   tokens    int32 [batch, length], each in [0, vocab_size)
+ *   positions int64 [batch]: position of each sequence's first token
+ *   hidden    f32 [batch, length, D]: output of the final norm
+ * The states (tnrt_state) are read and updated in place.
+ * prefill: batch * length <= capacity.prefill_rows; any length >= 1.
+ * decode:  length == 1 and batch <= capacity.decode_rows. */
+typedef void (*tnrt_forward)(void *context, int64_t batch, int64_t length,
+                             const int32_t *tokens, const int64_t *positions,
+                             float *hidden);
+
+/* logits f32 [rows, V] of hidden f32 [rows, D]; rows <= capacity.head_rows. */
+typedef void (*tnrt_head)(void *context, int64_t rows, const float *hidden,
+                          float *logits);
+
+struct tnrt_module {
+  uint64_t abi_version; /* TNRT_ABI_VERSION of the compiler */
+  const char *manifest; /* JSON, not NUL-terminated; see docs/Manifest.md */
+  uint64_t manifest_size;
+  tnrt_forward prefill;
+  tnrt_forward decode;
+  tnrt_head head;
+};
+
+/* Defined by generated code. */
+extern const struct tnrt_module tnrt_model;
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* TNRT_ABI_H */
