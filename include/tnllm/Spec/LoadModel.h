@@ -1,0 +1,46 @@
+// Reads a model from what a user names on the command line.
+#ifndef TNLLM_SPEC_LOADMODEL_H
+#define TNLLM_SPEC_LOADMODEL_H
+
+#include "tnllm/Spec/ModelSpec.h"
+
+#include "llvm/Support/Error.h"
+
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace tnllm {
+
+struct LoadOptions {
+  // False: the caller fills the weights itself (--random-weights), and a
+  // checkpoint, if there is one, is not opened.
+  bool useWeights = true;
+};
+
+struct LoadedModel {
+  ModelSpec spec;
+  std::string configPath; // absolute
+  // Absolute path of a .safetensors file, an index file's directory or a
+  // directory: what the manifest's `weights.path` says. Empty without weights.
+  std::string weightsPath;
+  // The .safetensors files themselves, absolute, in the order of their names.
+  std::vector<std::string> weightFiles;
+  // Absolute path of a sentencepiece model; absent: byte-level.
+  std::optional<std::string> tokenizerPath;
+  // One full line each ("file:line:col: warning: ..."), for stderr.
+  std::vector<std::string> warnings;
+};
+
+// `path` is a Hugging Face checkpoint directory (config.json, *.safetensors,
+// tokenizer.model), a YAML spec (.yaml, .yml) or a config.json by itself.
+// With options.useWeights the checkpoint must be there and fit the spec: every
+// tensor present, with its shape, in f32, f16 or bf16.
+// The error's text holds every problem found, one line each:
+// "FILE:LINE:COL: error: what is wrong, what was expected".
+llvm::Expected<LoadedModel> loadModel(llvm::StringRef path,
+                                      const LoadOptions &options = {});
+
+} // namespace tnllm
+
+#endif // TNLLM_SPEC_LOADMODEL_H
