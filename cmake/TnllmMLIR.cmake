@@ -1,6 +1,6 @@
 # Finds MLIR and defines how compiler libraries and tools are made.
 
-find_package(MLIR 22 REQUIRED CONFIG HINTS /usr/lib/llvm-22)
+find_package(MLIR 22.1 REQUIRED CONFIG HINTS /usr/lib/llvm-22)
 message(STATUS "Using MLIR ${LLVM_PACKAGE_VERSION} in ${MLIR_DIR}")
 
 list(APPEND CMAKE_MODULE_PATH ${MLIR_CMAKE_DIR} ${LLVM_CMAKE_DIR})
@@ -24,7 +24,7 @@ target_include_directories(tnllm_mlir_options INTERFACE
 target_compile_options(tnllm_mlir_options INTERFACE
   $<$<COMPILE_LANGUAGE:CXX>:-fno-exceptions -fno-rtti>)
 target_compile_definitions(tnllm_mlir_options INTERFACE
-  ${LLVM_DEFINITIONS_LIST} TNLLM_VERSION="${PROJECT_VERSION}")
+  TNLLM_VERSION="${PROJECT_VERSION}")
 
 # One precompiled header for every compiler library: 12 s once, then two to six
 # times less for each file.
