@@ -6,8 +6,9 @@ target_compile_options(tnllm_compile_options INTERFACE
   -ffunction-sections -fdata-sections)
 
 if(TNLLM_SANITIZE)
-  add_compile_options(-fsanitize=address,undefined -fno-sanitize-recover=undefined
-                      -fno-omit-frame-pointer)
+  # The compiler has no RTTI, so its objects cannot be checked for their vptr.
+  add_compile_options(-fsanitize=address,undefined -fno-sanitize=vptr
+                      -fno-sanitize-recover=undefined -fno-omit-frame-pointer)
   add_link_options(-fsanitize=address,undefined)
 endif()
 

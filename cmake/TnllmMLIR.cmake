@@ -1,4 +1,8 @@
 # Finds MLIR and defines how compiler libraries and tools are made.
+#
+# One tree serves two ways of linking: the shared libraries while developing (small
+# programs, links in a second), every archive static for programs that run where
+# no LLVM is installed (TNLLM_STATIC).
 
 find_package(MLIR 22.1 REQUIRED CONFIG HINTS /usr/lib/llvm-22)
 message(STATUS "Using MLIR ${LLVM_PACKAGE_VERSION} in ${MLIR_DIR}")
@@ -61,6 +65,9 @@ endfunction()
 function(tnllm_add_tool name)
   cmake_parse_arguments(ARG "" "" "LINK;MLIR" ${ARGN})
   add_executable(${name} ${ARG_UNPARSED_ARGUMENTS})
+  if(TNLLM_SANITIZE)
+    target_sources(${name} PRIVATE ${CMAKE_SOURCE_DIR}/cmake/sanitizer_options.cpp)
+  endif()
   target_link_libraries(${name} PRIVATE tnllm_mlir_options ${ARG_LINK})
   target_compile_options(${name} PRIVATE -Xclang -fno-pch-timestamp)
   target_precompile_headers(${name} REUSE_FROM tnllm_pch)

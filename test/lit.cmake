@@ -1,2 +1,18 @@
-# Configures the lit suite: check-tnllm runs all of it, `lit <build>/test/<folder>`
-# one folder. Everything a test writes goes to <build>/test.
+# Configures the lit suite. `ninja check-tnllm` runs all of it,
+# `lit -v <build>/test/<folder>` one folder. All output stays in <build>/test.
+
+configure_file(${CMAKE_CURRENT_SOURCE_DIR}/lit.site.cfg.py.in
+               ${CMAKE_CURRENT_BINARY_DIR}/lit.site.cfg.py @ONLY)
+
+set(_lit_programs)
+foreach(program tnllm-opt tnllmc)
+  if(TARGET ${program})
+    list(APPEND _lit_programs ${program})
+  endif()
+endforeach()
+
+add_custom_target(check-tnllm
+  COMMAND ${Python3_EXECUTABLE} ${LLVM_TOOLS_BINARY_DIR}/lit -sv
+          ${CMAKE_CURRENT_BINARY_DIR}
+  DEPENDS ${_lit_programs} USES_TERMINAL
+  COMMENT "Running the lit suite")

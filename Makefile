@@ -1,0 +1,51 @@
+# The usual ways in; CMake and scripts do the work. `make help` lists them.
+
+# A build outgrows memory before it outgrows cores: one job per core, no more.
+JOBS ?= $(shell nproc)
+PROMPT ?= Once upon a time
+BIN := build/release/bin
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## List these targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
+
+.PHONY: setup
+setup: ## Install the Debian packages and sources that a build needs (once)
+	@scripts/setup
+
+# build/NAME is configured once; CMake sees later changes by itself.
+.PHONY: build-release build-debug build-debug-runtime build-static
+build-release build-debug build-debug-runtime build-static: build-%: setup
+	@test -f build/$*/build.ninja || cmake --preset $* --log-level=WARNING
+	@cmake --build build/$* -j $(JOBS)
+
+.PHONY: release
+release: build-release ## Build everything into build/release
+
+.PHONY: debug
+debug: build-debug ## Build with assertions, ASan and UBSan into build/debug
+
+.PHONY: static
+static: build-static ## Build stripped programs that need no LLVM into build/static
+
+.PHONY: demo
+demo: build-release ## Compile the example model and generate text with it
+	@tools/dev/demo $(BIN) "$(PROMPT)"
+
+.PHONY: test
+test: build-release build-debug-runtime ## Build and run every test
+	@tools/dev/run-tests -j $(JOBS) build/release build/debug-runtime
+
+.PHONY: test-debug
+test-debug: build-debug ## Run every test on the sanitized build
+	@tools/dev/run-tests -j $(JOBS) build/debug
+
+.PHONY: docs
+docs: build-release ## Regenerate docs/generated from the dialects
+	@cmake --build build/release --target tnllm-docs
+
+.PHONY: clean
+clean: ## Remove what was built (not the fetched sources)
+	rm -rf build/release build/debug build/debug-runtime build/static

@@ -1,0 +1,10 @@
+// Defaults of sanitized compiler programs. LLVM's libraries are not instrumented,
+// while its headers are where they are inlined here: memory that a header poisons
+// and the library reuses, containers that cross the border, and what LLVM keeps
+// until exit would be reported without being wrong.
+
+extern "C" const char *__asan_default_options();
+
+const char *__asan_default_options() {
+  return "allow_user_poisoning=0:detect_container_overflow=0:detect_leaks=0";
+}

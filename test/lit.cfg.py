@@ -1,0 +1,58 @@
+# The lit suite: .mlir and .test files, run by bash with `set -o pipefail`.
+#
+# On PATH: the build's programs (tnllm-opt, tnllmc) and LLVM's (FileCheck, not,
+# count, split-file, llvm-objdump, ...). Substitutions: %tnllmc, %tnllm-opt,
+# %python (with numpy), %root (the source tree), %examples, beside lit's own.
+# Features: avx2, avx512, avx512bf16 (this CPU), asan (a sanitized build), root
+# (permissions do not bind), x86_64.
+
+import os
+import platform
+
+import lit.formats
+
+config.name = "tnllm"
+config.test_format = lit.formats.ShTest(execute_external=True)
+config.suffixes = [".mlir", ".test"]
+config.excludes = ["Inputs", "unittests", "CMakeLists.txt"]
+config.test_source_root = os.path.dirname(__file__)
+config.test_exec_root = os.path.join(config.tnllm_build_dir, "test")
+
+bin_dir = os.path.join(config.tnllm_build_dir, "bin")
+config.environment["PATH"] = os.pathsep.join(
+    [bin_dir, config.llvm_tools_dir, os.environ.get("PATH", "")])
+config.environment["LC_ALL"] = "C.UTF-8"
+# A test must not wait for a keyboard, nor see a user's settings.
+for name in ("ASAN_OPTIONS", "UBSAN_OPTIONS", "HOME", "TMPDIR"):
+    if name in os.environ:
+        config.environment[name] = os.environ[name]
+
+config.substitutions += [
+    ("%tnllmc", os.path.join(bin_dir, "tnllmc")),
+    ("%tnllm-opt", os.path.join(bin_dir, "tnllm-opt")),
+    ("%python", config.python),
+    ("%root", config.tnllm_source_dir),
+    ("%examples", os.path.join(config.tnllm_source_dir, "examples")),
+]
+
+if config.sanitized:
+    config.available_features.add("asan")
+    config.environment.setdefault("UBSAN_OPTIONS", "print_stacktrace=1")
+
+if platform.machine() == "x86_64":
+    config.available_features.add("x86_64")
+if os.geteuid() == 0:
+    config.available_features.add("root")
+
+try:
+    with open("/proc/cpuinfo", encoding="utf-8") as file:
+        flags = next((line.split(":", 1)[1].split() for line in file
+                      if line.startswith("flags")), [])
+except OSError:
+    flags = []
+if "avx2" in flags and "fma" in flags:
+    config.available_features.add("avx2")
+if all(f"avx512{part}" in flags for part in ("f", "bw", "cd", "dq", "vl")):
+    config.available_features.add("avx512")
+if "avx512_bf16" in flags:
+    config.available_features.add("avx512bf16")
