@@ -1,0 +1,77 @@
+// The manifest of docs/Manifest.md as a struct.
+#ifndef TNRT_CORE_MANIFEST_H
+#define TNRT_CORE_MANIFEST_H
+
+#include "tnrt/Result.h"
+#include "tnrt/formats/DType.h"
+#include "tnrt/formats/Pack.h"
+#include "tnrt/formats/RandomInit.h"
+
+#include <nlohmann/json.hpp>
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace tnrt {
+
+struct Manifest {
+  struct Target {
+    std::string triple, march, cpu;
+    std::vector<std::string> required; // CPU features, under LLVM's names
+  };
+  struct Capacity {
+    int64_t prefillRows = 0, decodeRows = 0, headRows = 0;
+  };
+  struct State {
+    int64_t heads = 0, keyWidth = 0, valueWidth = 0;
+    int64_t elements() const { return heads * keyWidth * valueWidth; }
+  };
+  struct Parameter {
+    std::string tensor;
+    std::vector<int64_t> shape;
+    DType dtype = DType::F32;
+    Layout layout;
+    InitSpec init;
+  };
+  struct Weights {
+    enum class Kind { Link, Embed, Random };
+    Kind kind = Kind::Link;
+    std::string path;  // of Link
+    uint64_t seed = 0; // of Random
+  };
+  struct Tokenizer {
+    enum class Kind { Sentencepiece, Bytes };
+    Kind kind = Kind::Bytes;
+    std::string path; // of Sentencepiece; empty when embedded
+  };
+
+  // Errors name the key: "manifest: capacity.prefill_rows: expected an integer of
+  // at least 1".
+  static Result<Manifest> parse(std::string_view json);
+
+  int64_t abi = 0;
+  std::string compiler, fingerprint;
+  Target target;
+  DType dtype = DType::F32;
+  // From `model`, of which `raw["model"]` holds every key.
+  std::string name;
+  int64_t vocabSize = 0;
+  int64_t width = 0; // decoder_embed_dim
+  int64_t layers = 0;
+  int64_t padTokenId = 0, bosTokenId = 0, eosTokenId = 0;
+  bool addBosToken = false;
+  Capacity capacity;
+  int64_t arenaBytes = 0;
+  std::vector<State> states; // one a layer
+  std::vector<Parameter> parameters;
+  std::vector<std::string> probes;
+  Weights weights;
+  Tokenizer tokenizer;
+  nlohmann::ordered_json raw; // the whole manifest, for `info --json`
+};
+
+} // namespace tnrt
+
+#endif // TNRT_CORE_MANIFEST_H
