@@ -1,0 +1,37 @@
+// The tn dialect: see TNDialect.td and docs/Rationale/TN.md.
+#ifndef TN_TNDIALECT_H
+#define TN_TNDIALECT_H
+
+#include "mlir/IR/BuiltinTypes.h"
+#include "mlir/IR/Dialect.h"
+#include "mlir/IR/OpDefinition.h"
+#include "mlir/IR/OpImplementation.h"
+#include "mlir/IR/SymbolTable.h"
+#include "mlir/Interfaces/ControlFlowInterfaces.h"
+#include "mlir/Interfaces/InferTypeOpInterface.h"
+#include "mlir/Interfaces/SideEffectInterfaces.h"
+
+#include "TN/TNDialect.h.inc"
+#include "TN/TNEnums.h.inc"
+#define GET_ATTRDEF_CLASSES
+#include "TN/TNAttrs.h.inc"
+#define GET_OP_CLASSES
+#include "TN/TNOps.h.inc"
+
+namespace tnllm::tn {
+
+// Name of the unit argument attribute that marks a function argument as a state
+// which the function updates in place; its value is the layer's index where the
+// function is an entry point.
+inline constexpr llvm::StringLiteral kStateAttrName = "tn.state";
+
+// Slopes of `heads` heads under `rule`; see tn.decay_slopes.
+llvm::SmallVector<double> computeDecaySlopes(DecayAttr rule, int64_t heads);
+
+// True for operations that compute each element of their result from the same
+// element of their operands, and so can join a tn.fused as an epilogue.
+bool isElementwise(mlir::Operation *op);
+
+} // namespace tnllm::tn
+
+#endif // TN_TNDIALECT_H

@@ -1,0 +1,333 @@
+// Operations of the tn dialect. Constraints are numbered in docs/Spec.md.
+#ifndef TN_OPS_TD
+#define TN_OPS_TD
+
+include "TN/TNAttrs.td"
+include "mlir/IR/SymbolInterfaces.td"
+include "mlir/Interfaces/InferTypeOpInterface.td"
+include "mlir/Interfaces/SideEffectInterfaces.td"
+
+class TN_Op<string mnemonic, list<Trait> traits = []>
+    : Op<TN_Dialect, mnemonic, traits>;
+
+// f32 or bf16 data.
+def TN_Tensor : RankedTensorOf<[F32, BF16]>;
+def TN_F32Tensor : RankedTensorOf<[F32]>;
+
+//===----------------------------------------------------------------------===//
+// Parameters
+//===----------------------------------------------------------------------===//
+
+def TN_ParamOp : TN_Op<"param", [Symbol]> {
+  let summary = "declares a parameter of the model";
+  let description = [{
+    The symbol is the tensor's name in a checkpoint; the type is what the compiled
+    program reads, so a bf16 program declares bf16 matrices whatever the file holds.
+
+    ```mlir
+    tn.param @"model.embed_tokens.weight" : tensor<256x64xf32> init <normal, 2.0e-02>
+    ```
+  }];
+  let arguments = (ins SymbolNameAttr:$sym_name, TypeAttr:$type, TN_InitAttr:$init);
+  let assemblyFormat = "$sym_name `:` $type `init` $init attr-dict";
+  let hasVerifier = 1;
+  let extraClassDeclaration = [{
+    ::mlir::RankedTensorType getTensorType() {
+      return ::llvm::cast<::mlir::RankedTensorType>(getType());
+    }
+  }];
+}
+
+def TN_GetParamOp : TN_Op<"get_param", [
+    Pure, DeclareOpInterfaceMethods<SymbolUserOpInterface>]> {
+  let summary = "the value of a parameter";
+  let description = [{
+    ```mlir
+    %w = tn.get_param @"lm_head.weight" : tensor<256x64xf32>
+    ```
+  }];
+  let arguments = (ins FlatSymbolRefAttr:$param);
+  let results = (outs TN_Tensor:$result);
+  let assemblyFormat = "$param `:` type($result) attr-dict";
+}
+
+//===----------------------------------------------------------------------===//
+// Embedding and linear maps
+//===----------------------------------------------------------------------===//
+
+def TN_EmbeddingOp : TN_Op<"embedding", [Pure]> {
+  let summary = "rows of a table, scaled";
+  let description = [{
+    `result[b, n, :] = scale * table[ids[b, n], :]`, in f32. An id outside the table
+    is undefined behaviour: whoever feeds tokens checks them.
+
+    ```mlir
+    %x = tn.embedding %ids, %table {scale = 8.0 : f32}
+       : tensor<?x?xi32>, tensor<256x64xf32> -> tensor<?x?x64xf32>
+    ```
+  }];
+  let arguments = (ins RankedTensorOf<[I32]>:$ids, TN_Tensor:$table,
+                       DefaultValuedAttr<F32Attr, "1.0">:$scale);
+  let results = (outs TN_F32Tensor:$result);
+  let assemblyFormat = [{
+    $ids `,` $table attr-dict `:` type($ids) `,` type($table) `->` type($result)
+  }];
+  let hasVerifier = 1;
+}
+
+def TN_LinearOp : TN_Op<"linear", [Pure, AttrSizedOperandSegments]> {
+  let summary = "x W^T + b";
+  let description = [{
+    `result[..., n] = sum_k x[..., k] * weight[n, k] + bias[n]`. Operands are f32 or
+    bf16; products and sums are f32.
+
+    ```mlir
+    %y = tn.linear %x, %w bias %b
+       : tensor<?x?x64xf32>, tensor<192x64xf32>, tensor<192xf32> -> tensor<?x?x192xf32>
+    ```
+  }];
+  let arguments = (ins TN_Tensor:$x, TN_Tensor:$weight,
+                       Optional<TN_F32Tensor>:$bias);
+  let results = (outs TN_F32Tensor:$result);
+  let assemblyFormat = [{
+    $x `,` $weight (`bias` $bias^)? attr-dict `:` type($x) `,` type($weight)
+    (`,` type($bias)^)? `->` type($result)
+  }];
+  let hasVerifier = 1;
+}
+
+//===----------------------------------------------------------------------===//
+// Element-wise operations
+//===----------------------------------------------------------------------===//
+
+class TN_BinaryOp<string mnemonic, string formula> : TN_Op<mnemonic, [
+    Pure, Commutative, SameOperandsAndResultType]> {
+  let description = formula # [{ , element by element, of equal types. }];
+  let arguments = (ins TN_F32Tensor:$lhs, TN_F32Tensor:$rhs);
+  let results = (outs TN_F32Tensor:$result);
+  let assemblyFormat = "$lhs `,` $rhs attr-dict `:` type($result)";
+}
+
+def TN_AddOp : TN_BinaryOp<"add", "`lhs + rhs`"> {
+  let summary = "element-wise sum: the residual connection";
+}
+def TN_MulOp : TN_BinaryOp<"mul", "`lhs * rhs`"> {
+  let summary = "element-wise product: the gate and the gated linear unit";
+}
+
+def TN_ActivationOp : TN_Op<"activation", [Pure, SameOperandsAndResultType]> {
+  let summary = "an activation function, on all or some of the columns";
+  let description = [{
+    Applies `kind` to the columns `[begin, end)` of the last dimension and copies the
+    others; without `columns`, to all. `gelu` is the exact form with erf, `elu` has
+    alpha 1, `leaky_relu` has slope 0.01.
+
+    ```mlir
+    %y = tn.activation <silu> %x columns [0, 128] : tensor<?x?x256xf32>
+    ```
+  }];
+  let arguments = (ins TN_ActivationAttr:$kind, TN_F32Tensor:$x,
+                       OptionalAttr<DenseI64ArrayAttr>:$columns);
+  let results = (outs TN_F32Tensor:$result);
+  let assemblyFormat = "$kind $x (`columns` $columns^)? attr-dict `:` type($x)";
+  let hasVerifier = 1;
+  let hasFolder = 1;
+}
+
+def TN_CastOp : TN_Op<"cast", [Pure, SameOperandsAndResultShape]> {
+  let summary = "changes the element type, rounding to nearest even";
+  let description = [{
+    ```mlir
+    %y = tn.cast %x : tensor<?x?x64xf32> -> tensor<?x?x64xbf16>
+    ```
+  }];
+  let arguments = (ins TN_Tensor:$x);
+  let results = (outs TN_Tensor:$result);
+  let assemblyFormat = "$x attr-dict `:` type($x) `->` type($result)";
+  let hasFolder = 1;
+}
+
+//===----------------------------------------------------------------------===//
+// Norms
+//===----------------------------------------------------------------------===//
+
+def TN_NormOp : TN_Op<"norm", [Pure, AttrSizedOperandSegments]> {
+  let summary = "normalises the last dimension";
+  let description = [{
+    - `srms`: `x * rsqrt(mean(x^2) + epsilon)`, no weight (arXiv 2307.14995, 3.1.4).
+    - `rms`: the same, times weight, plus bias where there is one.
+    - `layer`: `(x - mean(x)) * rsqrt(var(x) + epsilon) * weight + bias`, with the
+      biased variance.
+
+    ```mlir
+    %y = tn.norm <srms> %x {epsilon = 1.0e-06 : f32} : tensor<?x?x64xf32>
+    ```
+  }];
+  let arguments = (ins TN_NormAttr:$kind, TN_F32Tensor:$x,
+                       Optional<TN_F32Tensor>:$weight, Optional<TN_F32Tensor>:$bias,
+                       F32Attr:$epsilon);
+  let results = (outs TN_F32Tensor:$result);
+  let assemblyFormat = [{
+    $kind $x (`weight` $weight^ `:` type($weight))? (`bias` $bias^ `:` type($bias))?
+    attr-dict `:` type($x) `->` type($result)
+  }];
+  let hasVerifier = 1;
+}
+
+//===----------------------------------------------------------------------===//
+// Views
+//===----------------------------------------------------------------------===//
+
+def TN_SliceOp : TN_Op<"slice", [Pure]> {
+  let summary = "some columns of the last dimension";
+  let description = [{
+    ```mlir
+    %q = tn.slice %qkvu [0, 64] : tensor<?x?x256xf32> -> tensor<?x?x64xf32>
+    ```
+    takes the columns `[begin, end)`.
+  }];
+  let arguments = (ins TN_F32Tensor:$x, DenseI64ArrayAttr:$columns);
+  let results = (outs TN_F32Tensor:$result);
+  let assemblyFormat = "$x $columns attr-dict `:` type($x) `->` type($result)";
+  let hasVerifier = 1;
+  let hasFolder = 1;
+}
+
+def TN_SplitHeadsOp : TN_Op<"split_heads", [Pure]> {
+  let summary = "[..., H * d] to [..., H, d]";
+  let arguments = (ins TN_F32Tensor:$x);
+  let results = (outs TN_F32Tensor:$result);
+  let assemblyFormat = "$x attr-dict `:` type($x) `->` type($result)";
+  let hasVerifier = 1;
+}
+
+def TN_MergeHeadsOp : TN_Op<"merge_heads", [Pure]> {
+  let summary = "[..., H, d] to [..., H * d]";
+  let arguments = (ins TN_F32Tensor:$x);
+  let results = (outs TN_F32Tensor:$result);
+  let assemblyFormat = "$x attr-dict `:` type($x) `->` type($result)";
+  let hasVerifier = 1;
+  let hasFolder = 1;
+}
+
+//===----------------------------------------------------------------------===//
+// Attention
+//===----------------------------------------------------------------------===//
+
+def TN_DecaySlopesOp : TN_Op<"decay_slopes", [Pure]> {
+  let summary = "the slopes of a layer's heads";
+  let description = [{
+    Folds to a constant. slope(h) for H a power of two is r^(h+1) with
+    r = 2^(-8/H); for another H, with P the largest power of two below H, the slopes
+    of P and then elements 0, 2, 4, ... of the slopes of 2P.
+
+    ```mlir
+    %s = tn.decay_slopes <transnormer, layer = 0 of 24> : tensor<8xf32>
+    ```
+  }];
+  let arguments = (ins TN_DecayAttr:$rule);
+  let results = (outs TN_F32Tensor:$result);
+  let assemblyFormat = "$rule `:` type($result) attr-dict";
+  let hasVerifier = 1;
+  let hasFolder = 1;
+}
+
+def TN_LRPEOp : TN_Op<"lrpe", [Pure]> {
+  let summary = "linearised relative position encoding (LRPE-d)";
+  let description = [{
+    `result[b, n, h, :] = concat(x cos(a), x sin(a))` with the angle
+    `a[d] = (positions[b] + n) * theta[h, 0, d]`, rounded to f32 before cos and sin, as
+    the published code does. The width doubles (arXiv 2307.14995, 3.1.1).
+
+    ```mlir
+    %q2 = tn.lrpe %q, %theta, %positions
+        : tensor<?x?x4x16xf32>, tensor<4x1x16xf32>, tensor<?xi64> -> tensor<?x?x4x32xf32>
+    ```
+  }];
+  let arguments = (ins TN_F32Tensor:$x, TN_F32Tensor:$theta,
+                       RankedTensorOf<[I64]>:$positions);
+  let results = (outs TN_F32Tensor:$result);
+  let assemblyFormat = [{
+    $x `,` $theta `,` $positions attr-dict `:` type($x) `,` type($theta) `,`
+    type($positions) `->` type($result)
+  }];
+  let hasVerifier = 1;
+}
+
+def TN_LightningAttentionOp : TN_Op<"lightning_attention", [Pure]> {
+  let summary = "causal linear attention with decay, state in and state out";
+  let description = [{
+    Per batch entry and head, with lambda = exp(-slopes[h]) and S the state,
+
+        S_t = lambda S_{t-1} + k_t v_t^T        out_t = scale * S_t^T q_t
+
+    over positions t, starting from `state`; `newState` is S after the last position
+    (arXiv 2401.04658). q and k are [B, N, H, Dk], v and out [B, N, H, Dv], the state
+    [B, H, Dk, Dv]. This is the one definition: the chunked form (prefill), the
+    recurrent form (one position) and the backward are derived from it. The state is
+    updated in place, so it has one user.
+
+    ```mlir
+    %o, %s1 = tn.lightning_attention %q, %k, %v, %slopes, %s0
+        : tensor<?x?x4x32xf32>, tensor<?x?x4x32xf32>, tensor<?x?x4x16xf32>,
+          tensor<4xf32>, tensor<?x4x32x16xf32>
+       -> tensor<?x?x4x16xf32>, tensor<?x4x32x16xf32>
+    ```
+  }];
+  let arguments = (ins TN_F32Tensor:$q, TN_F32Tensor:$k, TN_F32Tensor:$v,
+                       TN_F32Tensor:$slopes, TN_F32Tensor:$state,
+                       DefaultValuedAttr<F32Attr, "1.0">:$scale);
+  let results = (outs TN_F32Tensor:$out, TN_F32Tensor:$newState);
+  let assemblyFormat = [{
+    $q `,` $k `,` $v `,` $slopes `,` $state attr-dict `:` type($q) `,` type($k) `,`
+    type($v) `,` type($slopes) `,` type($state) `->` type($out) `,` type($newState)
+  }];
+  let hasVerifier = 1;
+}
+
+//===----------------------------------------------------------------------===//
+// Structure
+//===----------------------------------------------------------------------===//
+
+def TN_FusedOp : TN_Op<"fused", [
+    RecursiveMemoryEffects, SingleBlock, NoRegionArguments]> {
+  let summary = "operations that become one kernel";
+  let description = [{
+    Holds one root (a linear map, a norm, an element-wise operation) and the element-wise
+    operations that consume its tile while that tile is in registers.
+
+    ```mlir
+    %y = tn.fused -> tensor<?x?x64xf32> {
+      %0 = tn.linear %x, %w : tensor<?x?x160xf32>, tensor<64x160xf32> -> tensor<?x?x64xf32>
+      %1 = tn.add %r, %0 : tensor<?x?x64xf32>
+      tn.yield %1 : tensor<?x?x64xf32>
+    }
+    ```
+  }];
+  let results = (outs TN_Tensor:$result);
+  let regions = (region SizedRegion<1>:$body);
+  let assemblyFormat = "`->` type($result) attr-dict-with-keyword $body";
+  let hasRegionVerifier = 1;
+}
+
+def TN_YieldOp : TN_Op<"yield", [Pure, Terminator, ReturnLike, HasParent<"FusedOp">]> {
+  let summary = "the value of a tn.fused";
+  let arguments = (ins TN_Tensor:$value);
+  let assemblyFormat = "$value attr-dict `:` type($value)";
+}
+
+def TN_ProbeOp : TN_Op<"probe"> {
+  let summary = "shows a tensor to whoever observes the run";
+  let description = [{
+    Costs a test of one pointer at run time when nobody observes.
+
+    ```mlir
+    tn.probe "hidden.0" %x : tensor<?x?x64xf32>
+    ```
+  }];
+  let arguments = (ins StrAttr:$name,
+                       Arg<TN_F32Tensor, "", [MemRead, MemWrite]>:$x);
+  let assemblyFormat = "$name $x attr-dict `:` type($x)";
+}
+
+#endif // TN_OPS_TD

@@ -1,0 +1,17 @@
+// The tnk dialect: see TNKDialect.td and docs/Rationale/TNK.md.
+#ifndef TNK_TNKDIALECT_H
+#define TNK_TNKDIALECT_H
+
+#include "mlir/IR/BuiltinTypes.h"
+#include "mlir/IR/Dialect.h"
+#include "mlir/IR/OpDefinition.h"
+#include "mlir/IR/OpImplementation.h"
+#include "mlir/IR/SymbolTable.h"
+#include "mlir/Interfaces/FunctionInterfaces.h"
+#include "mlir/Interfaces/SideEffectInterfaces.h"
+
+#include "TNK/TNKDialect.h.inc"
+#define GET_OP_CLASSES
+#include "TNK/TNKOps.h.inc"
+
+#endif // TNK_TNKDIALECT_H

@@ -1,0 +1,96 @@
+// Operations of the tnk dialect. Constraints are numbered in docs/Spec.md.
+#ifndef TNK_OPS_TD
+#define TNK_OPS_TD
+
+include "TNK/TNKDialect.td"
+include "mlir/IR/BuiltinTypes.td"
+include "mlir/IR/OpAsmInterface.td"
+include "mlir/IR/SymbolInterfaces.td"
+include "mlir/Interfaces/FunctionInterfaces.td"
+include "mlir/Interfaces/SideEffectInterfaces.td"
+
+class TNK_Op<string mnemonic, list<Trait> traits = []>
+    : Op<TNK_Dialect, mnemonic, traits>;
+
+def TNK_KernelOp : TNK_Op<"kernel", [
+    AutomaticAllocationScope, FunctionOpInterface, IsolatedFromAbove,
+    OpAsmOpInterface]> {
+  let summary = "a kernel: what one task of a launch does";
+  let description = [{
+    Arguments are buffers of static shape and sizes of type index; the last is the
+    task's number. Tasks of one launch run in any order and at the same time, so no
+    two write the same element.
+
+    ```mlir
+    tnk.kernel @double(%x: memref<8x64xf32>, %y: memref<8x64xf32>, %row: index) {
+      %c0 = arith.constant 0 : index
+      %v = vector.load %x[%row, %c0] : memref<8x64xf32>, vector<64xf32>
+      %w = arith.addf %v, %v : vector<64xf32>
+      vector.store %w, %y[%row, %c0] : memref<8x64xf32>, vector<64xf32>
+      tnk.return
+    }
+    ```
+  }];
+  let arguments = (ins SymbolNameAttr:$sym_name,
+                       TypeAttrOf<FunctionType>:$function_type,
+                       OptionalAttr<DictArrayAttr>:$arg_attrs,
+                       OptionalAttr<DictArrayAttr>:$res_attrs);
+  let regions = (region AnyRegion:$body);
+  let builders = [OpBuilder<(ins "::llvm::StringRef":$name,
+                                 "::mlir::FunctionType":$type)>];
+  let skipDefaultBuilders = 1;
+  let hasCustomAssemblyFormat = 1;
+  let hasVerifier = 1;
+  let extraClassDeclaration = [{
+    ::mlir::Region *getCallableRegion() { return &getBody(); }
+    ::llvm::ArrayRef<::mlir::Type> getArgumentTypes() {
+      return getFunctionType().getInputs();
+    }
+    ::llvm::ArrayRef<::mlir::Type> getResultTypes() {
+      return getFunctionType().getResults();
+    }
+    // The number of the task that runs.
+    ::mlir::BlockArgument getTask() { return getBody().front().getArguments().back(); }
+  }];
+}
+
+def TNK_ReturnOp : TNK_Op<"return", [Pure, Terminator, HasParent<"KernelOp">]> {
+  let summary = "ends a kernel";
+  let assemblyFormat = "attr-dict";
+}
+
+def TNK_ContractOp : TNK_Op<"contract", [
+    AttrSizedOperandSegments, AllTypesMatch<["acc", "result"]>]> {
+  let summary = "accumulates a register tile over a depth";
+  let description = [{
+    `result[i, j] = acc[i, j] + sum_{k < depth} A[m + i, p + k] * B[p' + k, n + j]`,
+    the sum in the order of k, each step one fused multiply-add, so that an element
+    does not depend on the tile it was computed in.
+
+    - `A` is a matrix at `[m, p]`; with `transpose_a`, it is read as `A[p + k, m + i]`
+      from the indices `[p, m]`.
+    - `B` is a matrix at `[p', n]`, or of bf16 in pairs: `B[(p' + k) / 2, n + j, k % 2]`
+      of rank 3, which the dot product of AVX-512 reads; `p'` and `depth` are even
+      then, up to zeros that B holds past the depth.
+
+    ```mlir
+    %r = tnk.contract %a[%m, %c0], %b[%c0, %c0], %acc depth %k
+       : memref<256x64xf32>, memref<64x64xf32>, vector<6x64xf32>
+    ```
+  }];
+  let arguments = (ins Arg<MemRefOf<[F32, BF16]>, "", [MemRead]>:$a,
+                       Variadic<Index>:$aIndices,
+                       Arg<MemRefOf<[F32, BF16]>, "", [MemRead]>:$b,
+                       Variadic<Index>:$bIndices,
+                       VectorOfRankAndType<[2], [F32]>:$acc, Index:$depth,
+                       UnitAttr:$transpose_a);
+  let results = (outs VectorOfRankAndType<[2], [F32]>:$result);
+  
+  let assemblyFormat = [{
+    (`transpose_a` $transpose_a^)? $a `[` $aIndices `]` `,` $b `[` $bIndices `]` `,`
+    $acc `depth` $depth attr-dict `:` type($a) `,` type($b) `,` type($acc)
+  }];
+  let hasVerifier = 1;
+}
+
+#endif // TNK_OPS_TD

@@ -1,0 +1,33 @@
+// The tnrt dialect: see TNRTDialect.td and docs/Rationale/TNRT.md.
+#ifndef TNRT_TNRTDIALECT_H
+#define TNRT_TNRTDIALECT_H
+
+#include "mlir/IR/BuiltinTypes.h"
+#include "mlir/IR/Dialect.h"
+#include "mlir/IR/OpDefinition.h"
+#include "mlir/IR/OpImplementation.h"
+#include "mlir/IR/SymbolTable.h"
+#include "mlir/Interfaces/SideEffectInterfaces.h"
+
+#include "TNRT/TNRTDialect.h.inc"
+#define GET_TYPEDEF_CLASSES
+#include "TNRT/TNRTTypes.h.inc"
+#define GET_OP_CLASSES
+#include "TNRT/TNRTOps.h.inc"
+
+namespace tnllm::tnrt {
+
+// Module attributes that carry the program's interface to the manifest.
+// Array of dictionaries {tensor, shape, dtype, layout, init...}; see
+// tnllm/Conversion/TNToTNK.h.
+inline constexpr llvm::StringLiteral kParametersAttrName = "tnrt.parameters";
+inline constexpr llvm::StringLiteral kProbesAttrName = "tnrt.probes";
+inline constexpr llvm::StringLiteral kStatesAttrName = "tnrt.states";
+inline constexpr llvm::StringLiteral kCapacityAttrName = "tnrt.capacity";
+inline constexpr llvm::StringLiteral kArenaBytesAttrName = "tnrt.arena_bytes";
+// Marks the functions that the runtime calls.
+inline constexpr llvm::StringLiteral kEntryAttrName = "tnrt.entry";
+
+} // namespace tnllm::tnrt
+
+#endif // TNRT_TNRTDIALECT_H

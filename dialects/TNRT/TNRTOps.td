@@ -1,0 +1,101 @@
+// Operations of the tnrt dialect. Constraints are numbered in docs/Spec.md.
+#ifndef TNRT_OPS_TD
+#define TNRT_OPS_TD
+
+include "TNRT/TNRTDialect.td"
+include "mlir/IR/AttrTypeBase.td"
+include "mlir/IR/BuiltinTypes.td"
+include "mlir/IR/SymbolInterfaces.td"
+include "mlir/Interfaces/SideEffectInterfaces.td"
+
+class TNRT_Op<string mnemonic, list<Trait> traits = []>
+    : Op<TNRT_Dialect, mnemonic, traits>;
+
+def TNRT_Context : TypeDef<TNRT_Dialect, "Context"> {
+  let mnemonic = "context";
+  let summary = "opaque handle of the running model";
+}
+
+def TNRT_AllocOp : TNRT_Op<"alloc"> {
+  let summary = "a buffer that the memory plan places";
+  let description = [{
+    ```mlir
+    %y = tnrt.alloc : memref<256x4096xf32>
+    ```
+    Live from its first to its last use in its block. `tnrt-plan-memory` replaces it.
+  }];
+  let results = (outs Res<AnyStaticShapeMemRef, "", [MemAlloc]>:$result);
+  let assemblyFormat = "attr-dict `:` type($result)";
+}
+
+def TNRT_ArenaOp : TNRT_Op<"arena", [Pure]> {
+  let summary = "the memory that the plan divides";
+  let description = [{
+    ```mlir
+    %arena = tnrt.arena %context : memref<1048576xi8>
+    ```
+  }];
+  let arguments = (ins TNRT_Context:$context);
+  let results = (outs MemRefRankOf<[I8], [1]>:$result);
+  let assemblyFormat = "$context attr-dict `:` type($result)";
+}
+
+def TNRT_ParamOp : TNRT_Op<"param", [Pure]> {
+  let summary = "data of a parameter";
+  let description = [{
+    `index` counts the entries of the module's `tnrt.parameters`.
+
+    ```mlir
+    %w = tnrt.param %context[3] : memref<4x64x64xf32>
+    ```
+  }];
+  let arguments = (ins TNRT_Context:$context, I64Attr:$index);
+  let results = (outs AnyStaticShapeMemRef:$result);
+  let assemblyFormat = "$context `[` $index `]` attr-dict `:` type($result)";
+}
+
+def TNRT_StateOp : TNRT_Op<"state", [Pure]> {
+  let summary = "the states of a layer, for the sequences of this step";
+  let description = [{
+    ```mlir
+    %s = tnrt.state %context[0] : memref<64x4x32x16xf32>
+    ```
+  }];
+  let arguments = (ins TNRT_Context:$context, I64Attr:$layer);
+  let results = (outs AnyStaticShapeMemRef:$result);
+  let assemblyFormat = "$context `[` $layer `]` attr-dict `:` type($result)";
+}
+
+def TNRT_LaunchOp : TNRT_Op<"launch", [
+    DeclareOpInterfaceMethods<SymbolUserOpInterface>,
+    MemoryEffects<[MemRead, MemWrite]>]> {
+  let summary = "runs a kernel once per task and waits";
+  let description = [{
+    ```mlir
+    tnrt.launch %context @linear tasks(%n) (%x, %w, %y, %rows)
+        : memref<256x64xf32>, memref<1x64x64xf32>, memref<256x64xf32>, index
+    ```
+  }];
+  let arguments = (ins TNRT_Context:$context, FlatSymbolRefAttr:$kernel, Index:$tasks,
+                       Variadic<AnyTypeOf<[AnyMemRef, Index]>>:$args);
+  let assemblyFormat = [{
+    $context $kernel `tasks` `(` $tasks `)` `(` $args `)` attr-dict `:` type($args)
+  }];
+}
+
+def TNRT_ProbeOp : TNRT_Op<"probe", [MemoryEffects<[MemRead, MemWrite]>]> {
+  let summary = "shows a buffer to whoever observes the run";
+  let description = [{
+    ```mlir
+    tnrt.probe %context[0] %x, %rows : memref<256x64xf32>
+    ```
+    `index` counts the entries of the module's `tnrt.probes`.
+  }];
+  let arguments = (ins TNRT_Context:$context, I64Attr:$index,
+                       MemRefRankOf<[F32], [2]>:$buffer, Index:$rows);
+  let assemblyFormat = [{
+    $context `[` $index `]` $buffer `,` $rows attr-dict `:` type($buffer)
+  }];
+}
+
+#endif // TNRT_OPS_TD
