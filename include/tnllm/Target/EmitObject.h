@@ -1,0 +1,49 @@
+// From LLVM IR to assembly or an object file for a CPU target.
+#ifndef TNLLM_TARGET_EMITOBJECT_H
+#define TNLLM_TARGET_EMITOBJECT_H
+
+#include "tnllm/Target/CPUTarget.h"
+
+#include "llvm/Support/CodeGen.h"
+#include "llvm/Support/Error.h"
+
+#include <memory>
+
+namespace llvm {
+class Module;
+class raw_pwrite_stream;
+class TargetMachine;
+} // namespace llvm
+
+namespace tnllm {
+
+// Registers LLVM's X86 backend; calling it again does nothing.
+void initializeCPUTarget();
+
+// Position-independent code, optimised, a section for each function.
+llvm::Expected<std::unique_ptr<llvm::TargetMachine>>
+createTargetMachine(const CPUTarget &target);
+
+// Stamps the module and its functions with the target: triple, data layout, CPU,
+// features and preferred vector width.
+void setModuleTarget(llvm::Module &module, const CPUTarget &target,
+                     const llvm::TargetMachine &machine);
+
+// Adds the definition of `tnrt_model` (tnrt/abi.h), the one symbol the runtime
+// looks for: the manifest and the three entry points, which the module defines as
+// `prefill`, `decode` and `head`. All else becomes private to the object. Fails
+// when an entry point is missing.
+llvm::Error addModelDescriptor(llvm::Module &module, llvm::StringRef prefill,
+                               llvm::StringRef decode, llvm::StringRef head,
+                               llvm::StringRef manifest);
+
+// LLVM's -O3 pipeline.
+void optimizeModule(llvm::Module &module, llvm::TargetMachine &machine);
+
+// Writes assembly or an object file.
+llvm::Error emitCode(llvm::Module &module, llvm::TargetMachine &machine,
+                     llvm::CodeGenFileType type, llvm::raw_pwrite_stream &out);
+
+} // namespace tnllm
+
+#endif // TNLLM_TARGET_EMITOBJECT_H

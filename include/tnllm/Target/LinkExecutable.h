@@ -1,0 +1,27 @@
+// Links generated objects with the runtime, inside the compiler: the user's
+// machine needs no compiler, no linker and no C library headers.
+#ifndef TNLLM_TARGET_LINKEXECUTABLE_H
+#define TNLLM_TARGET_LINKEXECUTABLE_H
+
+#include "llvm/ADT/StringRef.h"
+#include "llvm/Support/Error.h"
+
+#include <string>
+
+namespace tnllm {
+
+// The directory beside the running program that holds all that a link needs
+// (cmake/TnllmLinkDirectory.cmake): ../lib/tnllm. Fails when it is not there.
+// `argv0` and the address of a function of the program (say, main) find it.
+llvm::Expected<std::string> findLinkDirectory(const char *argv0,
+                                              void *mainAddress);
+
+// Links the object file `object` into the executable `output`: position
+// independent, the runtime and the C++ library inside, only the C library
+// outside. What is at `output` is replaced. One error line, where there is one.
+llvm::Error linkExecutable(llvm::StringRef object, llvm::StringRef output,
+                           llvm::StringRef linkDirectory);
+
+} // namespace tnllm
+
+#endif // TNLLM_TARGET_LINKEXECUTABLE_H
