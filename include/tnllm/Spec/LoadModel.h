@@ -21,11 +21,9 @@ struct LoadOptions {
 struct LoadedModel {
   ModelSpec spec;
   std::string configPath; // absolute
-  // Absolute path of a .safetensors file, an index file's directory or a
-  // directory: what the manifest's `weights.path` says. Empty without weights.
+  // Absolute: a .safetensors file, an index or a directory, as
+  // tnrt::Checkpoint::open takes it. Empty when no checkpoint was asked for.
   std::string weightsPath;
-  // The .safetensors files themselves, absolute, in the order of their names.
-  std::vector<std::string> weightFiles;
   // Absolute path of a sentencepiece model; absent: byte-level.
   std::optional<std::string> tokenizerPath;
   // One full line each ("file:line:col: warning: ..."), for stderr.
