@@ -1,0 +1,214 @@
+// Packs parameters into the layouts that kernels stream.
+//
+// A panel is the transpose of `width` rows, in units of `step` elements. Eight rows
+// are swept at a time, so that a source line is used up while it is in the first
+// level cache (rows a power of two apart share few of its sets), and turned in
+// registers as 8x8 blocks of units.
+#include "tnrt/formats/Pack.h"
+
+#include "Dispatch.h"
+#include "tnrt/formats/Convert.h"
+
+#include <algorithm>
+#include <cstring>
+
+namespace tnrt {
+
+namespace {
+
+constexpr int64_t rowGroup = 8;
+// Elements of a row handled at a time: eight rows of converted elements and the
+// lines they go to stay in the cache.
+constexpr int64_t columnChunk = 512;
+
+int64_t ceilDiv(int64_t a, int64_t b) { return a / b + (a % b != 0); }
+
+typedef uint32_t Units32 __attribute__((vector_size(32)));
+typedef uint16_t Units16 __attribute__((vector_size(16)));
+
+template <typename Vector> TNRT_INLINE Vector interleaveLow(Vector a, Vector b) {
+  return __builtin_shufflevector(a, b, 0, 8, 1, 9, 2, 10, 3, 11);
+}
+template <typename Vector> TNRT_INLINE Vector interleaveHigh(Vector a, Vector b) {
+  return __builtin_shufflevector(a, b, 4, 12, 5, 13, 6, 14, 7, 15);
+}
+
+// Transposes 8x8 units: three rounds that each interleave rows i and i + 4.
+template <typename Vector> TNRT_INLINE void transpose8(Vector (&rows)[8]) {
+  for (int round = 0; round < 3; ++round) {
+    Vector next[8];
+    for (int i = 0; i < 4; ++i) {
+      next[2 * i] = interleaveLow(rows[i], rows[i + 4]);
+      next[2 * i + 1] = interleaveHigh(rows[i], rows[i + 4]);
+    }
+    for (int i = 0; i < 8; ++i)
+      rows[i] = next[i];
+  }
+}
+
+// Writes unit u of row r to destination + u * stride + r * sizeof(unit).
+template <typename Vector>
+TNRT_INLINE void transposeRows8(const char *const *rows, int64_t units,
+                                char *destination, int64_t stride) {
+  constexpr int64_t unitBytes = sizeof(Vector) / 8;
+  int64_t u = 0;
+  for (; u + 8 <= units; u += 8) {
+    Vector block[8];
+    for (int r = 0; r < 8; ++r)
+      std::memcpy(&block[r], rows[r] + u * unitBytes, sizeof(Vector));
+    transpose8(block);
+    for (int i = 0; i < 8; ++i)
+      std::memcpy(destination + (u + i) * stride, &block[i], sizeof(Vector));
+  }
+  for (; u < units; ++u)
+    for (int r = 0; r < 8; ++r)
+      std::memcpy(destination + u * stride + r * unitBytes, rows[r] + u * unitBytes,
+                  unitBytes);
+}
+
+TNRT_VECTOR_CLONES void transposeUnits32(const char *const *rows, int64_t units,
+                                         char *destination, int64_t stride) {
+  transposeRows8<Units32>(rows, units, destination, stride);
+}
+
+TNRT_VECTOR_CLONES void transposeUnits16(const char *const *rows, int64_t units,
+                                         char *destination, int64_t stride) {
+  transposeRows8<Units16>(rows, units, destination, stride);
+}
+
+void transposeAny(const char *const *rows, int64_t rowCount, int64_t units,
+                  int64_t unitBytes, char *destination, int64_t stride) {
+  for (int64_t u = 0; u < units; ++u)
+    for (int64_t r = 0; r < rowCount; ++r)
+      std::memcpy(destination + u * stride + r * unitBytes, rows[r] + u * unitBytes,
+                  static_cast<size_t>(unitBytes));
+}
+
+// Packs the rows of one panel.
+class PanelPacker {
+public:
+  PanelPacker(const TensorView &source, DType to, const Layout &layout)
+      : source(source), to(to), layout(layout), N(source.shape[0]),
+        K(source.shape[1]), sourceBytes(dtypeBytes(source.dtype)),
+        elementBytes(dtypeBytes(to)), unitBytes(layout.step * elementBytes),
+        stride(layout.width * unitBytes),
+        // Whole groups only, so that a group never straddles two chunks.
+        chunk(std::max(columnChunk / layout.step * layout.step, layout.step)),
+        rowBytes(static_cast<size_t>(chunk * elementBytes)),
+        scratch(rowBytes * rowGroup) {}
+
+  void pack(int64_t panel, char *destination) {
+    for (int64_t row = 0; row < layout.width; row += rowGroup)
+      packRows(panel * layout.width + row, std::min(rowGroup, layout.width - row),
+               destination + row * unitBytes);
+  }
+
+private:
+  void packRows(int64_t firstRow, int64_t rowCount, char *destination) {
+    for (int64_t k = 0; k < K; k += chunk) {
+      const int64_t count = std::min(chunk, K - k);
+      const int64_t units = ceilDiv(count, layout.step);
+      const char *rows[rowGroup];
+      for (int64_t r = 0; r < rowCount; ++r)
+        rows[r] = prepareRow(firstRow + r, k, count, units * layout.step,
+                             scratch.data() + static_cast<size_t>(r) * rowBytes);
+      char *target = destination + k / layout.step * stride;
+      if (rowCount == rowGroup && unitBytes == 4)
+        transposeUnits32(rows, units, target, stride);
+      else if (rowCount == rowGroup && unitBytes == 2)
+        transposeUnits16(rows, units, target, stride);
+      else
+        transposeAny(rows, rowCount, units, unitBytes, target, stride);
+    }
+  }
+
+  // `padded` elements of one row in the destination's type: the source itself
+  // where nothing need be converted or filled with zeros.
+  const char *prepareRow(int64_t row, int64_t k, int64_t count, int64_t padded,
+                         char *space) {
+    if (row >= N) {
+      std::memset(space, 0, static_cast<size_t>(padded * elementBytes));
+      return space;
+    }
+    const char *data =
+        reinterpret_cast<const char *>(source.data) + (row * K + k) * sourceBytes;
+    if (source.dtype == to && count == padded)
+      return data;
+    convertElements(source.dtype, data, to, space, static_cast<size_t>(count));
+    std::memset(space + count * elementBytes, 0,
+                static_cast<size_t>((padded - count) * elementBytes));
+    return space;
+  }
+
+  const TensorView &source;
+  const DType to;
+  const Layout &layout;
+  const int64_t N, K, sourceBytes, elementBytes, unitBytes, stride, chunk;
+  const size_t rowBytes;
+  std::vector<char> scratch;
+};
+
+} // namespace
+
+Status checkLayout(const std::vector<int64_t> &shape, DType dtype,
+                   const Layout &layout) {
+  std::optional<int64_t> elements = elementCount(shape);
+  int64_t bytes = 0;
+  if (!elements || __builtin_mul_overflow(*elements, dtypeBytes(dtype), &bytes))
+    return Error{"shape " + shapeText(shape) + " is negative or too large"};
+  if (layout.kind == Layout::Kind::Rows)
+    return {};
+  if (shape.size() != 2)
+    return Error{"layout 'panels' needs a matrix, the shape is " + shapeText(shape)};
+  constexpr int64_t limit = 1 << 20;
+  if (layout.width < 1 || layout.step < 1 || layout.width > limit ||
+      layout.step > limit)
+    return Error{"layout 'panels' needs a width and a step of at least 1"};
+  int64_t rows = ceilDiv(shape[0], layout.width) * layout.width;
+  int64_t columns = ceilDiv(shape[1], layout.step) * layout.step;
+  if (__builtin_mul_overflow(rows, columns, &bytes) ||
+      __builtin_mul_overflow(bytes, dtypeBytes(dtype), &bytes))
+    return Error{"shape " + shapeText(shape) + " is too large"};
+  return {};
+}
+
+int64_t packUnits(const std::vector<int64_t> &shape, const Layout &layout) {
+  if (shape.empty())
+    return 1;
+  return layout.kind == Layout::Kind::Rows ? shape[0]
+                                           : ceilDiv(shape[0], layout.width);
+}
+
+int64_t packedUnitBytes(const std::vector<int64_t> &shape, DType dtype,
+                        const Layout &layout) {
+  if (layout.kind == Layout::Kind::Panels)
+    return ceilDiv(shape[1], layout.step) * layout.step * layout.width *
+           dtypeBytes(dtype);
+  int64_t bytes = dtypeBytes(dtype);
+  for (size_t i = 1; i < shape.size(); ++i)
+    bytes *= shape[i];
+  return bytes;
+}
+
+int64_t packedBytes(const std::vector<int64_t> &shape, DType dtype,
+                    const Layout &layout) {
+  return packUnits(shape, layout) * packedUnitBytes(shape, dtype, layout);
+}
+
+void packRange(const TensorView &source, DType to, const Layout &layout,
+               int64_t begin, int64_t end, void *destination) {
+  const int64_t bytes = packedUnitBytes(source.shape, to, layout);
+  char *target = static_cast<char *>(destination) + begin * bytes;
+  if (layout.kind == Layout::Kind::Rows) {
+    const int64_t elements = bytes / dtypeBytes(to);
+    convertElements(source.dtype,
+                    source.data + begin * elements * dtypeBytes(source.dtype), to,
+                    target, static_cast<size_t>((end - begin) * elements));
+    return;
+  }
+  PanelPacker packer(source, to, layout);
+  for (int64_t panel = begin; panel < end; ++panel, target += bytes)
+    packer.pack(panel, target);
+}
+
+} // namespace tnrt
