@@ -82,6 +82,14 @@ OutputFile::~OutputFile() {
   sys::DontRemoveFileOnSignal(temporary);
 }
 
+Error OutputFile::write(StringRef content) {
+  std::error_code code;
+  raw_fd_ostream out(temporary, code, sys::fs::OF_None);
+  if (code)
+    return cannotWrite(finalPath, code);
+  return writeBytes(finalPath, out, content);
+}
+
 Error OutputFile::keep(bool executable) {
   if (isSpecial(finalPath))
     return copyInto(temporary, finalPath);
@@ -104,13 +112,8 @@ Error writeOutput(StringRef path, StringRef content) {
   Expected<OutputFile> file = OutputFile::create(path);
   if (!file)
     return file.takeError();
-  std::error_code code;
-  raw_fd_ostream out(file->path(), code, sys::fs::OF_None);
-  if (code)
-    return cannotWrite(path, code);
-  if (Error error = writeBytes(path, out, content))
+  if (Error error = file->write(content))
     return error;
-  out.close();
   return file->keep();
 }
 

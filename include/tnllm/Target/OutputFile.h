@@ -24,6 +24,9 @@ public:
 
   llvm::StringRef path() const { return temporary; }
 
+  // Replaces what path() holds.
+  llvm::Error write(llvm::StringRef content);
+
   // Makes path() what finalPath names, executable where asked.
   llvm::Error keep(bool executable = false);
 

@@ -1,0 +1,293 @@
+// The phases of a compilation: load, lower, translate, generate code, link.
+#include "Compilation.h"
+
+#include "tnllm/Target/EmitObject.h"
+#include "tnllm/Target/LinkExecutable.h"
+#include "tnrt/formats/Payload.h"
+
+#include "mlir/Pass/PassManager.h"
+#include "mlir/Target/LLVMIR/Dialect/Builtin/BuiltinToLLVMIRTranslation.h"
+#include "mlir/Target/LLVMIR/Dialect/LLVMIR/LLVMToLLVMIRTranslation.h"
+#include "mlir/Target/LLVMIR/Export.h"
+
+#include "llvm/IR/Module.h"
+#include "llvm/Support/FileSystem.h"
+#include "llvm/Support/MemoryBuffer.h"
+#include "llvm/Support/Path.h"
+#include "llvm/Support/raw_ostream.h"
+#include "llvm/Target/TargetMachine.h"
+#include "llvm/Transforms/Utils/Cloning.h"
+
+using namespace llvm;
+using namespace tnllm;
+
+namespace tnllmc {
+namespace {
+
+// The names that buildTNModule and buildTNPipeline give the entry points.
+const char prefillName[] = "prefill";
+const char decodeName[] = "decode";
+const char headName[] = "head";
+
+WeightsSource describeWeights(const Options &options, const LoadedModel &model) {
+  WeightsSource source;
+  source.kind = options.weights;
+  source.path = model.weightsPath;
+  source.seed = options.randomSeed.value_or(0);
+  return source;
+}
+
+TokenizerSource describeTokenizer(const LoadedModel &model) {
+  if (!model.tokenizerPath)
+    return {};
+  return {TokenizerSource::SentencePiece, *model.tokenizerPath};
+}
+
+std::string loadTokenizer(const LoadedModel &model, Error &error) {
+  auto file = MemoryBuffer::getFile(*model.tokenizerPath);
+  if (!file) {
+    error = createStringError("cannot read " + *model.tokenizerPath + ": " +
+                              file.getError().message());
+    return {};
+  }
+  return (*file)->getBuffer().str();
+}
+
+} // namespace
+
+Compilation::Compilation(const Options &options, std::string linkDirectory,
+                         mlir::TimingScope &timing)
+    : options(options), linkDirectory(std::move(linkDirectory)),
+      progress(!options.quiet), timing(timing) {}
+
+Compilation::~Compilation() = default;
+
+Error Compilation::load() {
+  Progress::Phase phase(progress, timing, "Read the model");
+  LoadOptions loadOptions;
+  // IR does not depend on the weights; only an executable needs them to be right.
+  loadOptions.useWeights = stopsAt(Stage::Executable) &&
+                           options.weights != WeightsSource::Random;
+  auto loaded = loadModel(options.model, loadOptions);
+  if (!loaded)
+    return loaded.takeError();
+  model = std::move(*loaded);
+  for (const std::string &warning : model.warnings)
+    errs() << warning << '\n';
+  return Error::success();
+}
+
+Error Compilation::openOutput() {
+  if (!options.saveTemps.empty())
+    if (std::error_code code = sys::fs::create_directories(options.saveTemps))
+      return createStringError("--save-temps: cannot create " + options.saveTemps +
+                               ": " + code.message());
+  if (options.output == "-")
+    return Error::success();
+  auto file = OutputFile::create(options.output);
+  if (!file)
+    return file.takeError();
+  output.emplace(std::move(*file));
+  return Error::success();
+}
+
+Error Compilation::run() {
+  if (Error error = lower())
+    return error;
+  if (options.emit < Stage::LLVM)
+    return Error::success();
+  if (Error error = translate())
+    return error;
+  if (options.emit < Stage::Assembly)
+    return Error::success();
+  if (Error error = generateCode())
+    return error;
+  return stopsAt(Stage::Executable) ? link() : Error::success();
+}
+
+Error Compilation::lower() {
+  mlir::DialectRegistry registry;
+  registerAllDialects(registry);
+  mlir::registerBuiltinDialectTranslation(registry);
+  mlir::registerLLVMDialectTranslation(registry);
+  context = std::make_unique<mlir::MLIRContext>(registry);
+  {
+    Progress::Phase phase(progress, timing, "Build the tn module");
+    module = buildTNModule(*context, model.spec, options.compile);
+    if (!module) {
+      internalError = true;
+      return createStringError("the spec could not be turned into a module");
+    }
+  }
+  struct {
+    Stage stage;
+    const char *name;
+    void (*build)(mlir::OpPassManager &, const CompileOptions &);
+  } const stages[] = {{Stage::TN, "Simplify tn", buildTNPipeline},
+                      {Stage::TNK, "Form kernels", buildTNKPipeline},
+                      {Stage::TNRT, "Plan memory", buildTNRTPipeline},
+                      {Stage::LLVM, "Lower kernels", buildLLVMPipeline}};
+  for (const auto &stage : stages) {
+    if (stage.stage > options.emit)
+      break;
+    if (Error error = runStage(stage.stage, stage.name, stage.build))
+      return error;
+    if (stage.stage == Stage::TNRT)
+      program = getProgramInfo(*module);
+  }
+  return Error::success();
+}
+
+Error Compilation::runStage(Stage stage, StringRef name,
+                            void (*buildPipeline)(mlir::OpPassManager &,
+                                                  const CompileOptions &)) {
+  {
+    Progress::Phase phase(progress, timing, name);
+    mlir::PassManager pm(context.get(), mlir::ModuleOp::getOperationName());
+    pm.enableTiming(phase.timing());
+    if (failed(mlir::applyPassManagerCLOptions(pm)))
+      return createStringError("the MLIR options cannot be combined");
+    buildPipeline(pm, options.compile);
+    if (failed(pm.run(*module))) {
+      internalError = true;
+      return createStringError("the stage '" + stringify(stage) + "' failed");
+    }
+  }
+  // What --emit=llvm shows is LLVM IR; the dialect's form is among the temporaries.
+  if (stage == Stage::LLVM && options.saveTemps.empty())
+    return Error::success();
+  return emitText(stage, stage == Stage::LLVM ? "llvm.mlir"
+                                              : (stringify(stage) + ".mlir").str(),
+                  [&](raw_ostream &out) { module->print(out); });
+}
+
+std::string Compilation::buildManifest() {
+  return tnllm::buildManifest(model.spec, options.compile.target,
+                              options.compile.dtype, program,
+                              describeWeights(options, model),
+                              describeTokenizer(model));
+}
+
+Error Compilation::translate() {
+  Progress::Phase phase(progress, timing, "Translate to LLVM IR");
+  llvmModule = mlir::translateModuleToLLVMIR(*module, llvmContext, "model");
+  internalError = true; // for the two errors below
+  if (!llvmModule)
+    return createStringError("the translation to LLVM IR failed");
+  auto created = createTargetMachine(options.compile.target);
+  if (!created)
+    return created.takeError();
+  machine = std::move(*created);
+  setModuleTarget(*llvmModule, options.compile.target, *machine);
+  if (Error error = addModelDescriptor(*llvmModule, prefillName, decodeName,
+                                       headName, buildManifest()))
+    return error;
+  internalError = false;
+  // MLIR's form is not needed any more: free it before code generation.
+  module = nullptr;
+  context.reset();
+  return emitText(Stage::LLVM, "ll", [&](raw_ostream &out) {
+    llvmModule->print(out, /*AAW=*/nullptr);
+  });
+}
+
+Error Compilation::generateCode() {
+  {
+    Progress::Phase phase(progress, timing, "Optimise");
+    optimizeModule(*llvmModule, *machine);
+  }
+  auto emit = [&](CodeGenFileType type, Module &source) -> Expected<std::string> {
+    SmallString<0> buffer;
+    raw_svector_ostream out(buffer);
+    if (Error error = emitCode(source, *machine, type, out))
+      return std::move(error);
+    return std::string(buffer);
+  };
+  Progress::Phase phase(progress, timing, "Generate code");
+  if (keeps(Stage::Assembly)) {
+    // The code generator changes the module it runs on, and an object may follow.
+    auto copy = CloneModule(*llvmModule);
+    auto text = emit(CodeGenFileType::AssemblyFile, *copy);
+    if (!text)
+      return text.takeError();
+    if (Error error = deliver(Stage::Assembly, "s", *text))
+      return error;
+  }
+  if (stopsAt(Stage::Assembly))
+    return Error::success();
+  auto code = emit(CodeGenFileType::ObjectFile, *llvmModule);
+  if (!code)
+    return code.takeError();
+  object = std::move(*code);
+  llvmModule.reset();
+  return deliver(Stage::Object, "o", object);
+}
+
+Error Compilation::link() {
+  Progress::Phase phase(progress, timing, "Link");
+  auto objectFile = OutputFile::create(output->path());
+  if (!objectFile)
+    return objectFile.takeError();
+  if (Error error = objectFile->write(object))
+    return error;
+  if (Error error =
+          linkExecutable(objectFile->path(), output->path(), linkDirectory))
+    return error;
+  if (options.weights == WeightsSource::Embed)
+    if (Error error = embedWeights())
+      return error;
+  return output->keep(/*executable=*/true);
+}
+
+Error Compilation::embedWeights() {
+  Progress::Phase phase(progress, timing, "Embed the weights");
+  auto checkpoint = tnrt::Checkpoint::open(model.weightsPath);
+  if (!checkpoint)
+    return createStringError(checkpoint.message());
+  std::string tokenizer;
+  if (model.tokenizerPath) {
+    Error error = Error::success();
+    tokenizer = loadTokenizer(model, error);
+    if (error)
+      return error;
+  }
+  tnrt::Status status =
+      tnrt::appendPayload(output->path().str(), &*checkpoint,
+                          model.tokenizerPath ? &tokenizer : nullptr);
+  return status ? Error::success() : createStringError(status.message());
+}
+
+Error Compilation::emitText(Stage stage, StringRef extension,
+                            function_ref<void(raw_ostream &)> print) {
+  if (!keeps(stage))
+    return Error::success();
+  std::string text;
+  raw_string_ostream stream(text);
+  print(stream);
+  // The dialect's form of the last stage is a temporary only.
+  if (stage == Stage::LLVM && extension != "ll") {
+    SmallString<128> path(options.saveTemps);
+    sys::path::append(path, "model." + extension);
+    return writeOutput(path, text);
+  }
+  return deliver(stage, extension, text);
+}
+
+Error Compilation::deliver(Stage stage, StringRef extension,
+                                   StringRef content) {
+  if (!options.saveTemps.empty()) {
+    SmallString<128> path(options.saveTemps);
+    sys::path::append(path, "model." + extension);
+    if (Error error = writeOutput(path, content))
+      return error;
+  }
+  if (!stopsAt(stage))
+    return Error::success();
+  if (!output)
+    return writeOutput("-", content);
+  if (Error error = output->write(content))
+    return error;
+  return output->keep();
+}
+
+} // namespace tnllmc

@@ -1,0 +1,218 @@
+// Declares tnllmc's options and checks what the user gave. Values are checked here
+// and not by cl::opt, whose messages do not say what was expected.
+#include "Options.h"
+
+#include "mlir/IR/AsmState.h"
+#include "mlir/IR/MLIRContext.h"
+#include "mlir/Pass/PassManager.h"
+#include "mlir/Support/Timing.h"
+
+#include "llvm/ADT/StringExtras.h"
+#include "llvm/Support/CommandLine.h"
+#include "llvm/Support/FileSystem.h"
+#include "llvm/Support/raw_ostream.h"
+
+using namespace llvm;
+
+namespace tnllmc {
+namespace {
+
+cl::OptionCategory category("Compiler options");
+cl::OptionCategory mlirCategory("MLIR options");
+
+cl::opt<std::string> modelOption(cl::Positional, cl::desc("MODEL"),
+                                 cl::cat(category));
+cl::opt<std::string> outputOption("o", cl::value_desc("file"),
+                                  cl::desc("Output; - is standard output"),
+                                  cl::cat(category));
+cl::opt<std::string> targetOption("target", cl::value_desc("cpu"), cl::init("cpu"),
+                                  cl::desc("Kind of machine to compile for (cpu)"),
+                                  cl::cat(category));
+cl::opt<std::string>
+    marchOption("march", cl::value_desc("native|x86-64-v3|x86-64-v4"),
+                cl::init("native"),
+                cl::desc("CPU to compile for (native: this machine's)"),
+                cl::cat(category));
+cl::opt<std::string> dtypeOption("dtype", cl::value_desc("f32|bf16"),
+                                 cl::init("f32"),
+                                 cl::desc("Type of the weights in memory (f32); "
+                                          "states and sums are f32 with either"),
+                                 cl::cat(category));
+cl::opt<std::string>
+    weightsOption("weights", cl::value_desc("link|embed"), cl::init("link"),
+                  cl::desc("Map the checkpoint's files at start-up (link), or "
+                           "store weights and tokenizer in the executable"),
+                  cl::cat(category));
+cl::opt<std::string>
+    emitOption("emit", cl::value_desc("tn|tnk|tnrt|llvm|asm|obj|exe"),
+               cl::init("exe"),
+               cl::desc("Where to stop: one of the IR stages, assembly, an object "
+                        "file or the executable (exe)"),
+               cl::cat(category));
+cl::opt<std::string> saveTempsOption("save-temps", cl::value_desc("dir"),
+                                     cl::desc("Write every stage into this folder"),
+                                     cl::cat(category));
+cl::opt<std::string>
+    randomOption("random-weights", cl::value_desc("seed"),
+                 cl::desc("Fill the weights at start-up from this seed; the model "
+                          "needs no checkpoint"),
+                 cl::cat(category));
+cl::opt<bool> quietOption("quiet", cl::desc("Show no progress"),
+                          cl::cat(category));
+
+cl::extrahelp examples(R"(
+MODEL is a checkpoint directory (config.json, *.safetensors, tokenizer.model) or
+a YAML spec.
+
+Examples:
+  tnllmc examples/tiny -o tiny
+      compiles the model for this machine; then: ./tiny generate -p "Once"
+  tnllmc spec.yaml --random-weights=1 --dtype=bf16 -o big
+      an executable of a spec, with random weights in bf16
+  tnllmc examples/tiny --march=x86-64-v3 --emit=tnk
+      shows the kernels that an AVX2 machine would run
+)");
+
+// A value of an option, by name.
+template <typename T> struct Choice {
+  const char *name;
+  T value;
+};
+
+const Choice<Stage> stages[] = {
+    {"tn", Stage::TN},       {"tnk", Stage::TNK},        {"tnrt", Stage::TNRT},
+    {"llvm", Stage::LLVM},   {"asm", Stage::Assembly},   {"obj", Stage::Object},
+    {"exe", Stage::Executable}};
+const Choice<tnllm::DType> dtypes[] = {{"f32", tnllm::DType::F32},
+                                       {"bf16", tnllm::DType::BF16}};
+const Choice<tnllm::WeightsSource::Kind> weightKinds[] = {
+    {"link", tnllm::WeightsSource::Link}, {"embed", tnllm::WeightsSource::Embed}};
+const Choice<int> targets[] = {{"cpu", 0}};
+
+template <typename T, size_t N>
+Expected<T> choose(const cl::opt<std::string> &option,
+                   const Choice<T> (&choices)[N]) {
+  std::string expected;
+  for (const Choice<T> &choice : choices) {
+    if (option == choice.name)
+      return choice.value;
+    expected += expected.empty() ? "" : ", ";
+    expected += choice.name;
+  }
+  return createStringError("--" + option.ArgStr + ": unknown value '" +
+                           option.getValue() + "', expected " +
+                           (N > 1 ? "one of " : "") + expected);
+}
+
+Error setOutput(Options &options) {
+  options.output = outputOption;
+  bool text = options.emit <= Stage::Assembly;
+  if (options.output.empty()) {
+    if (!text)
+      return createStringError("-o: expected the name of the file to write");
+    options.output = "-";
+  }
+  if (options.output == "-" && options.emit == Stage::Executable)
+    return createStringError(
+        "-o: an executable cannot go to standard output, expected a file");
+  return Error::success();
+}
+
+Error setWeights(Options &options) {
+  auto kind = choose(weightsOption, weightKinds);
+  if (!kind)
+    return kind.takeError();
+  options.weights = *kind;
+  if (!randomOption.getNumOccurrences())
+    return Error::success();
+  if (*kind == tnllm::WeightsSource::Embed)
+    return createStringError("--random-weights leaves nothing to embed, expected "
+                             "it without --weights=embed");
+  uint64_t seed;
+  if (StringRef(randomOption).getAsInteger(10, seed))
+    return createStringError("--random-weights: '" + randomOption.getValue() +
+                             "' is no seed, expected a number of 0 to 2^64-1");
+  options.randomSeed = seed;
+  options.weights = tnllm::WeightsSource::Random;
+  return Error::success();
+}
+
+Error setTarget(Options &options) {
+  if (auto target = choose(targetOption, targets); !target)
+    return target.takeError();
+  std::string message;
+  auto cpu = tnllm::getCPUTarget(
+      marchOption, [&](const Twine &text) { message = text.str(); });
+  if (failed(cpu))
+    return createStringError(message);
+  options.compile.target = *cpu;
+  auto dtype = choose(dtypeOption, dtypes);
+  if (!dtype)
+    return dtype.takeError();
+  options.compile.dtype = *dtype;
+  return Error::success();
+}
+
+// cl::ParseCommandLineOptions ends its text with a hint on a second line.
+Error parseCommandLine(int argc, char **argv) {
+  std::string log;
+  raw_string_ostream stream(log);
+  if (cl::ParseCommandLineOptions(
+          argc, argv, "tnllmc compiles a TransNormerLLM to an executable\n",
+          &stream))
+    return Error::success();
+  StringRef message = StringRef(log).split('\n').first;
+  message.consume_front("tnllmc: ");
+  StringRef name = StringRef(argv[0]).rsplit('/').second;
+  message.consume_front((StringRef(argv[0]) + ": ").str());
+  message.consume_front((name + ": ").str());
+  return createStringError(message);
+}
+
+} // namespace
+
+StringRef stringify(Stage stage) {
+  return stages[static_cast<size_t>(stage)].name;
+}
+
+void registerOptions() {
+  mlir::registerAsmPrinterCLOptions();
+  mlir::registerMLIRContextCLOptions();
+  mlir::registerPassManagerCLOptions();
+  mlir::registerDefaultTimingManagerCLOptions();
+  // LLVM registers hundreds more; they work, but --help-hidden alone shows them.
+  for (auto &entry : cl::getRegisteredOptions())
+    if (entry.first.starts_with("mlir-"))
+      entry.second->addCategory(mlirCategory);
+  cl::HideUnrelatedOptions({&category, &mlirCategory});
+  cl::SetVersionPrinter([](raw_ostream &out) {
+    out << tnllm::getCompilerVersion() << '\n';
+  });
+}
+
+Expected<Options> parseOptions(int argc, char **argv) {
+  if (Error error = parseCommandLine(argc, argv))
+    return std::move(error);
+  Options options;
+  options.model = modelOption;
+  if (options.model.empty())
+    return createStringError("expected a model: a checkpoint directory or a YAML "
+                             "spec; tnllmc --help shows examples");
+  auto emit = choose(emitOption, stages);
+  if (!emit)
+    return emit.takeError();
+  options.emit = *emit;
+  options.saveTemps = saveTempsOption;
+  options.quiet = quietOption;
+  if (Error error = setOutput(options))
+    return std::move(error);
+  if (Error error = setWeights(options))
+    return std::move(error);
+  if (Error error = setTarget(options))
+    return std::move(error);
+  // lld, which runs in this process, registers an option of this name.
+  marchOption.removeArgument();
+  return options;
+}
+
+} // namespace tnllmc
