@@ -32,6 +32,15 @@ public:
     size_t line = size_t(next - starts.begin());
     return {unsigned(line), unsigned(offset - starts[line - 1] + 1)};
   }
+  // LLVM has a flow collection start behind its bracket.
+  Location locateBracket(Location at) const {
+    llvm::StringRef before =
+        text.take_front(starts[at.line - 1] + at.column - 1);
+    llvm::StringRef trimmed = before.rtrim(" \t\r\n");
+    if (trimmed.ends_with("[") || trimmed.ends_with("{"))
+      return locate(trimmed.size() - 1);
+    return at;
+  }
   // Nothing for a pointer outside the text, as empty nodes have.
   std::optional<Location> locate(llvm::SMLoc at) const {
     const char *pointer = at.getPointer();
@@ -96,6 +105,8 @@ private:
 
   bool convert(llvm::yaml::Node &from, Location fallback, int depth, Node &to) {
     to.at = lines.locate(from.getSourceRange().Start).value_or(fallback);
+    if (llvm::isa<llvm::yaml::SequenceNode, llvm::yaml::MappingNode>(&from))
+      to.at = lines.locateBracket(to.at);
     if (depth > maxDepth)
       return stop(to.at, "the file nests too deeply");
     llvm::SmallString<64> storage;
