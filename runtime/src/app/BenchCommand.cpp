@@ -1,0 +1,186 @@
+// bench: how fast this machine prefills and decodes.
+#include "Commands.h"
+#include "Interrupt.h"
+#include "Sampler.h"
+#include "Text.h"
+
+#include "core/Progress.h"
+
+#include <algorithm>
+#include <chrono>
+#include <fstream>
+
+namespace tnrt {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+using Json = nlohmann::ordered_json;
+
+double median(std::vector<double> values) {
+  if (values.empty())
+    return 0;
+  std::sort(values.begin(), values.end());
+  size_t half = values.size() / 2;
+  return values.size() % 2 ? values[half] : (values[half - 1] + values[half]) / 2;
+}
+
+// Peak resident memory of this process in bytes (VmHWM), or 0.
+int64_t peakMemoryBytes() {
+  std::ifstream status("/proc/self/status");
+  std::string word;
+  while (status >> word)
+    if (word == "VmHWM:") {
+      int64_t kilobytes = 0;
+      status >> kilobytes;
+      return kilobytes * 1024;
+    }
+  return 0;
+}
+
+struct Times {
+  double prefill = 0, decode = 0; // seconds
+};
+
+class Bench {
+public:
+  Bench(Model &model, Session &session, const BenchOptions &options)
+      : manifest(model.manifest()), session(session), options(options),
+        slab(std::max<int64_t>(manifest.capacity.prefillRows, 1)),
+        hidden(static_cast<size_t>(options.batch * slab * manifest.width)),
+        logits(static_cast<size_t>(options.batch * manifest.vocabSize)),
+        tokens(static_cast<size_t>(options.batch * std::max(options.prompt, int64_t(1)))) {
+    for (size_t i = 0; i < tokens.size(); ++i)
+      tokens[i] = static_cast<int32_t>(uniformAt(0, i) * double(manifest.vocabSize));
+  }
+
+  // One prefill and one decode; false when interrupted.
+  Result<bool> once(Times &times) {
+    session.reset();
+    auto start = Clock::now();
+    if (Status status = prefill(); !status)
+      return status.takeError();
+    times.prefill = std::chrono::duration<double>(Clock::now() - start).count();
+
+    auto &positions = session.positions();
+    if (options.position > 0)
+      std::fill(positions.begin(), positions.end(), options.position);
+    start = Clock::now();
+    for (int64_t i = 0; i < options.gen && !interrupted(); ++i)
+      if (Status status = decodeStep(); !status)
+        return status.takeError();
+    times.decode = std::chrono::duration<double>(Clock::now() - start).count();
+    return !interrupted();
+  }
+
+private:
+  Status prefill() {
+    for (int64_t row = 0; row < options.batch; ++row)
+      for (int64_t at = 0; at < options.prompt && !interrupted(); at += slab) {
+        const int32_t *from = tokens.data() + row * options.prompt + at;
+        int64_t count = std::min(slab, options.prompt - at);
+        if (Status status = session.forwardRow(row, from, count, hidden.data());
+            !status)
+          return status;
+      }
+    return {};
+  }
+
+  // A step of generation as it is: the head and a greedy choice belong to it.
+  Status decodeStep() {
+    if (Status status = session.forward(tokens.data(), 1, hidden.data()); !status)
+      return status;
+    session.logits(hidden.data(), options.batch, logits.data());
+    for (int64_t row = 0; row < options.batch; ++row) {
+      const float *begin = logits.data() + row * manifest.vocabSize;
+      tokens[static_cast<size_t>(row)] =
+          static_cast<int32_t>(std::max_element(begin, begin + manifest.vocabSize) - begin);
+    }
+    return {};
+  }
+
+  const Manifest &manifest;
+  Session &session;
+  const BenchOptions &options;
+  int64_t slab;
+  std::vector<float> hidden, logits;
+  std::vector<int32_t> tokens;
+};
+
+double perSecond(double amount, double seconds) {
+  return seconds > 0 ? amount / seconds : 0;
+}
+
+} // namespace
+
+Result<int> benchCommand(Environment &environment, const BenchOptions &options) {
+  if (options.prompt == 0 && options.gen == 0)
+    return Error{"bench: --prompt and --gen are both 0: nothing to measure"};
+  auto model = environment.loadModel();
+  if (!model)
+    return model.takeError();
+  auto session = Session::create(**model, options.batch);
+  if (!session)
+    return session.takeError();
+
+  InterruptScope interrupts;
+  Bench bench(**model, **session, options);
+  std::vector<double> prefill, decode;
+  Progress progress("measuring", options.repeat + 1, Progress::Unit::Items,
+                    !environment.options.quiet);
+  for (int64_t i = 0; i <= options.repeat; ++i) {
+    Times times;
+    auto whole = bench.once(times);
+    if (!whole)
+      return whole.takeError();
+    if (!*whole)
+      return int(kInterrupted);
+    progress.advance(1);
+    if (i == 0)
+      continue; // warms caches and pages up
+    prefill.push_back(times.prefill);
+    decode.push_back(times.decode);
+  }
+  progress.finish();
+
+  double prefillSeconds = median(prefill), decodeSeconds = median(decode);
+  double prefillRate = perSecond(double(options.prompt * options.batch), prefillSeconds);
+  double decodeRate = perSecond(double(options.gen * options.batch), decodeSeconds);
+  // Each step reads the parameters once and every sequence's states once.
+  int64_t stepBytes = (*model)->parameterBytes() + options.batch * (*model)->stateBytes();
+  double bandwidth = perSecond(double(options.gen) * double(stepBytes), decodeSeconds);
+  if (options.json) {
+    Json json = {{"model", environment.manifest.name},
+                 {"dtype", dtypeName(environment.manifest.dtype)},
+                 {"threads", (*model)->threads()},
+                 {"prompt", options.prompt},
+                 {"gen", options.gen},
+                 {"batch", options.batch},
+                 {"position", options.position},
+                 {"repeat", options.repeat},
+                 {"prefill_seconds", prefillSeconds},
+                 {"prefill_tokens_per_second", prefillRate},
+                 {"decode_seconds", decodeSeconds},
+                 {"decode_tokens_per_second", decodeRate},
+                 {"decode_bytes_per_step", stepBytes},
+                 {"decode_bytes_per_second", bandwidth},
+                 {"peak_memory_bytes", peakMemoryBytes()}};
+    environment.out.write(dumpJson(json, 2) + "\n");
+    return int(kOk);
+  }
+  Output &out = environment.out;
+  out.write(environment.manifest.name + ", " + dtypeName(environment.manifest.dtype) + ", " +
+            std::to_string((*model)->threads()) + " threads, batch " +
+            std::to_string(options.batch) + ", median of " +
+            std::to_string(options.repeat) + "\n");
+  if (options.prompt > 0)
+    out.write("prefill  " + std::to_string(options.prompt) + " tokens  " +
+              formatNumber(prefillRate, 1) + " tok/s\n");
+  if (options.gen > 0)
+    out.write("decode   " + std::to_string(options.gen) + " tokens  " +
+              formatNumber(decodeRate, 1) + " tok/s  " + formatBytes(bandwidth) +
+              "/s of parameters and states\n");
+  out.write("peak memory  " + formatBytes(double(peakMemoryBytes())) + "\n");
+  return int(kOk);
+}
+
+} // namespace tnrt

@@ -1,0 +1,67 @@
+// Loading what a command needs.
+#include "Environment.h"
+
+#include "tnrt/formats/Payload.h"
+
+#include <cstdio>
+#include <sys/stat.h>
+
+namespace tnrt {
+
+Result<std::unique_ptr<Model>> Environment::loadModel() const {
+  LoadOptions load;
+  load.weightsPath = options.weightsPath;
+  load.threads = options.threads;
+  load.progress = !options.quiet;
+  return Model::load(module, load);
+}
+
+Result<std::unique_ptr<Tokenizer>> Environment::loadTokenizer() const {
+  if (manifest.tokenizer.kind == Manifest::Tokenizer::Kind::Bytes)
+    return createByteTokenizer(manifest.vocabSize);
+  std::string path = manifest.tokenizer.path;
+  if (path.empty()) {
+    auto payload = readPayload("/proc/self/exe");
+    if (!payload)
+      return payload.takeError();
+    if (!payload->tokenizer)
+      return Error{"this executable carries no tokenizer, though its manifest "
+                   "says so: compile it again"};
+    return parseSentencePiece(*payload->tokenizer, "the embedded tokenizer",
+                              manifest.vocabSize);
+  }
+  // A checkpoint directory that has moved brings its tokenizer along.
+  struct stat info;
+  std::string beside = options.weightsPath + "/tokenizer.model";
+  if (!options.weightsPath.empty() && ::stat(path.c_str(), &info) != 0 &&
+      ::stat(beside.c_str(), &info) == 0)
+    path = beside;
+  return loadSentencePiece(path, manifest.vocabSize);
+}
+
+void Environment::note(const std::string &line) const {
+  if (!options.quiet)
+    std::fprintf(stderr, "%s\n", line.c_str());
+}
+
+Result<std::vector<int32_t>>
+Environment::encode(const Tokenizer &tokenizer, const std::string &text) const {
+  auto ids = tokenizer.encode(text);
+  if (!ids)
+    return ids.takeError();
+  bool hasBos =
+      manifest.bosTokenId >= 0 && manifest.bosTokenId < manifest.vocabSize;
+  if (manifest.addBosToken && hasBos)
+    ids->insert(ids->begin(), static_cast<int32_t>(manifest.bosTokenId));
+  return ids;
+}
+
+int32_t Environment::bosToken(const Tokenizer &tokenizer) const {
+  bool hasBos =
+      manifest.bosTokenId >= 0 && manifest.bosTokenId < manifest.vocabSize;
+  if (hasBos && (manifest.addBosToken || tokenizer.hasControlTokens()))
+    return static_cast<int32_t>(manifest.bosTokenId);
+  return -1;
+}
+
+} // namespace tnrt

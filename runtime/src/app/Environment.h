@@ -1,0 +1,46 @@
+// What the commands of an executable share.
+#ifndef TNRT_APP_ENVIRONMENT_H
+#define TNRT_APP_ENVIRONMENT_H
+
+#include "Files.h"
+#include "Tokenizer.h"
+
+#include "core/Session.h"
+#include "tnrt/abi.h"
+
+#include <memory>
+#include <string>
+
+namespace tnrt {
+
+// Exit codes. A closed pipe ends like the signal that would have come: 128 + 13.
+enum ExitCode { kOk = 0, kInternal = 1, kBadInput = 2, kInterrupted = 130, kClosedPipe = 141 };
+
+struct CommonOptions {
+  int threads = 0; // 0: one per available core
+  std::string weightsPath;
+  bool quiet = false;
+};
+
+struct Environment {
+  const tnrt_module &module;
+  Manifest manifest;
+  CommonOptions options;
+  Output out;
+
+  Result<std::unique_ptr<Model>> loadModel() const;
+  // From the payload of this executable, the path in the manifest, or
+  // `tokenizer.model` beside --weights; bytes where the manifest says so.
+  Result<std::unique_ptr<Tokenizer>> loadTokenizer() const;
+  // Prints to stderr unless --quiet.
+  void note(const std::string &line) const;
+  // Ids of a text as the model expects them: with bos when the model adds it.
+  Result<std::vector<int32_t>> encode(const Tokenizer &tokenizer,
+                                      const std::string &text) const;
+  // Beginning of an empty text: bos, or -1 where the model has none.
+  int32_t bosToken(const Tokenizer &tokenizer) const;
+};
+
+} // namespace tnrt
+
+#endif // TNRT_APP_ENVIRONMENT_H

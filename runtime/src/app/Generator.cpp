@@ -1,0 +1,219 @@
+// The generation loop.
+#include "Generator.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cstring>
+
+namespace tnrt {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double secondsSince(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+} // namespace
+
+const char *finishName(Finish finish) {
+  switch (finish) {
+  case Finish::Length:
+    return "length";
+  case Finish::Eos:
+    return "eos";
+  case Finish::Stop:
+    return "stop";
+  case Finish::Running:
+    break;
+  }
+  return "running";
+}
+
+Generator::Generator(Model &model, Session &session,
+                     std::vector<Sequence> &sequences,
+                     const GenerateSettings &settings)
+    : model(model), session(session), sequences(sequences), settings(settings),
+      sampler(settings.sampler, model.manifest().vocabSize) {
+  const Manifest &manifest = model.manifest();
+  int64_t batch = session.batch();
+  slab = std::max<int64_t>(manifest.capacity.prefillRows, 1);
+  hidden.resize(static_cast<size_t>(std::max(slab, batch) * manifest.width));
+  logits.resize(static_cast<size_t>(batch * manifest.vocabSize));
+  step.resize(static_cast<size_t>(batch));
+  parked.resize(static_cast<size_t>(batch));
+}
+
+Status Generator::run() {
+  for (size_t row = 0; row < sequences.size(); ++row) {
+    Sequence &sequence = sequences[row];
+    if (sequence.ended)
+      finish(static_cast<int64_t>(row), Finish::Stop);
+    else if (settings.maxTokens == 0 && !sequence.inPrompt)
+      finish(static_cast<int64_t>(row), Finish::Length);
+  }
+  Status status;
+  for (size_t row = 0; status && row < sequences.size() && !stopNow(); ++row)
+    if (sequences[row].inPrompt && sequences[row].finish == Finish::Running)
+      status = prefill(static_cast<int64_t>(row));
+  // A row that is done must not see the steps of the others.
+  for (size_t row = 0; row < sequences.size(); ++row)
+    if (sequences[row].finish != Finish::Running && !parked[row].active)
+      park(static_cast<int64_t>(row));
+  while (status && anyRunning() && !stopNow())
+    status = decode();
+  unparkAll();
+  return status;
+}
+
+// Feeds the prompt slab by slab and draws the first token.
+Status Generator::prefill(int64_t row) {
+  Sequence &sequence = sequences[static_cast<size_t>(row)];
+  int64_t width = model.manifest().width, last = 0;
+  // Without a token to draw, the last one waits: it yields the next run's first.
+  size_t keep = settings.maxTokens == 0 ? 1 : 0;
+  size_t fed = 0, total = sequence.pending.size() - keep;
+  auto start = Clock::now();
+  Status status;
+  while (status && fed < total && !stopNow()) {
+    auto count = static_cast<int64_t>(
+        std::min<size_t>(total - fed, static_cast<size_t>(slab)));
+    status = session.forwardRow(row, sequence.pending.data() + fed, count,
+                                hidden.data());
+    if (!status)
+      break;
+    fed += static_cast<size_t>(count);
+    last = count - 1;
+  }
+  timing.prefillTokens += static_cast<int64_t>(fed);
+  timing.prefillSeconds += secondsSince(start);
+  sequence.pending.erase(sequence.pending.begin(),
+                         sequence.pending.begin() + static_cast<long>(fed));
+  if (!status || fed < total)
+    return status;
+  if (keep) {
+    finish(row, Finish::Length);
+    return {};
+  }
+  session.logits(hidden.data() + last * width, 1, logits.data());
+  sequence.inPrompt = false;
+  return choose(row, logits.data());
+}
+
+Status Generator::decode() {
+  auto start = Clock::now();
+  const Manifest &manifest = model.manifest();
+  for (size_t row = 0; row < sequences.size(); ++row) {
+    const Sequence &sequence = sequences[row];
+    bool running = sequence.finish == Finish::Running;
+    step[row] = running ? sequence.pending.front() : 0;
+  }
+  if (Status status = session.forward(step.data(), 1, hidden.data()); !status)
+    return status;
+  session.logits(hidden.data(), session.batch(), logits.data());
+  for (size_t row = 0; row < sequences.size(); ++row) {
+    if (sequences[row].finish != Finish::Running)
+      continue;
+    auto index = static_cast<int64_t>(row);
+    ++timing.decodeTokens;
+    if (Status status = choose(index, logits.data() + index * manifest.vocabSize);
+        !status)
+      return status;
+    if (sequences[row].finish != Finish::Running)
+      park(index);
+  }
+  timing.decodeSeconds += secondsSince(start);
+  return {};
+}
+
+// Draws the token that follows and decides whether the sequence goes on. The
+// tokens before it have all been fed.
+Status Generator::choose(int64_t row, float *rowLogits) {
+  Sequence &sequence = sequences[static_cast<size_t>(row)];
+  double uniform = uniformAt(sequence.seed, sequence.sampled);
+  int32_t token = sampler.sample(rowLogits, sequence.recent, uniform);
+  if (token < 0)
+    return notFinite(row);
+  ++sequence.sampled;
+  sequence.recent.push(token);
+  sequence.pending.assign(1, token);
+  sequence.generated.push_back(token);
+
+  bool stop = false;
+  if (token != settings.eosToken && sequence.text) {
+    shown.clear();
+    stop = sequence.text->push(token, shown);
+    if (!shown.empty() && textSink)
+      textSink(row, shown);
+  }
+  auto count = static_cast<int64_t>(sequence.generated.size());
+  if (token == settings.eosToken)
+    finish(row, Finish::Eos);
+  else if (stop)
+    finish(row, Finish::Stop);
+  else if (settings.maxTokens >= 0 && count >= settings.maxTokens)
+    finish(row, Finish::Length);
+  return {};
+}
+
+void Generator::finish(int64_t row, Finish why) {
+  Sequence &sequence = sequences[static_cast<size_t>(row)];
+  sequence.finish = why;
+  sequence.ended = why != Finish::Length;
+  if (doneSink)
+    doneSink(row);
+}
+
+void Generator::park(int64_t row) {
+  if (session.batch() == 1 || !anyRunning())
+    return; // no step will touch it any more
+  Parked &slot = parked[static_cast<size_t>(row)];
+  slot.active = true;
+  slot.position = session.positions()[static_cast<size_t>(row)];
+  slot.states.clear();
+  auto layers = static_cast<int64_t>(model.manifest().states.size());
+  for (int64_t layer = 0; layer < layers; ++layer) {
+    int64_t elements = session.stateElements(layer);
+    const float *from = session.state(layer) + row * elements;
+    slot.states.insert(slot.states.end(), from, from + elements);
+  }
+}
+
+void Generator::unparkAll() {
+  auto layers = static_cast<int64_t>(model.manifest().states.size());
+  for (size_t row = 0; row < parked.size(); ++row) {
+    Parked &slot = parked[row];
+    if (!slot.active)
+      continue;
+    session.positions()[row] = slot.position;
+    const float *from = slot.states.data();
+    for (int64_t layer = 0; layer < layers; ++layer) {
+      auto elements = static_cast<size_t>(session.stateElements(layer));
+      std::memcpy(session.state(layer) + row * elements, from,
+                  elements * sizeof(float));
+      from += elements;
+    }
+    slot = Parked();
+  }
+}
+
+bool Generator::anyRunning() const {
+  return std::any_of(
+      sequences.begin(), sequences.end(),
+      [](const Sequence &s) { return s.finish == Finish::Running; });
+}
+
+bool Generator::stopNow() {
+  if (!stopped && stopRequest && stopRequest())
+    stopped = true;
+  return stopped;
+}
+
+Error Generator::notFinite(int64_t row) {
+  int64_t position = session.positions()[static_cast<size_t>(row)];
+  return Error{"the logits of sequence " + std::to_string(row) +
+               " after position " + std::to_string(position - 1) +
+               " are not finite: are the weights those of this model?"};
+}
+
+} // namespace tnrt

@@ -1,0 +1,103 @@
+// info: what was compiled in. Weights are not touched.
+#include "Commands.h"
+#include "Text.h"
+
+#include <algorithm>
+
+namespace tnrt {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+int64_t parameterCount(const Manifest &manifest) {
+  int64_t count = 0;
+  for (const auto &parameter : manifest.parameters)
+    count += elementCount(parameter.shape).value_or(0);
+  return count;
+}
+
+// Bytes as the kernels read them: whole panels, padding included.
+int64_t parameterBytes(const Manifest &manifest) {
+  int64_t bytes = 0;
+  for (const auto &parameter : manifest.parameters)
+    bytes += packedBytes(parameter.shape, parameter.dtype, parameter.layout);
+  return bytes;
+}
+
+int64_t stateBytes(const Manifest &manifest) {
+  int64_t elements = 0;
+  for (const auto &state : manifest.states)
+    elements += state.elements();
+  return elements * static_cast<int64_t>(sizeof(float));
+}
+
+std::string weightsText(const Manifest &manifest) {
+  switch (manifest.weights.kind) {
+  case Manifest::Weights::Kind::Link:
+    return "linked from " + manifest.weights.path;
+  case Manifest::Weights::Kind::Embed:
+    return "embedded in this executable";
+  case Manifest::Weights::Kind::Random:
+    return "random, seed " + std::to_string(manifest.weights.seed);
+  }
+  return {};
+}
+
+std::string tokenizerText(const Manifest &manifest) {
+  if (manifest.tokenizer.kind == Manifest::Tokenizer::Kind::Bytes)
+    return "bytes";
+  return "sentencepiece, " + (manifest.tokenizer.path.empty()
+                                  ? "embedded in this executable"
+                                  : manifest.tokenizer.path);
+}
+
+std::string modelText(const Manifest &m) {
+  const Json &model = m.raw["model"];
+  std::string text = m.name + ": " + std::to_string(m.layers) + " layers, width " +
+                     std::to_string(m.width);
+  if (!m.states.empty())
+    text += ", " + std::to_string(m.states.front().heads) + " heads";
+  if (model.contains("glu_dim") && model["glu_dim"].is_number_integer())
+    text += ", GLU " + std::to_string(model["glu_dim"].get<int64_t>());
+  return text + ", vocabulary " + std::to_string(m.vocabSize);
+}
+
+Json toJson(const Manifest &m) {
+  Json json = m.raw;
+  json["parameter_count"] = parameterCount(m);
+  json["parameter_bytes"] = parameterBytes(m);
+  json["state_bytes"] = stateBytes(m);
+  return json;
+}
+
+} // namespace
+
+Result<int> infoCommand(Environment &environment, const InfoOptions &options) {
+  const Manifest &m = environment.manifest;
+  if (options.json) {
+    environment.out.write(dumpJson(toJson(m), 2) + "\n");
+    return int(kOk);
+  }
+  std::string required;
+  for (const std::string &feature : m.target.required)
+    required += (required.empty() ? "" : " ") + feature;
+  auto line = [&](std::string key, const std::string &value) {
+    key.resize(14, ' ');
+    environment.out.write(key + value + "\n");
+  };
+  line("model", modelText(m));
+  line("parameters", groupDigits(parameterCount(m)) + " (" +
+                         formatBytes(double(parameterBytes(m))) + " in memory)");
+  line("dtype", dtypeName(m.dtype) + std::string(", state F32"));
+  line("state", groupDigits(stateBytes(m)) + " bytes per sequence, at any length");
+  line("arena", groupDigits(m.arenaBytes) + " bytes");
+  line("target", m.target.triple + ", " + m.target.march);
+  line("requires", required.empty() ? "nothing beyond the target" : required);
+  line("weights", weightsText(m));
+  line("tokenizer", tokenizerText(m));
+  line("compiler", m.compiler);
+  line("fingerprint", m.fingerprint);
+  return int(kOk);
+}
+
+} // namespace tnrt

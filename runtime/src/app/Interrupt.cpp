@@ -1,0 +1,36 @@
+// Signal handling for commands that end cleanly.
+#include "Interrupt.h"
+
+#include <csignal>
+
+namespace tnrt {
+namespace {
+
+volatile std::sig_atomic_t flag = 0;
+struct sigaction previousInt, previousTerm;
+
+void onSignal(int signal) {
+  flag = 1;
+  std::signal(signal, SIG_DFL); // a second one ends the process
+}
+
+} // namespace
+
+InterruptScope::InterruptScope() {
+  flag = 0;
+  struct sigaction action {};
+  action.sa_handler = onSignal;
+  sigemptyset(&action.sa_mask);
+  action.sa_flags = SA_RESTART;
+  sigaction(SIGINT, &action, &previousInt);
+  sigaction(SIGTERM, &action, &previousTerm);
+}
+
+InterruptScope::~InterruptScope() {
+  sigaction(SIGINT, &previousInt, nullptr);
+  sigaction(SIGTERM, &previousTerm, nullptr);
+}
+
+bool interrupted() { return flag != 0; }
+
+} // namespace tnrt
