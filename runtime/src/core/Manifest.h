@@ -60,7 +60,7 @@ struct Manifest {
   int64_t vocabSize = 0;
   int64_t width = 0; // decoder_embed_dim
   int64_t layers = 0;
-  int64_t padTokenId = 0, bosTokenId = 0, eosTokenId = 0;
+  int64_t padTokenId = -1, bosTokenId = -1, eosTokenId = -1; // -1: none
   bool addBosToken = false;
   Capacity capacity;
   int64_t arenaBytes = 0;

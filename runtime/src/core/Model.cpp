@@ -1,0 +1,57 @@
+// Model: what all sequences share.
+#include "CpuFeatures.h"
+#include "ModelImpl.h"
+
+namespace tnrt {
+
+Model::Model() : impl(new Impl()) {}
+Model::~Model() = default;
+
+Result<std::unique_ptr<Model>> Model::load(const tnrt_module &module,
+                                           const LoadOptions &options) {
+  if (module.abi_version != TNRT_ABI_VERSION)
+    return Error{"the generated code has ABI version " +
+                 std::to_string(module.abi_version) + ", this runtime has " +
+                 std::to_string(TNRT_ABI_VERSION) + "; compile the model again"};
+  Result<Manifest> manifest =
+      Manifest::parse({module.manifest, static_cast<size_t>(module.manifest_size)});
+  if (!manifest)
+    return manifest.takeError();
+  if (manifest->abi != TNRT_ABI_VERSION)
+    return Error{"manifest: abi: expected " + std::to_string(TNRT_ABI_VERSION)};
+  if (Status status = checkCpu(manifest->target); !status)
+    return status.takeError();
+  if (options.threads < 0)
+    return Error{"the number of threads is " + std::to_string(options.threads) +
+                 ", expected 0 (all) or more"};
+
+  std::unique_ptr<Model> model(new Model());
+  Impl &impl = *model->impl;
+  impl.module = &module;
+  impl.manifest = std::move(*manifest);
+  impl.pool = std::make_unique<ThreadPool>(options.threads ? options.threads
+                                                           : availableThreads());
+  Result<LoadedWeights> weights = loadWeights(impl.manifest, options, *impl.pool);
+  if (!weights)
+    return weights.takeError();
+  impl.weights = std::move(*weights);
+  Result<Memory> arena =
+      Memory::allocate(static_cast<size_t>(impl.manifest.arenaBytes), "the arena");
+  if (!arena)
+    return arena.takeError();
+  impl.arena = std::move(*arena);
+  return model;
+}
+
+const Manifest &Model::manifest() const { return impl->manifest; }
+int Model::threads() const { return impl->pool->size(); }
+int64_t Model::parameterBytes() const { return impl->weights.bytes; }
+
+int64_t Model::stateBytes() const {
+  int64_t bytes = 0;
+  for (const Manifest::State &state : impl->manifest.states)
+    bytes += state.elements() * static_cast<int64_t>(sizeof(float));
+  return bytes;
+}
+
+} // namespace tnrt

@@ -1,0 +1,34 @@
+// From what the manifest asks for to parameters in memory.
+#ifndef TNRT_CORE_WEIGHTLOADER_H
+#define TNRT_CORE_WEIGHTLOADER_H
+
+#include "Manifest.h"
+#include "Memory.h"
+#include "Session.h"
+#include "ThreadPool.h"
+#include "tnrt/formats/Payload.h"
+
+#include <optional>
+#include <vector>
+
+namespace tnrt {
+
+// The parameters of a model and what keeps them alive.
+struct LoadedWeights {
+  // One per manifest parameter. Packed ones are 64-byte aligned; those used where
+  // they are mapped are aligned to their element.
+  std::vector<void *> parameters;
+  int64_t bytes = 0; // of all parameters, shared ones once
+  Memory packed;
+  std::optional<Checkpoint> checkpoint;
+};
+
+// Maps, generates or finds in the executable what the manifest and the options
+// name, checks it, and packs it. Errors list every missing tensor and every one of
+// the wrong shape or dtype.
+Result<LoadedWeights> loadWeights(const Manifest &manifest, const LoadOptions &options,
+                                  ThreadPool &pool);
+
+} // namespace tnrt
+
+#endif // TNRT_CORE_WEIGHTLOADER_H
