@@ -105,8 +105,12 @@ private:
     if (parsed.nameGiven)
       return;
     StringRef config = model.configPath;
+    llvm::SmallString<256> directory;
+    // Resolved, so that "a/.." has a name.
+    if (fs::real_path(path::parent_path(config), directory))
+      directory = path::parent_path(config);
     parsed.spec.name = path::filename(config) == "config.json"
-                           ? path::filename(path::parent_path(config)).str()
+                           ? path::filename(directory).str()
                            : path::stem(config).str();
   }
 

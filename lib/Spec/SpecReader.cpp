@@ -2,6 +2,7 @@
 // docs/ModelSpec.md is its documentation.
 #include "SpecReader.h"
 
+#include "HousekeepingKeys.h"
 #include "ValueReader.h"
 
 #include "llvm/ADT/StringMap.h"
@@ -19,71 +20,9 @@ namespace {
 constexpr int64_t maxVocab = int64_t(1) << 24;
 constexpr int64_t maxWidth = int64_t(1) << 20;
 constexpr int64_t maxGlu = int64_t(1) << 22;
-constexpr int64_t maxLayers = 10000;
-constexpr int64_t maxHeads = 65536;
+constexpr int64_t maxLayers = 4096;
+constexpr int64_t maxHeads = 4096;
 constexpr int64_t maxParameters = int64_t(1) << 42;
-
-// What transformers writes into every config.json and no computation here
-// depends on.
-constexpr StringRef housekeepingKeys[] = {"_attn_implementation",
-                                          "_attn_implementation_autoset",
-                                          "_commit_hash",
-                                          "_name_or_path",
-                                          "add_cross_attention",
-                                          "attn_implementation",
-                                          "auto_map",
-                                          "bad_words_ids",
-                                          "begin_suppress_tokens",
-                                          "chunk_size_feed_forward",
-                                          "cross_attention_hidden_size",
-                                          "decoder_start_token_id",
-                                          "diversity_penalty",
-                                          "do_sample",
-                                          "dtype",
-                                          "early_stopping",
-                                          "encoder_no_repeat_ngram_size",
-                                          "exponential_decay_length_penalty",
-                                          "finetuning_task",
-                                          "forced_bos_token_id",
-                                          "forced_eos_token_id",
-                                          "id2label",
-                                          "is_decoder",
-                                          "is_encoder_decoder",
-                                          "keys_to_ignore_at_inference",
-                                          "label2id",
-                                          "length_penalty",
-                                          "max_length",
-                                          "min_length",
-                                          "model_max_length",
-                                          "no_repeat_ngram_size",
-                                          "num_beam_groups",
-                                          "num_beams",
-                                          "num_return_sequences",
-                                          "output_attentions",
-                                          "output_hidden_states",
-                                          "output_scores",
-                                          "prefix",
-                                          "problem_type",
-                                          "pruned_heads",
-                                          "remove_invalid_values",
-                                          "repetition_penalty",
-                                          "return_dict",
-                                          "return_dict_in_generate",
-                                          "sep_token_id",
-                                          "suppress_tokens",
-                                          "task_specific_params",
-                                          "temperature",
-                                          "tf_legacy_loss",
-                                          "tie_encoder_decoder",
-                                          "tokenizer_class",
-                                          "top_k",
-                                          "top_p",
-                                          "torch_dtype",
-                                          "torchscript",
-                                          "transformers_version",
-                                          "typical_p",
-                                          "use_bfloat16",
-                                          "use_cache"};
 
 constexpr StringRef activationNames[] = {"none",  "silu",    "gelu", "relu",
                                          "elu",   "sigmoid", "exp",  "1+elu",

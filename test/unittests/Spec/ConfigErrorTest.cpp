@@ -34,7 +34,7 @@ TEST_F(ConfigErrorTest, AllProblemsAreListed) {
       "config.json:2:16: error: 'vocab_size' must be an integer from 1 to "
       "16777216, found 0\n"
       "config.json:3:20: error: 'decoder_layers' must be an integer from "
-      "1 to 10000, found \"3\"\n"
+      "1 to 4096, found \"3\"\n"
       "config.json:4:10: error: 'bias' must be true or false, found 1\n"
       "config.json:5:2: error: unknown key 'init_stdd'; did you mean "
       "'init_std'?");
@@ -151,7 +151,7 @@ TEST_F(ConfigErrorTest, QuantisedCheckpointsAreRefused) {
 
 TEST_F(ConfigErrorTest, AbsurdTotals) {
   EXPECT_NE(errorOfYaml("{decoder_embed_dim: 1048576, hidden_dim: 1048576, "
-                        "glu_dim: 4194304, decoder_layers: 10000}")
+                        "glu_dim: 4194304, decoder_layers: 4096}")
                 .find("parameters; at most"),
             std::string::npos);
 }

@@ -40,6 +40,11 @@ TEST_F(LoadModelTest, DirectoryWithEverything) {
   EXPECT_EQ(model.tokenizerPath, folder + "/tokenizer.model");
   EXPECT_TRUE(model.warnings.empty());
   EXPECT_EQ("/" + model.spec.name, folder.substr(folder.rfind('/')));
+  // However the directory is spelt.
+  ASSERT_FALSE(llvm::sys::fs::create_directory(folder + "/sub"));
+  auto same = loadModel(folder + "/sub/../");
+  ASSERT_TRUE(bool(same)) << llvm::toString(same.takeError());
+  EXPECT_EQ(same->spec.name, model.spec.name);
 }
 
 TEST_F(LoadModelTest, EveryFloatDtype) {
