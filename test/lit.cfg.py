@@ -4,10 +4,11 @@
 # count, split-file, llvm-objdump, ...). Substitutions: %tnllmc, %tnllm-opt,
 # %python (with numpy), %root (the source tree), %examples, beside lit's own.
 # Features: avx2, avx512, avx512bf16 (this CPU), asan (a sanitized build), root
-# (permissions do not bind), x86_64.
+# (permissions do not bind), mount (a private tmpfs can be mounted), x86_64.
 
 import os
 import platform
+import subprocess
 
 import lit.formats
 
@@ -43,6 +44,9 @@ if platform.machine() == "x86_64":
     config.available_features.add("x86_64")
 if os.geteuid() == 0:
     config.available_features.add("root")
+if subprocess.run(["unshare", "-m", "mount", "-t", "tmpfs", "tmpfs", "/mnt"],
+                  capture_output=True).returncode == 0:
+    config.available_features.add("mount")
 
 try:
     with open("/proc/cpuinfo", encoding="utf-8") as file:
