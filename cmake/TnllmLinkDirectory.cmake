@@ -34,7 +34,7 @@ _tnllm_take_link_input(
 
 set(_arguments
   --hash-style=gnu --build-id=none --eh-frame-hdr -m elf_x86_64 -pie
-  --gc-sections --no-mmap-output-file -z relro -z now
+  --gc-sections -z relro -z now
   -dynamic-linker /lib64/ld-linux-x86-64.so.2
   @/Scrt1.o @/crti.o @/crtbeginS.o)
 

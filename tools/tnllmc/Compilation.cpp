@@ -225,13 +225,10 @@ Error Compilation::generateCode() {
 
 Error Compilation::link() {
   Progress::Phase phase(progress, timing, "Link");
-  auto objectFile = OutputFile::create(output->path());
-  if (!objectFile)
-    return objectFile.takeError();
-  if (Error error = objectFile->write(object))
-    return error;
-  if (Error error =
-          linkExecutable(objectFile->path(), output->path(), linkDirectory))
+  auto executable = linkExecutable(object, linkDirectory);
+  if (!executable)
+    return executable.takeError();
+  if (Error error = output->write(*executable))
     return error;
   if (options.weights == WeightsSource::Embed)
     if (Error error = embedWeights())

@@ -16,11 +16,11 @@ namespace tnllm {
 llvm::Expected<std::string> findLinkDirectory(const char *argv0,
                                               void *mainAddress);
 
-// Links the object file `object` into the executable `output`: position
-// independent, the runtime and the C++ library inside, only the C library
-// outside. What is at `output` is replaced. One error line, where there is one.
-llvm::Error linkExecutable(llvm::StringRef object, llvm::StringRef output,
-                           llvm::StringRef linkDirectory);
+// Links the object file with these bytes and returns the executable's bytes:
+// position independent, the runtime and the C++ library inside, only the C library
+// outside. Touches no file but those of `linkDirectory`. One error line.
+llvm::Expected<std::string> linkExecutable(llvm::StringRef object,
+                                           llvm::StringRef linkDirectory);
 
 } // namespace tnllm
 

@@ -93,11 +93,11 @@ TEST(Manifest, DescribesStatesAndParameters) {
   json::Object manifest = build({}, {});
   const json::Array *states = manifest.getArray("states");
   ASSERT_TRUE(states && states->size() == 2);
-  EXPECT_EQ((*states)[0],
+  EXPECT_EQ(*(*states)[0].getAsObject(),
             (json::Object{{"heads", 4}, {"key_width", 32}, {"value_width", 16}}));
   const json::Array *parameters = manifest.getArray("parameters");
   ASSERT_TRUE(parameters && parameters->size() == 3);
-  EXPECT_EQ((*parameters)[0],
+  EXPECT_EQ(*(*parameters)[0].getAsObject(),
             (json::Object{
                 {"tensor", "w"},
                 {"shape", json::Array{100, 64}},
