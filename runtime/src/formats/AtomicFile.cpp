@@ -9,6 +9,7 @@
 #include <cstring>
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 namespace tnrt {
@@ -141,6 +142,13 @@ Status AtomicFile::reserve(uint64_t size) {
       continue;
     if (errno == ENOSPC || errno == EFBIG || errno == EDQUOT)
       return failure("cannot write");
+    // Not supported: see at least whether there is room now.
+    struct statvfs info;
+    if (::fstatvfs(fd, &info) == 0 && info.f_frsize != 0 &&
+        size / info.f_frsize > info.f_bavail) {
+      errno = ENOSPC;
+      return failure("cannot write");
+    }
     break;
   }
   return {};

@@ -1,0 +1,174 @@
+// Loading models: link, random, tied heads, and everything that does not fit.
+#include "core/Session.h"
+#include "core/ThreadPool.h"
+#include "core/WeightLoader.h"
+#include "tnrt/formats/Convert.h"
+#include "tnrt/formats/RandomInit.h"
+
+#include "FakeModule.h"
+#include "TestFiles.h"
+
+#include <cmath>
+
+using namespace tnrt;
+using namespace tnrt::test;
+
+namespace {
+
+std::vector<float> ramp(int64_t count, float scale) {
+  std::vector<float> values(static_cast<size_t>(count));
+  for (size_t i = 0; i < values.size(); ++i)
+    values[i] = scale * static_cast<float>(i % 1000);
+  return values;
+}
+
+class ModelTest : public ::testing::Test {
+protected:
+  void writeCheckpoint(std::vector<NamedTensor> tensors) {
+    writeTensors(dir.path("model.safetensors"), tensors);
+  }
+  fake::Config linked() {
+    fake::Config config;
+    config.weights = R"({"kind": "link", "path": ")" + dir.path() + "\"}";
+    return config;
+  }
+  std::string errorOf(const fake::Config &config) {
+    Result<std::unique_ptr<Model>> model = Model::load(fake::makeModule(config), quiet);
+    return model ? "" : model.message();
+  }
+
+  TempDir dir;
+  LoadOptions quiet{"", 2, false};
+};
+
+TEST_F(ModelTest, LoadsLinkedWeights) {
+  writeCheckpoint({{"model.embed_tokens.weight", {256, 16}, ramp(4096, 1)},
+                   {"lm_head.weight", {256, 16}, ramp(4096, 2)}});
+  Result<std::unique_ptr<Model>> model = Model::load(fake::makeModule(linked()), quiet);
+  ASSERT_TRUE(model) << model.message();
+  EXPECT_EQ((*model)->parameterBytes(), 2 * 4096 * 4);
+  EXPECT_EQ((*model)->stateBytes(), 2 * 12 * 4);
+  EXPECT_EQ((*model)->threads(), 2);
+  Result<std::unique_ptr<Session>> session = Session::create(**model, 1);
+  ASSERT_TRUE(session);
+  const int32_t token = 3;
+  std::vector<float> hidden(16), logits(256);
+  ASSERT_TRUE((*session)->forward(&token, 1, hidden.data()));
+  EXPECT_EQ(hidden[0], 48 + 2 * 4 / 1024.0f);
+  std::fill(hidden.begin(), hidden.end(), 0.0f);
+  hidden[5] = 1;
+  (*session)->logits(hidden.data(), 1, logits.data());
+  for (int64_t v = 0; v < 256; ++v)
+    EXPECT_EQ(logits[size_t(v)], 2 * float((v * 16 + 5) % 1000));
+}
+
+TEST_F(ModelTest, TiedHeadUsesOneTensorTwice) {
+  writeCheckpoint({{"model.embed_tokens.weight", {256, 16}, ramp(4096, 1)}});
+  fake::Config config = linked();
+  config.headTensor = "model.embed_tokens.weight";
+  EXPECT_EQ(errorOf(config), "");
+}
+
+TEST_F(ModelTest, ListsAllThatIsMissing) {
+  writeCheckpoint({{"other", {1}, {1}}});
+  const std::string error = errorOf(linked());
+  EXPECT_TRUE(contains(error, "model.safetensors: does not fit the compiled model: "
+                              "missing tensors: 'model.embed_tokens.weight', "
+                              "'lm_head.weight'"));
+  EXPECT_TRUE(contains(error, "--weights"));
+}
+
+TEST_F(ModelTest, ListsAllThatIsMisshapen) {
+  writeCheckpoint({{"model.embed_tokens.weight", {16, 256}, ramp(4096, 1)}});
+  const std::string error = errorOf(linked());
+  EXPECT_TRUE(contains(error, "missing tensors: 'lm_head.weight'"));
+  EXPECT_TRUE(contains(
+      error, "'model.embed_tokens.weight' has shape [16, 256], expected [256, 16]"));
+}
+
+TEST_F(ModelTest, RefusesOtherDtypes) {
+  const std::string path = dir.path("model.safetensors");
+  Result<SafetensorsWriter> writer =
+      SafetensorsWriter::create(path, {{"model.embed_tokens.weight", DType::I32, {256, 16}},
+                                       {"lm_head.weight", DType::F16, {256, 16}}});
+  const std::string data(4096 * 6, '\0');
+  ASSERT_TRUE(writer->write(data.data(), data.size()) && writer->commit());
+  EXPECT_TRUE(contains(errorOf(linked()), "'model.embed_tokens.weight' has dtype I32, "
+                                          "expected F32, F16 or BF16"));
+}
+
+TEST_F(ModelTest, OtherErrors) {
+  fake::Config config = linked();
+  EXPECT_TRUE(contains(errorOf(config), "--weights"));
+  config.weights = R"({"kind": "embed"})";
+  EXPECT_TRUE(contains(errorOf(config), "embedded weights"));
+  config.weights = R"({"kind": "random", "seed": 1})";
+  config.required = R"("avx1024")";
+  EXPECT_TRUE(contains(errorOf(config), "this CPU lacks avx1024"));
+  config.required = "";
+  EXPECT_EQ(errorOf(config), "");
+  quiet.threads = -1;
+  EXPECT_TRUE(contains(errorOf(config), "threads"));
+  quiet.threads = 1;
+  quiet.weightsPath = dir.path("nowhere");
+  EXPECT_TRUE(contains(errorOf(config), "nowhere: cannot open"));
+  tnrt_module module = fake::makeModule();
+  module.abi_version = 99;
+  EXPECT_TRUE(contains(Model::load(module, quiet).message(), "ABI version 99"));
+}
+
+TEST_F(ModelTest, RandomWeightsDoNotDependOnLayoutOrThreads) {
+  Manifest manifest;
+  manifest.weights = {Manifest::Weights::Kind::Random, "", 5};
+  const std::vector<int64_t> shape{1000, 300};
+  const Layout panels{Layout::Kind::Panels, 64, 2};
+  const InitSpec init{InitSpec::Kind::Normal, 0.1, 0};
+  manifest.parameters = {{"w", shape, DType::F32, {}, init},
+                         {"w", shape, DType::BF16, panels, init},
+                         {"w", shape, DType::F32, {}, init},
+                         {"s", {}, DType::F32, {}, {InitSpec::Kind::Constant, 0, 2}}};
+  std::vector<float> values(300000);
+  randomFill(init, randomKey(5, "w"), 300000, 0, 300000, values.data());
+  TensorView view{"w", DType::F32, shape,
+                  reinterpret_cast<const unsigned char *>(values.data()), 1200000};
+  std::vector<uint16_t> packed(
+      static_cast<size_t>(packedBytes(shape, DType::BF16, panels)) / 2);
+  packRange(view, DType::BF16, panels, 0, packUnits(shape, panels), packed.data());
+  for (int threads : {1, 3}) {
+    ThreadPool pool(threads);
+    Result<LoadedWeights> weights = loadWeights(manifest, quiet, pool);
+    ASSERT_TRUE(weights) << weights.message();
+    EXPECT_EQ(std::memcmp(weights->parameters[0], values.data(), 1200000), 0);
+    EXPECT_EQ(std::memcmp(weights->parameters[1], packed.data(), packed.size() * 2), 0);
+    EXPECT_EQ(weights->parameters[2], weights->parameters[0]) << "shared";
+    EXPECT_EQ(*static_cast<float *>(weights->parameters[3]), 2);
+    EXPECT_EQ(reinterpret_cast<uintptr_t>(weights->parameters[1]) % 64, 0u);
+  }
+}
+
+TEST_F(ModelTest, MapsRowsAndPacksTheRest) {
+  writeCheckpoint({{"e", {300, 70}, ramp(21000, 1)}, {"h", {}, {7}}});
+  Manifest manifest;
+  manifest.weights = {Manifest::Weights::Kind::Link, dir.path(), 0};
+  const std::vector<int64_t> shape{300, 70};
+  manifest.parameters = {{"e", shape, DType::F32, {}, {}},
+                         {"e", shape, DType::BF16, {}, {}},
+                         {"e", shape, DType::F32, {Layout::Kind::Panels, 48, 1}, {}},
+                         {"h", {}, DType::BF16, {}, {}}};
+  ThreadPool pool(2);
+  Result<LoadedWeights> weights = loadWeights(manifest, quiet, pool);
+  ASSERT_TRUE(weights) << weights.message();
+  const TensorView *view = weights->checkpoint->find("e");
+  EXPECT_EQ(weights->parameters[0], view->data) << "used where it is mapped";
+  const auto *brain = static_cast<const uint16_t *>(weights->parameters[1]);
+  const auto *panel = static_cast<const float *>(weights->parameters[2]);
+  for (int64_t n = 0; n < 300; ++n)
+    for (int64_t k = 0; k < 70; ++k) {
+      const float value = float((n * 70 + k) % 1000);
+      ASSERT_EQ(brain[n * 70 + k], bf16FromF32(value));
+      ASSERT_EQ(panel[(n / 48 * 70 + k) * 48 + n % 48], value);
+    }
+  EXPECT_EQ(*static_cast<const uint16_t *>(weights->parameters[3]), bf16FromF32(7));
+}
+
+} // namespace

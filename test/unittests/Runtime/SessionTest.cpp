@@ -1,0 +1,210 @@
+// Sessions on the fake module: any split of the same tokens gives the same bits.
+#include "core/Session.h"
+
+#include "FakeModule.h"
+#include "TestFiles.h"
+
+#include <cstring>
+#include <random>
+
+using namespace tnrt;
+using namespace tnrt::test;
+
+namespace {
+
+struct Outcome {
+  std::vector<float> hidden; // [batch, length, D]
+  std::vector<float> states;
+  std::vector<int64_t> positions;
+
+  bool operator==(const Outcome &other) const {
+    return hidden == other.hidden && states == other.states &&
+           positions == other.positions;
+  }
+};
+
+class SessionTest : public ::testing::Test {
+protected:
+  void load(const fake::Config &config = {}) {
+    Result<std::unique_ptr<Model>> loaded =
+        Model::load(fake::makeModule(config), {"", 2, false});
+    ASSERT_TRUE(loaded) << loaded.message();
+    model = std::move(*loaded);
+  }
+
+  std::unique_ptr<Session> makeSession(int64_t batch) {
+    Result<std::unique_ptr<Session>> session = Session::create(*model, batch);
+    EXPECT_TRUE(session) << session.message();
+    return std::move(*session);
+  }
+
+  std::vector<int32_t> makeTokens(int64_t count) {
+    std::mt19937 random(static_cast<unsigned>(count));
+    std::vector<int32_t> tokens(static_cast<size_t>(count));
+    for (int32_t &token : tokens)
+      token = static_cast<int32_t>(random() % 256);
+    return tokens;
+  }
+
+  // Feeds tokens [batch, length] in pieces of the given lengths.
+  Outcome feed(int64_t batch, int64_t length, const std::vector<int32_t> &tokens,
+               const std::vector<int64_t> &pieces) {
+    const int64_t D = model->manifest().width;
+    std::unique_ptr<Session> session = makeSession(batch);
+    Outcome outcome;
+    outcome.hidden.resize(static_cast<size_t>(batch * length * D));
+    int64_t offset = 0;
+    for (int64_t piece : pieces) {
+      std::vector<int32_t> part;
+      for (int64_t b = 0; b < batch; ++b)
+        part.insert(part.end(), tokens.begin() + b * length + offset,
+                    tokens.begin() + b * length + offset + piece);
+      std::vector<float> hidden(static_cast<size_t>(batch * piece * D));
+      EXPECT_TRUE(session->forward(part.data(), piece, hidden.data()));
+      for (int64_t b = 0; b < batch; ++b)
+        std::copy_n(hidden.begin() + b * piece * D, piece * D,
+                    outcome.hidden.begin() + (b * length + offset) * D);
+      offset += piece;
+    }
+    EXPECT_EQ(offset, length);
+    finish(*session, batch, outcome);
+    return outcome;
+  }
+
+  void finish(Session &session, int64_t batch, Outcome &outcome) {
+    for (int64_t layer = 0; layer < model->manifest().layers; ++layer)
+      outcome.states.insert(outcome.states.end(), session.state(layer),
+                            session.state(layer) + batch * session.stateElements(layer));
+    outcome.positions = session.positions();
+    EXPECT_FALSE(fake::running().exceeded);
+  }
+
+  std::unique_ptr<Model> model;
+};
+
+TEST_F(SessionTest, SplitsAreEquivalent) {
+  load();
+  for (int64_t batch : {1, 2, 3, 5, 9})
+    for (int64_t length : {1, 2, 7, 8, 9, 16, 17, 31}) {
+      SCOPED_TRACE(std::to_string(batch) + " x " + std::to_string(length));
+      const std::vector<int32_t> tokens = makeTokens(batch * length);
+      const Outcome single = feed(batch, length, tokens,
+                                  std::vector<int64_t>(static_cast<size_t>(length), 1));
+      EXPECT_EQ(single.states[0], static_cast<float>(length)) << "tokens seen";
+      EXPECT_EQ(single.positions.back(), length);
+      EXPECT_TRUE(feed(batch, length, tokens, {length}) == single);
+      if (length > 1) {
+        EXPECT_TRUE(feed(batch, length, tokens, {1, length - 1}) == single);
+        EXPECT_TRUE(feed(batch, length, tokens, {length - 1, 1}) == single);
+      }
+      if (length > 7)
+        EXPECT_TRUE(feed(batch, length, tokens, {7, length - 7}) == single);
+    }
+}
+
+TEST_F(SessionTest, TinyCapacities) {
+  fake::Config config;
+  config.prefillRows = config.decodeRows = config.headRows = 1;
+  load(config);
+  const std::vector<int32_t> tokens = makeTokens(12);
+  EXPECT_TRUE(feed(3, 4, tokens, {4}) == feed(3, 4, tokens, {1, 1, 1, 1}));
+}
+
+TEST_F(SessionTest, UsesTheCompiledCapacity) {
+  load();
+  std::unique_ptr<Session> session = makeSession(5);
+  const std::vector<int32_t> tokens = makeTokens(5 * 17);
+  ASSERT_TRUE(session->forward(tokens.data(), 1, nullptr));
+  EXPECT_EQ(fake::running().decodeCalls, 2) << "5 sequences, 3 at a time";
+  EXPECT_EQ(fake::running().prefillCalls, 0);
+  ASSERT_TRUE(session->forward(tokens.data(), 4, nullptr));
+  EXPECT_EQ(fake::running().prefillCalls, 3) << "8 rows hold 2 sequences of 4";
+  ASSERT_TRUE(session->forward(tokens.data(), 16, nullptr));
+  EXPECT_EQ(fake::running().prefillCalls, 13) << "2 slabs a sequence";
+  ASSERT_TRUE(session->forward(tokens.data(), 17, nullptr));
+  EXPECT_EQ(fake::running().prefillCalls, 23);
+  EXPECT_EQ(fake::running().decodeCalls, 4) << "the rests go together";
+  std::vector<float> hidden(7 * 16), logits(7 * 256);
+  session->logits(hidden.data(), 7, logits.data());
+  EXPECT_EQ(fake::running().headCalls, 2);
+}
+
+TEST_F(SessionTest, RowsAlone) {
+  load();
+  const int64_t lengths[] = {3, 20, 1};
+  const std::vector<int32_t> tokens = makeTokens(20);
+  std::unique_ptr<Session> session = makeSession(3);
+  for (int64_t row = 0; row < 3; ++row) {
+    std::vector<float> hidden(static_cast<size_t>(lengths[row] * 16));
+    ASSERT_TRUE(session->forwardRow(row, tokens.data(), lengths[row], hidden.data()));
+    const Outcome alone = feed(1, lengths[row], tokens, {lengths[row]});
+    EXPECT_EQ(hidden, alone.hidden);
+    for (int64_t layer = 0; layer < 2; ++layer)
+      EXPECT_EQ(std::memcmp(session->state(layer) + row * 12,
+                            alone.states.data() + layer * 12, 48),
+                0);
+  }
+  EXPECT_EQ(session->positions(), (std::vector<int64_t>{3, 20, 1}));
+  // Ragged positions go on together.
+  const int32_t next[] = {1, 2, 3};
+  ASSERT_TRUE(session->forward(next, 1, nullptr));
+  EXPECT_EQ(session->positions(), (std::vector<int64_t>{4, 21, 2}));
+}
+
+TEST_F(SessionTest, ObserverSeesEveryTokenOnce) {
+  load();
+  const int64_t batch = 5, length = 19, D = 16;
+  const std::vector<int32_t> tokens = makeTokens(batch * length);
+  std::unique_ptr<Session> session = makeSession(batch);
+  std::vector<float> hidden(batch * length * D), seen(batch * length * D, -1);
+  std::vector<int> count(batch * length, 0);
+  ASSERT_TRUE(session->forward(
+      tokens.data(), length, hidden.data(),
+      [&](int64_t probe, const float *data, int64_t row, int64_t offset, int64_t rows,
+          int64_t stepLength, int64_t columns) {
+        ASSERT_EQ(probe, 0);
+        ASSERT_EQ(columns, D);
+        for (int64_t r = 0; r < rows; ++r)
+          for (int64_t t = 0; t < stepLength; ++t) {
+            const int64_t at = (row + r) * length + offset + t;
+            ++count[size_t(at)];
+            std::copy_n(data + (r * stepLength + t) * D, D, seen.begin() + at * D);
+          }
+      }));
+  for (int times : count)
+    EXPECT_EQ(times, 1);
+  EXPECT_EQ(seen, hidden);
+}
+
+TEST_F(SessionTest, Errors) {
+  load();
+  std::unique_ptr<Session> session = makeSession(2);
+  const std::vector<int32_t> tokens{1, 2, 3, 256};
+  Status status = session->forward(tokens.data(), 2, nullptr);
+  EXPECT_EQ(status.message(),
+            "token 256 at index 1 of sequence 1, expected 0 to 255");
+  EXPECT_EQ(session->positions(), (std::vector<int64_t>{0, 0})) << "nothing has run";
+  EXPECT_EQ(session->state(0)[0], 0);
+  const int32_t negative = -1;
+  EXPECT_TRUE(contains(session->forwardRow(1, &negative, 1, nullptr).message(),
+                       "token -1 at index 0 of sequence 1"));
+  EXPECT_FALSE(session->forwardRow(2, tokens.data(), 1, nullptr));
+  EXPECT_FALSE(session->forwardRow(-1, tokens.data(), 1, nullptr));
+  EXPECT_FALSE(session->forward(tokens.data(), 0, nullptr));
+  EXPECT_FALSE(Session::create(*model, 0));
+  EXPECT_TRUE(contains(Session::create(*model, INT64_MAX / 8).message(), "too large"));
+}
+
+TEST_F(SessionTest, Reset) {
+  load();
+  const std::vector<int32_t> tokens = makeTokens(20);
+  std::unique_ptr<Session> session = makeSession(2);
+  std::vector<float> first(20 * 16), second(20 * 16);
+  ASSERT_TRUE(session->forward(tokens.data(), 10, first.data()));
+  session->reset();
+  EXPECT_EQ(session->positions(), (std::vector<int64_t>{0, 0}));
+  ASSERT_TRUE(session->forward(tokens.data(), 10, second.data()));
+  EXPECT_EQ(first, second);
+}
+
+} // namespace
