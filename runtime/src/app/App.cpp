@@ -253,7 +253,8 @@ private:
     sub->add_option("ids", store, "token ids (default: from standard input)")
         ->type_name("ID")
         ->type_size(1)
-        ->expected(0, CLI::detail::expected_max_vector_size);
+        ->expected(1, CLI::detail::expected_max_vector_size)
+        ->allow_extra_args();
   }
 
   std::string program;

@@ -140,8 +140,6 @@ Status GenerateRun::startFromPrompts() {
                  "--load-state FILE"};
   settings.sampler = samplerOptions(options, SamplerOptions());
   uint64_t seed = options.seed.value_or(std::random_device{}());
-  if (!options.seed && settings.sampler.temperature > 0)
-    environment.note("seed " + std::to_string(seed));
   sequences.resize(prompts.size());
   saved.resize(prompts.size());
   for (size_t row = 0; row < prompts.size(); ++row) {
@@ -238,6 +236,9 @@ Result<int> GenerateRun::generate() {
     return session.takeError();
   if (state)
     state->restore(**session);
+  bool newSeed = !state && !options.seed && settings.sampler.temperature > 0;
+  if (newSeed)
+    environment.note("seed " + std::to_string(sequences.front().seed));
 
   InterruptScope interrupts;
   Generator generator(**model, **session, sequences, settings);

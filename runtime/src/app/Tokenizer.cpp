@@ -15,8 +15,8 @@ Status requireUtf8(std::string_view text) {
   size_t at = findInvalidUtf8(text);
   if (at == std::string_view::npos)
     return {};
-  return Error{"the text is not valid UTF-8: see the byte at offset " +
-               std::to_string(at)};
+  return Error{"expected text in UTF-8: the byte at offset " + std::to_string(at) +
+               " does not belong there"};
 }
 
 class ByteTokenizer : public Tokenizer {

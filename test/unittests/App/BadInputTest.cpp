@@ -1,0 +1,127 @@
+// Bad input gives one clear line and exit code 2.
+#include "AppTest.h"
+
+#include <fcntl.h>
+#include <limits>
+#include <unistd.h>
+
+namespace tnrt::test {
+namespace {
+
+class BadInputTest : public AppTest {
+protected:
+  // Runs with standard output going to `descriptor`.
+  Outcome runInto(int descriptor, std::vector<std::string> arguments) {
+    std::fflush(stdout);
+    int saved = ::dup(1);
+    arguments.insert(arguments.begin(), "model");
+    std::vector<const char *> argv;
+    for (const std::string &argument : arguments)
+      argv.push_back(argument.c_str());
+    ::testing::internal::CaptureStderr();
+    ::dup2(descriptor, 1);
+    int code = runApp(static_cast<int>(argv.size()), argv.data(), module);
+    ::dup2(saved, 1);
+    ::close(saved);
+    Outcome outcome{code, "", ""};
+    outcome.err = ::testing::internal::GetCapturedStderr();
+    return outcome;
+  }
+};
+
+TEST_F(BadInputTest, Usage) {
+  expectBadInput({}, {"--help"});
+  expectBadInput({"fly"}, {"fly"});
+  expectBadInput({"--fly", "info"}, {"--fly"});
+  expectBadInput({"info", "extra"}, {"extra"});
+  expectBadInput({"generate"}, {"prompt", "--load-state"});
+  expectBadInput({"generate", "-p"}, {"-p", "model generate --help"});
+  expectBadInput({"score"}, {"file"});
+  expectBadInput({"run"}, {"--input"});
+  expectBadInput({"run", "--input", "a"}, {"--output"});
+  expectBadInput({"run", "--input", "a", "--output", "b", "--only", "colour"}, {"colour"});
+  expectBadInput({"--threads", "0", "info"}, {"--threads", "1 to 4096"});
+  expectBadInput({"--threads", "two", "info"}, {"two"});
+  expectBadInput({"bench", "--batch", "0"}, {"--batch"});
+  expectBadInput({"bench", "--gen", "-1"}, {"--gen"});
+  expectBadInput({"bench", "--gen", "0", "--prompt", "0"}, {"nothing to measure"});
+}
+
+TEST_F(BadInputTest, SamplingOptions) {
+  for (auto [option, value] : std::vector<std::pair<std::string, std::string>>{
+           {"--temp", "-1"}, {"--temp", "nan"}, {"--temp", "hot"}, {"--temp", "inf"},
+           {"--top-k", "-1"}, {"--top-k", "1.5"}, {"--top-p", "1.1"}, {"--top-p", "-0.1"},
+           {"--min-p", "2"}, {"--repeat-penalty", "0"}, {"--repeat-penalty", "-1"},
+           {"--repeat-last-n", "-1"}, {"--repeat-last-n", "99999999"}, {"--seed", "x"},
+           {"--seed", "-1"}, {"-n", "-2"}, {"-n", "many"}, {"--eos", "256"}, {"--eos", "x"}})
+    expectBadInput({"generate", "-p", "a", option, value}, {option.substr(1), value});
+  expectBadInput({"generate", "-p", "a", "--stop", ""}, {"--stop"});
+  expectBadInput({"generate", "-p", "a", "--stop", "\xFF"}, {"--stop", "UTF-8"});
+}
+
+TEST_F(BadInputTest, Texts) {
+  expectBadInput({"generate", "-p", "fine", "-p", "b\xFF"}, {"prompt 2", "UTF-8", "offset 1"});
+  expectBadInput({"generate", "--prompt-file", write("bad", "ab\xC3")}, {"prompt 1", "offset 2"});
+  expectBadInput({"generate", "--prompt-file", path("none")}, {path("none"), "No such file"});
+  expectBadInput({"generate", "--prompt-file", folder.string()}, {folder.string()});
+  expectBadInput({"score", write("bad2", "abc\xED\xA0\x80")}, {path("bad2"), "UTF-8", "offset 3"});
+  expectBadInput({"score", path("none")}, {path("none")});
+  expectBadInput({"score", write("empty", "")}, {path("empty"), "at least 2 tokens"});
+  expectBadInput({"score", write("one", "x")}, {path("one"), "at least 2 tokens"});
+}
+
+TEST_F(BadInputTest, ByteOutsideASmallVocabulary) {
+  fake::Config config;
+  config.vocabulary = 100;
+  use(config);
+  expectBadInput({"generate", "-p", "abz"}, {"byte 122 at offset 2", "100"});
+  expectBadInput({"score", write("text", "abz")}, {"byte 122"});
+}
+
+TEST_F(BadInputTest, ManifestAndMachine) {
+  fake::Config config;
+  config.required = R"("a-feature-from-2090")";
+  use(config);
+  expectBadInput({"-q", "generate", "-p", "a"}, {"a-feature-from-2090"});
+  use({});
+  module.abi_version = 99;
+  expectBadInput({"info"}, {"ABI version 99", "compile the model again"});
+  use({});
+  module.manifest = "{";
+  module.manifest_size = 1;
+  expectBadInput({"info"}, {"manifest"});
+  use({});
+  expectBadInput({"-q", "--weights", path("none"), "generate", "-p", "a"}, {path("none")});
+}
+
+TEST_F(BadInputTest, FullStandardOutput) {
+  int full = ::open("/dev/full", O_WRONLY);
+  ASSERT_GE(full, 0);
+  for (std::vector<std::string> arguments :
+       std::vector<std::vector<std::string>>{{"info"},
+                                             {"-q", "generate", "-p", "a"},
+                                             {"-q", "generate", "-p", "a", "--json"},
+                                             {"-q", "score", write("t", "text")},
+                                             {"tokenize", "a"},
+                                             {"--help"}}) {
+    Outcome outcome = runInto(full, arguments);
+    EXPECT_EQ(outcome.code, 2) << arguments[0];
+    EXPECT_NE(outcome.err.find("standard output: No space left"), std::string::npos) << outcome.err;
+    EXPECT_EQ(std::count(outcome.err.begin(), outcome.err.end(), '\n'), 1);
+  }
+  ::close(full);
+}
+
+TEST_F(BadInputTest, ClosedPipeIsQuietAndSavesTheState) {
+  int ends[2];
+  ASSERT_EQ(::pipe(ends), 0);
+  ::close(ends[0]);
+  Outcome outcome = runInto(ends[1], {"-q", "generate", "-p", "a", "-n", "-1", "--save-state", path("s")});
+  EXPECT_EQ(outcome.code, 141);
+  EXPECT_EQ(outcome.err, "");
+  EXPECT_TRUE(std::filesystem::exists(path("s")));
+  ::close(ends[1]);
+}
+
+} // namespace
+} // namespace tnrt::test

@@ -1,0 +1,256 @@
+// run: tensors in, tensors out, in any split; and what it refuses.
+#include "AppTest.h"
+
+#include "tnrt/formats/Safetensors.h"
+
+#include <cstring>
+#include <map>
+#include <numeric>
+
+namespace tnrt::test {
+namespace {
+
+struct Tensor {
+  DType dtype = DType::F32;
+  std::vector<int64_t> shape;
+  std::vector<unsigned char> bytes;
+};
+using Tensors = std::map<std::string, Tensor>;
+
+template <typename T>
+Tensor tensor(DType dtype, std::vector<int64_t> shape, const std::vector<T> &values) {
+  Tensor result{dtype, std::move(shape), {}};
+  result.bytes.resize(values.size() * sizeof(T));
+  std::memcpy(result.bytes.data(), values.data(), result.bytes.size());
+  return result;
+}
+
+template <typename T> std::vector<T> values(const Tensor &tensor) {
+  std::vector<T> result(tensor.bytes.size() / sizeof(T));
+  std::memcpy(result.data(), tensor.bytes.data(), tensor.bytes.size());
+  return result;
+}
+
+class RunCommandTest : public AppTest {
+protected:
+  std::string save(const std::string &name, const Tensors &tensors) {
+    std::vector<TensorSpec> specs;
+    for (const auto &[key, value] : tensors)
+      specs.push_back({key, value.dtype, value.shape});
+    auto writer = SafetensorsWriter::create(path(name), specs);
+    EXPECT_TRUE(writer);
+    for (const auto &[key, value] : tensors)
+      EXPECT_TRUE(writer->write(value.bytes.data(), value.bytes.size()));
+    EXPECT_TRUE(writer->commit());
+    return path(name);
+  }
+
+  Tensors load(const std::string &file) {
+    Tensors tensors;
+    auto opened = SafetensorsFile::open(file);
+    if (!opened) {
+      ADD_FAILURE() << opened.message();
+      return tensors;
+    }
+    for (const TensorView &view : opened->tensors())
+      tensors[view.name] = {view.dtype, view.shape, {view.data, view.data + view.bytes}};
+    return tensors;
+  }
+
+  Tensors forward(const Tensors &input, std::vector<std::string> more = {}) {
+    std::vector<std::string> arguments = {"-q", "run", "--input", save("in", input),
+                                          "--output", path("out")};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    Outcome outcome = run(arguments);
+    EXPECT_EQ(outcome.code, 0) << outcome.err;
+    return load(path("out"));
+  }
+
+  static Tensor ids(int64_t batch, int64_t length) {
+    std::vector<int64_t> tokens(static_cast<size_t>(batch * length));
+    for (size_t i = 0; i < tokens.size(); ++i)
+      tokens[i] = static_cast<int64_t>((i * 37 + 5) % 256);
+    return tensor(DType::I64, {batch, length}, tokens);
+  }
+
+  // Columns [begin, end) of tokens [B, N].
+  static Tensor columns(const Tensor &tokens, int64_t begin, int64_t end) {
+    auto all = values<int64_t>(tokens);
+    std::vector<int64_t> part;
+    for (int64_t b = 0; b < tokens.shape[0]; ++b)
+      part.insert(part.end(), all.begin() + b * tokens.shape[1] + begin,
+                  all.begin() + b * tokens.shape[1] + end);
+    return tensor(DType::I64, {tokens.shape[0], end - begin}, part);
+  }
+
+  static void expectPart(const Tensor &whole, const Tensor &part, int64_t begin) {
+    auto a = values<float>(whole), b = values<float>(part);
+    int64_t width = whole.shape[2];
+    for (int64_t row = 0; row < whole.shape[0]; ++row)
+      EXPECT_TRUE(std::equal(b.begin() + row * part.shape[1] * width,
+                             b.begin() + (row + 1) * part.shape[1] * width,
+                             a.begin() + (row * whole.shape[1] + begin) * width));
+  }
+
+  void expectBad(const Tensors &input, const std::vector<std::string> &words) {
+    std::ofstream(path("out")) << "precious";
+    std::vector<std::string> all = words;
+    all.push_back(save("in", input));
+    expectBadInput({"run", "--input", path("in"), "--output", path("out")}, all);
+    EXPECT_EQ(read(path("out")), "precious");
+  }
+};
+
+TEST_F(RunCommandTest, NamesAndShapes) {
+  Tensors out = forward({{"input_ids", ids(2, 21)}});
+  ASSERT_EQ(out.size(), 5u);
+  EXPECT_EQ(out["logits"].shape, (std::vector<int64_t>{2, 21, 256}));
+  EXPECT_EQ(out["hidden.0"].shape, (std::vector<int64_t>{2, 21, 16}));
+  EXPECT_EQ(out["state.0"].shape, (std::vector<int64_t>{2, 2, 2, 3}));
+  EXPECT_EQ(out["state.1"].shape, (std::vector<int64_t>{2, 2, 2, 3}));
+  EXPECT_EQ(out["position"].shape, (std::vector<int64_t>{}));
+  EXPECT_EQ(values<int64_t>(out["position"]), (std::vector<int64_t>{21}));
+  EXPECT_FALSE(fake::running().exceeded);
+  EXPECT_EQ(fileCount(), 2) << "no temporary stays";
+}
+
+// state[0] counts tokens and state[1] is a known sum: the values, not only shapes.
+TEST_F(RunCommandTest, StatesOfEveryRow) {
+  Tensor tokens = ids(5, 13);
+  Tensors out = forward({{"input_ids", tokens}});
+  auto all = values<int64_t>(tokens);
+  auto state = values<float>(out["state.1"]);
+  for (int64_t b = 0; b < 5; ++b) {
+    float sum = 0;
+    for (int64_t t = 0; t < 13; ++t)
+      sum = 0.5f * sum + static_cast<float>(all[b * 13 + t]);
+    EXPECT_EQ(state[b * 12], 13);
+    EXPECT_EQ(state[b * 12 + 1], sum);
+  }
+}
+
+TEST_F(RunCommandTest, EverySplitAgrees) {
+  for (int64_t batch : {1, 2, 4}) {
+    Tensor tokens = ids(batch, 20);
+    Tensors whole = forward({{"input_ids", tokens}});
+    for (int64_t cut : {1, 7, 8, 10, 19}) {
+      Tensors first = forward({{"input_ids", columns(tokens, 0, cut)}});
+      Tensors second = forward({{"input_ids", columns(tokens, cut, 20)},
+                                {"position", first["position"]},
+                                {"state.0", first["state.0"]},
+                                {"state.1", first["state.1"]}});
+      for (const char *name : {"logits", "hidden.0"}) {
+        expectPart(whole[name], first[name], 0);
+        expectPart(whole[name], second[name], cut);
+      }
+      for (const char *name : {"state.0", "state.1", "position"})
+        EXPECT_EQ(whole[name].bytes, second[name].bytes);
+    }
+  }
+}
+
+TEST_F(RunCommandTest, TokenByToken) {
+  Tensor tokens = ids(2, 9);
+  Tensors whole = forward({{"input_ids", tokens}}), step;
+  for (int64_t t = 0; t < 9; ++t) {
+    Tensors input = {{"input_ids", columns(tokens, t, t + 1)}};
+    for (const char *name : {"state.0", "state.1", "position"})
+      if (t > 0)
+        input[name] = step[name];
+    step = forward(input);
+    expectPart(whole["logits"], step["logits"], t);
+  }
+  EXPECT_EQ(whole["state.1"].bytes, step["state.1"].bytes);
+}
+
+TEST_F(RunCommandTest, Int32TokensAndOnly) {
+  auto wide = values<int64_t>(ids(1, 6));
+  std::vector<int32_t> narrow(wide.begin(), wide.end());
+  Tensors a = forward({{"input_ids", ids(1, 6)}});
+  Tensors b = forward({{"input_ids", tensor(DType::I32, {1, 6}, narrow)}},
+                      {"--only", "logits,state"});
+  EXPECT_EQ(a["logits"].bytes, b["logits"].bytes);
+  EXPECT_EQ(b.count("hidden.0"), 0u);
+  EXPECT_EQ(b.count("state.1"), 1u);
+  EXPECT_EQ(forward({{"input_ids", ids(1, 6)}}, {"--only", "hidden"}).size(), 1u);
+}
+
+TEST_F(RunCommandTest, PositionsPerRow) {
+  Tensors start = forward({{"input_ids", ids(2, 3)}});
+  Tensors input = {{"input_ids", ids(2, 3)},
+                   {"state.0", start["state.0"]},
+                   {"state.1", start["state.1"]},
+                   {"position", tensor<int64_t>(DType::I64, {2}, {3, 90})}};
+  Tensors out = forward(input);
+  EXPECT_EQ(out["position"].shape, (std::vector<int64_t>{2}));
+  EXPECT_EQ(values<int64_t>(out["position"]), (std::vector<int64_t>{6, 93}));
+  input["position"] = tensor<int64_t>(DType::I64, {1}, {3});
+  EXPECT_EQ(values<int64_t>(forward(input)["position"]), (std::vector<int64_t>{6}));
+}
+
+TEST_F(RunCommandTest, OutputMayReplaceInput) {
+  std::string file = save("both", {{"input_ids", ids(1, 4)}});
+  EXPECT_EQ(run({"-q", "run", "--input", file, "--output", file}).code, 0);
+  EXPECT_EQ(load(file).count("logits"), 1u);
+}
+
+TEST_F(RunCommandTest, BadTokens) {
+  expectBad({{"position", tensor<int64_t>(DType::I64, {}, {0})}}, {"no tensor input_ids"});
+  expectBad({{"input_ids", tensor<float>(DType::F32, {1, 1}, {0})}},
+            {"input_ids is F32 [1, 1]", "I64 or I32 [B, N]"});
+  expectBad({{"input_ids", tensor<int64_t>(DType::I64, {2}, {0, 1})}}, {"I64 [2]", "[B, N]"});
+  expectBad({{"input_ids", tensor<int64_t>(DType::I64, {0, 4}, {})}}, {"[0, 4]", "at least one"});
+  expectBad({{"input_ids", tensor<int64_t>(DType::I64, {4, 0}, {})}}, {"[4, 0]", "at least one"});
+  expectBad({{"input_ids", tensor<int64_t>(DType::I64, {2, 2}, {0, 1, 256, 2})}},
+            {"input_ids[1, 0] is 256", "[0, 256)"});
+  expectBad({{"input_ids", tensor<int64_t>(DType::I64, {1, 2}, {3, -1})}}, {"input_ids[0, 1] is -1"});
+  expectBad({{"input_ids", tensor<int64_t>(DType::I64, {1, 1}, {int64_t(1) << 32})}}, {"4294967296"});
+}
+
+TEST_F(RunCommandTest, BadStates) {
+  Tensors start = forward({{"input_ids", ids(1, 3)}});
+  Tensors good = {{"input_ids", ids(1, 3)}, {"state.0", start["state.0"]},
+                  {"state.1", start["state.1"]}, {"position", start["position"]}};
+  Tensors input = good;
+  input.erase("position");
+  expectBad(input, {"states but no position"});
+  input = good;
+  input.erase("state.0");
+  expectBad(input, {"lacks state.0"});
+  input.erase("state.1");
+  expectBad(input, {"position but no states"});
+  input = good;
+  input["state.1"].shape = {1, 2, 3, 2};
+  expectBad(input, {"state.1 is F32 [1, 2, 3, 2], expected F32 [1, 2, 2, 3]"});
+  input = good;
+  input["input_ids"] = ids(2, 3);
+  expectBad(input, {"state.0", "expected F32 [2, 2, 2, 3]"});
+  input = good;
+  input["state.0"].dtype = DType::I32;
+  expectBad(input, {"state.0 is I32"});
+  input = good;
+  input["position"] = tensor<int64_t>(DType::I64, {}, {-1});
+  expectBad(input, {"position is -1"});
+  input["position"] = tensor<int64_t>(DType::I64, {3}, {1, 1, 1});
+  expectBad(input, {"position is I64 [3]"});
+  input["position"] = tensor<float>(DType::F32, {}, {1});
+  expectBad(input, {"position is F32 []"});
+  input = good;
+  input["state.2"] = good["state.1"];
+  input["surprise"] = good["state.1"];
+  expectBad(input, {"unknown tensors", "state.2", "surprise", "state.0 to state.1"});
+}
+
+TEST_F(RunCommandTest, BadFiles) {
+  std::string good = save("in", {{"input_ids", ids(1, 3)}});
+  expectBadInput({"run", "--input", path("none"), "--output", path("out")}, {path("none")});
+  expectBadInput({"run", "--input", write("cut", read(good).substr(0, 20)), "--output", path("out")},
+                 {path("cut")});
+  expectBadInput({"run", "--input", good, "--output", path("no/folder/out")}, {"no/folder/out"});
+  expectBadInput({"run", "--input", good, "--output", folder.string()}, {folder.string()});
+  expectBadInput({"run", "--input", good, "--output", "/dev/full"}, {"/dev/full"});
+  EXPECT_EQ(fileCount(), 2);
+}
+
+} // namespace
+} // namespace tnrt::test
