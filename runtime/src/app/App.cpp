@@ -2,6 +2,7 @@
 #include "App.h"
 
 #include "Commands.h"
+#include "Utf8.h"
 
 #include <CLI/App.hpp>
 #include <CLI/Config.hpp>
@@ -79,6 +80,8 @@ public:
                    "checkpoint to use instead of the one compiled in")
         ->type_name("PATH");
     app.add_flag("-q,--quiet", common.quiet, "no progress bar and no notes on stderr");
+    app.footer("Example: " + program + " generate -p \"Once upon a time\"\n" + program +
+               " COMMAND --help shows the options of a command and an example.");
     addInfo();
     addGenerate();
     addScore();
@@ -93,7 +96,7 @@ public:
     try {
       app.parse(argc, argv);
     } catch (const CLI::CallForHelp &) {
-      out.write(helped()->help());
+      out.write(app.help());
       return kOk;
     } catch (const CLI::CallForAllHelp &) {
       out.write(app.help("", CLI::AppFormatMode::All));
@@ -102,14 +105,8 @@ public:
       out.write(app.version() + "\n");
       return kOk;
     } catch (const CLI::ParseError &error) {
-      std::string message = error.what();
-      for (char &c : message)
-        if (c == '\n')
-          c = ' ';
       std::fprintf(stderr, "%s: %s (see %s --help)\n", program.c_str(),
-                   message.c_str(), helped()->get_name() == program
-                                        ? program.c_str()
-                                        : (program + " " + helped()->get_name()).c_str());
+                   explain(error).c_str(), place().c_str());
       return kBadInput;
     }
     return std::nullopt;
@@ -125,6 +122,24 @@ private:
     sub->footer("Example: " + program + " " + example);
     sub->callback([this, command] { chosen = command; });
     return sub;
+  }
+
+  // CLI11's message as one line; it has none for a command that is unknown.
+  std::string explain(const CLI::ParseError &error) const {
+    auto rest = app.remaining();
+    bool isWord = !rest.empty() && !rest.front().empty() && rest.front()[0] != '-';
+    if (app.get_subcommands().empty() && isWord)
+      return "unknown command \"" + escapeForLine(rest.front()) + "\"";
+    std::string message = error.what();
+    for (char &c : message)
+      if (c == '\n')
+        c = ' ';
+    return message;
+  }
+
+  std::string place() const {
+    const CLI::App *command = helped();
+    return command == &app ? program : program + " " + command->get_name();
   }
 
   // The command whose help or usage is meant.
@@ -184,7 +199,9 @@ private:
     sub.add_option("--repeat-last-n", g.repeatLast,
                    "how many tokens are recent (default 64)")
         ->check(numberIn(0, 1 << 20, "an integer from 0 to 1048576"));
-    sub.add_option("--seed", g.seed, "of the random draws (default: a new one, shown)");
+    sub.add_option("--seed", g.seed,
+                   "of the random draws; -1: a new one, shown (the default)")
+        ->check(numberIn(-1, 9e18, "an integer from -1 to 9000000000000000000"));
   }
 
   void addScore() {

@@ -133,7 +133,7 @@ Result<int> benchCommand(Environment &environment, const BenchOptions &options) 
     if (!whole)
       return whole.takeError();
     if (!*whole)
-      return int(kInterrupted);
+      return interruptCode();
     progress.advance(1);
     if (i == 0)
       continue; // warms caches and pages up

@@ -22,7 +22,7 @@ struct GenerateOptions {
   // What is not given comes from the loaded state file, else from SamplerOptions.
   std::optional<float> temperature, topP, minP, repeatPenalty;
   std::optional<int64_t> topK, repeatLast;
-  std::optional<uint64_t> seed;
+  std::optional<int64_t> seed; // < 0: a new one
   std::optional<int64_t> eosToken; // < 0: none
   std::string saveState, loadState;
   bool echo = false, json = false;

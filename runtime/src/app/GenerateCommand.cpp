@@ -59,6 +59,11 @@ private:
   Status addPrompt(size_t row, const std::string &text, bool isFirst);
   Status openStreams();
   Status chooseEos();
+  std::optional<uint64_t> givenSeed() const {
+    if (options.seed && *options.seed >= 0)
+      return static_cast<uint64_t>(*options.seed);
+    return std::nullopt;
+  }
   Result<int> generate();
   void showText(size_t row);
   void showSequence(size_t row);
@@ -139,7 +144,7 @@ Status GenerateRun::startFromPrompts() {
     return Error{"generate: expected a prompt (-p TEXT or --prompt-file FILE) or "
                  "--load-state FILE"};
   settings.sampler = samplerOptions(options, SamplerOptions());
-  uint64_t seed = options.seed.value_or(std::random_device{}());
+  uint64_t seed = givenSeed().value_or(std::random_device{}());
   sequences.resize(prompts.size());
   saved.resize(prompts.size());
   for (size_t row = 0; row < prompts.size(); ++row) {
@@ -166,12 +171,13 @@ Status GenerateRun::continueFromState() {
     return Error{options.loadState + " holds " + std::to_string(saved.size()) +
                  " sequences: expected no prompt, one for all, or one for each, "
                  "found " + std::to_string(prompts.size())};
+  uint64_t seed = givenSeed().value_or(std::random_device{}());
   for (size_t row = 0; row < saved.size(); ++row) {
     sequences.push_back(saved[row].sequence);
     Sequence &sequence = sequences.back();
     sequence.recent = resized(sequence.recent, settings.sampler.repeatLast);
     if (options.seed) {
-      sequence.seed = *options.seed + row;
+      sequence.seed = seed + row;
       sequence.sampled = 0;
     }
     if (prompts.empty())
@@ -236,8 +242,8 @@ Result<int> GenerateRun::generate() {
     return session.takeError();
   if (state)
     state->restore(**session);
-  bool newSeed = !state && !options.seed && settings.sampler.temperature > 0;
-  if (newSeed)
+  bool drawsSeed = !givenSeed() && (!state || options.seed);
+  if (drawsSeed && settings.sampler.temperature > 0)
     environment.note("seed " + std::to_string(sequences.front().seed));
 
   InterruptScope interrupts;
@@ -259,13 +265,13 @@ Result<int> GenerateRun::generate() {
       showText(row);
   if (options.json)
     showJson(generator);
-  else
+  else if (!environment.out.closed())
     showTimes(generator.times());
   if (!status)
     return status.takeError();
   if (Status written = save(**session); !written)
     return written.takeError();
-  return int(interrupted() ? kInterrupted : kOk);
+  return interrupted() ? interruptCode() : int(kOk);
 }
 
 // Ends the text of a sequence and shows those whose turn it is.
@@ -320,12 +326,17 @@ void GenerateRun::showJson(const Generator &generator) {
 }
 
 void GenerateRun::showTimes(const GenerateTimes &times) {
-  auto part = [](const char *name, int64_t tokens, double seconds) {
-    return std::string(name) + " " + std::to_string(tokens) + " tokens, " +
-           formatNumber(seconds > 0 ? double(tokens) / seconds : 0, 1) + " tok/s";
+  std::string line;
+  auto add = [&](const char *name, int64_t tokens, double seconds) {
+    if (tokens > 0)
+      line += (line.empty() ? "" : "; ") + std::string(name) + " " +
+              std::to_string(tokens) + " tokens, " +
+              formatNumber(seconds > 0 ? double(tokens) / seconds : 0, 1) + " tok/s";
   };
-  environment.note(part("prefill", times.prefillTokens, times.prefillSeconds) + "; " +
-                   part("decode", times.decodeTokens, times.decodeSeconds));
+  add("prefill", times.prefillTokens, times.prefillSeconds);
+  add("decode", times.decodeTokens, times.decodeSeconds);
+  if (!line.empty())
+    environment.note(line);
 }
 
 Status GenerateRun::save(Session &session) {

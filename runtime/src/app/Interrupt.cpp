@@ -10,7 +10,7 @@ volatile std::sig_atomic_t flag = 0;
 struct sigaction previousInt, previousTerm;
 
 void onSignal(int signal) {
-  flag = 1;
+  flag = signal;
   std::signal(signal, SIG_DFL); // a second one ends the process
 }
 
@@ -32,5 +32,6 @@ InterruptScope::~InterruptScope() {
 }
 
 bool interrupted() { return flag != 0; }
+int interruptCode() { return 128 + flag; }
 
 } // namespace tnrt

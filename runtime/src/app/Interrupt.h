@@ -14,6 +14,8 @@ public:
 };
 
 bool interrupted();
+// The exit code that goes with the signal: 128 + its number.
+int interruptCode();
 
 } // namespace tnrt
 

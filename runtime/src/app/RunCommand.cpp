@@ -291,7 +291,7 @@ Result<int> compute(const Environment &environment, const RunInput &input,
                     !environment.options.quiet);
   for (int64_t begin = 0; begin < input.length; begin += slab) {
     if (interrupted())
-      return int(kInterrupted);
+      return interruptCode();
     int64_t length = std::min(slab, input.length - begin);
     for (int64_t b = 0; b < input.batch; ++b)
       std::copy_n(input.tokens.data() + b * input.length + begin, length,
@@ -324,6 +324,7 @@ Result<int> runCommand(Environment &environment, const RunOptions &options) {
   auto input = InputReader(*file, m).read();
   if (!input)
     return input.takeError();
+  InterruptScope interrupts; // from here on there is a file to take away
   auto writer = OutputWriter::create(options, m, *input);
   if (!writer)
     return writer.takeError();
@@ -337,7 +338,6 @@ Result<int> runCommand(Environment &environment, const RunOptions &options) {
     restoreStates(*file, **session, m.states.size());
   (*session)->positions() = input->positions;
 
-  InterruptScope interrupts;
   auto code = compute(environment, *input, **session, *writer);
   if (!code || *code != kOk)
     return code;

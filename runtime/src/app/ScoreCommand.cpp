@@ -121,8 +121,12 @@ Result<int> scoreCommand(Environment &environment, const ScoreOptions &options) 
       for (int64_t i = 0; i < rows; ++i) {
         int64_t index = begin + row + i + 1;
         int32_t id = ids[static_cast<size_t>(index)];
-        report.add(index, id,
-                   logProbability(logits.data() + i * m.vocabSize, m.vocabSize, id));
+        double logProb =
+            logProbability(logits.data() + i * m.vocabSize, m.vocabSize, id);
+        if (std::isnan(logProb))
+          return Error{"the logits after position " + std::to_string(index - 1) +
+                       " are not finite: are the weights those of this model?"};
+        report.add(index, id, logProb);
       }
     }
     progress.advance(length);
@@ -131,7 +135,7 @@ Result<int> scoreCommand(Environment &environment, const ScoreOptions &options) 
   }
   progress.finish();
   report.finish();
-  return int(interrupted() ? kInterrupted : kOk);
+  return interrupted() ? interruptCode() : int(kOk);
 }
 
 } // namespace tnrt

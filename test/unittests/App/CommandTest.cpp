@@ -74,6 +74,7 @@ TEST_F(CommandTest, HelpAndVersion) {
     EXPECT_NE(help.out.find(command), std::string::npos);
     Outcome one = run({command, "--help"});
     EXPECT_EQ(one.code, 0);
+    EXPECT_NE(one.out.find(std::string("Usage: model ") + command), std::string::npos) << one.out;
     EXPECT_NE(one.out.find(std::string("Example: model ") + command), std::string::npos) << one.out;
   }
   Outcome version = run({"--version"});
@@ -120,6 +121,15 @@ TEST_F(CommandTest, ScoreFromBosScoresEveryToken) {
   Json score = json({"score", write("a", "h"), "--json"});
   EXPECT_EQ(score["token_count"], 1);
   EXPECT_EQ(score["byte_count"], 1);
+}
+
+TEST_F(CommandTest, ScoreOfBrokenWeights) {
+  module.head = [](void *, int64_t rows, const float *, float *logits) {
+    std::fill_n(logits, rows * 256, std::nanf(""));
+  };
+  Outcome outcome = run({"-q", "score", write("a", "abc")});
+  EXPECT_EQ(outcome.code, 2);
+  EXPECT_NE(outcome.err.find("not finite"), std::string::npos);
 }
 
 TEST_F(CommandTest, ScoreAsLines) {

@@ -3,6 +3,7 @@
 
 #include "tnrt/formats/Safetensors.h"
 
+#include <csignal>
 #include <cstring>
 #include <map>
 #include <numeric>
@@ -192,6 +193,19 @@ TEST_F(RunCommandTest, OutputMayReplaceInput) {
   std::string file = save("both", {{"input_ids", ids(1, 4)}});
   EXPECT_EQ(run({"-q", "run", "--input", file, "--output", file}).code, 0);
   EXPECT_EQ(load(file).count("logits"), 1u);
+}
+
+TEST_F(RunCommandTest, InterruptionLeavesTheOldOutput) {
+  module.prefill = [](void *context, int64_t batch, int64_t length, const int32_t *tokens,
+                      const int64_t *positions, float *hidden) {
+    std::raise(SIGTERM);
+    fake::prefill(context, batch, length, tokens, positions, hidden);
+  };
+  std::string file = save("in", {{"input_ids", ids(1, 40)}});
+  write("out", "precious");
+  EXPECT_EQ(run({"-q", "run", "--input", file, "--output", path("out")}).code, 143);
+  EXPECT_EQ(read(path("out")), "precious");
+  EXPECT_EQ(fileCount(), 2);
 }
 
 TEST_F(RunCommandTest, BadTokens) {
