@@ -13,10 +13,9 @@ def TN_ActivationKind : I32EnumAttr<"ActivationKind", "activation function", [
   I32EnumAttrCase<"ReLU", 3, "relu">,
   I32EnumAttrCase<"ELU", 4, "elu">,
   I32EnumAttrCase<"Sigmoid", 5, "sigmoid">,
-  I32EnumAttrCase<"Exp", 6, "exp">,
-  I32EnumAttrCase<"OnePlusELU", 7, "one_plus_elu">,
-  I32EnumAttrCase<"TwoPlusELU", 8, "two_plus_elu">,
-  I32EnumAttrCase<"LeakyReLU", 9, "leaky_relu">]> {
+  I32EnumAttrCase<"OnePlusELU", 6, "one_plus_elu">,
+  I32EnumAttrCase<"TwoPlusELU", 7, "two_plus_elu">,
+  I32EnumAttrCase<"LeakyReLU", 8, "leaky_relu">]> {
   let cppNamespace = "::tnllm::tn";
   let genSpecializedAttr = 0;
 }
@@ -71,7 +70,7 @@ def TN_InitAttr : AttrDef<TN_Dialect, "Init"> {
     `normal`: mean 0 and standard deviation `value`; `constant`: every element is
     `value`; `lrpe_theta`: element i of n is 10000^(-2i/n), `value` unused.
   }];
-  let parameters = (ins EnumParameter<TN_InitKind>:$kind, "double":$value);
+  let parameters = (ins EnumParameter<TN_InitKind>:$kind, "::mlir::FloatAttr":$value);
   let assemblyFormat = "`<` $kind `,` $value `>`";
 }
 

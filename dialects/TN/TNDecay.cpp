@@ -56,10 +56,12 @@ LogicalResult DecaySlopesOp::verify() {
   return success();
 }
 
-OpFoldResult DecaySlopesOp::fold(FoldAdaptor) {
-  RankedTensorType type = getResult().getType();
+DenseElementsAttr tnllm::tn::getDecaySlopes(DecaySlopesOp op) {
+  RankedTensorType type = op.getResult().getType();
   SmallVector<float> values;
-  for (double slope : computeDecaySlopes(getRule(), type.getDimSize(0)))
+  for (double slope : computeDecaySlopes(op.getRule(), type.getDimSize(0)))
     values.push_back(static_cast<float>(slope));
   return DenseElementsAttr::get(type, ArrayRef<float>(values));
 }
+
+OpFoldResult DecaySlopesOp::fold(FoldAdaptor) { return getDecaySlopes(*this); }

@@ -2,6 +2,7 @@
 #ifndef TN_TNDIALECT_H
 #define TN_TNDIALECT_H
 
+#include "mlir/IR/BuiltinAttributes.h"
 #include "mlir/IR/BuiltinTypes.h"
 #include "mlir/IR/Dialect.h"
 #include "mlir/IR/OpDefinition.h"
@@ -20,13 +21,18 @@
 
 namespace tnllm::tn {
 
-// Name of the unit argument attribute that marks a function argument as a state
-// which the function updates in place; its value is the layer's index where the
-// function is an entry point.
+// Marks a function argument as a state that the function updates in place; an
+// i64, the layer's index where the function is an entry point.
 inline constexpr llvm::StringLiteral kStateAttrName = "tn.state";
+// On a function: the largest number of rows (batch x length) that one call takes,
+// an i64. It sizes every buffer below.
+inline constexpr llvm::StringLiteral kRowsAttrName = "tn.rows";
 
 // Slopes of `heads` heads under `rule`; see tn.decay_slopes.
 llvm::SmallVector<double> computeDecaySlopes(DecayAttr rule, int64_t heads);
+
+// The slopes of tn.decay_slopes as a constant.
+mlir::DenseElementsAttr getDecaySlopes(DecaySlopesOp op);
 
 // True for operations that compute each element of their result from the same
 // element of their operands, and so can join a tn.fused as an epilogue.

@@ -133,7 +133,14 @@ LogicalResult ActivationOp::verify() {
 }
 
 OpFoldResult ActivationOp::fold(FoldAdaptor) {
-  return getKind().getValue() == ActivationKind::None ? getX() : OpFoldResult();
+  return getKind() == ActivationKind::None ? getX() : OpFoldResult();
+}
+
+LogicalResult ShiftedExpOp::verify() {
+  RankedTensorType x = getX().getType();
+  if (x.getRank() != 4 || x.isDynamicDim(2) || x.isDynamicDim(3))
+    return emitOpError("expected x of [B, N, H, d], got ") << x << " [shifted_exp-C1]";
+  return success();
 }
 
 OpFoldResult CastOp::fold(FoldAdaptor) {
@@ -145,7 +152,7 @@ OpFoldResult CastOp::fold(FoldAdaptor) {
 //===----------------------------------------------------------------------===//
 
 LogicalResult NormOp::verify() {
-  NormKind kind = getKind().getValue();
+  NormKind kind = getKind();
   RankedTensorType x = getX().getType();
   if (x.getRank() < 1 || x != getResult().getType())
     return emitOpError("expected operand and result of one type of rank 1 or more, got ")

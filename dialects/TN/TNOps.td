@@ -4,6 +4,7 @@
 
 include "TN/TNAttrs.td"
 include "mlir/IR/SymbolInterfaces.td"
+include "mlir/Interfaces/ControlFlowInterfaces.td"
 include "mlir/Interfaces/InferTypeOpInterface.td"
 include "mlir/Interfaces/SideEffectInterfaces.td"
 
@@ -25,7 +26,7 @@ def TN_ParamOp : TN_Op<"param", [Symbol]> {
     program reads, so a bf16 program declares bf16 matrices whatever the file holds.
 
     ```mlir
-    tn.param @"model.embed_tokens.weight" : tensor<256x64xf32> init <normal, 2.0e-02>
+    tn.param @"model.embed_tokens.weight" : tensor<256x64xf32> init <normal, 2.0e-02 : f64>
     ```
   }];
   let arguments = (ins SymbolNameAttr:$sym_name, TypeAttr:$type, TN_InitAttr:$init);
@@ -75,7 +76,7 @@ def TN_EmbeddingOp : TN_Op<"embedding", [Pure]> {
   let hasVerifier = 1;
 }
 
-def TN_LinearOp : TN_Op<"linear", [Pure, AttrSizedOperandSegments]> {
+def TN_LinearOp : TN_Op<"linear", [Pure]> {
   let summary = "x W^T + b";
   let description = [{
     `result[..., n] = sum_k x[..., k] * weight[n, k] + bias[n]`. Operands are f32 or
@@ -132,6 +133,22 @@ def TN_ActivationOp : TN_Op<"activation", [Pure, SameOperandsAndResultType]> {
   let assemblyFormat = "$kind $x (`columns` $columns^)? attr-dict `:` type($x)";
   let hasVerifier = 1;
   let hasFolder = 1;
+}
+
+def TN_ShiftedExpOp : TN_Op<"shifted_exp", [Pure, SameOperandsAndResultType]> {
+  let summary = "exp(x - max(x)), the maximum over the last dimension";
+  let description = [{
+    The activation `exp` of the published code, applied head by head; the maximum is a
+    constant to the backward.
+
+    ```mlir
+    %q1 = tn.shifted_exp %q : tensor<?x?x4x16xf32>
+    ```
+  }];
+  let arguments = (ins TN_F32Tensor:$x);
+  let results = (outs TN_F32Tensor:$result);
+  let assemblyFormat = "$x attr-dict `:` type($x)";
+  let hasVerifier = 1;
 }
 
 def TN_CastOp : TN_Op<"cast", [Pure, SameOperandsAndResultShape]> {

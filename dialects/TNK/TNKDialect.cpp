@@ -66,16 +66,12 @@ LogicalResult ContractOp::verify() {
   MemRefType a = getA().getType(), b = getB().getType();
   if (a.getRank() != 2 || getAIndices().size() != 2)
     return emitOpError("expected A to be a matrix with two indices [contract-C1]");
-  bool pairs = b.getRank() == 3;
-  if ((b.getRank() != 2 && !pairs) ||
-      getBIndices().size() != static_cast<size_t>(b.getRank()))
-    return emitOpError("expected B to be a matrix, or pairs of rank 3, with as many "
-                       "indices [contract-C2]");
+  if (b.getRank() != 2 || getBIndices().size() != 2)
+    return emitOpError("expected B to be a matrix with two indices [contract-C2]");
   if (a.getElementType() != b.getElementType())
     return emitOpError("expected A and B of one element type, got ")
            << a.getElementType() << " and " << b.getElementType() << " [contract-C3]";
-  if (pairs && (!b.getElementType().isBF16() || b.getDimSize(2) != 2 || getTransposeA()))
-    return emitOpError("expected pairs to be bf16 with a last dimension of 2 and A not "
-                       "transposed [contract-C4]");
+  if (getPairs() && (!b.getElementType().isBF16() || getTransposeA()))
+    return emitOpError("expected pairs to be bf16 with A not transposed [contract-C4]");
   return success();
 }

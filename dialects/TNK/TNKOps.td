@@ -69,9 +69,9 @@ def TNK_ContractOp : TNK_Op<"contract", [
 
     - `A` is a matrix at `[m, p]`; with `transpose_a`, it is read as `A[p + k, m + i]`
       from the indices `[p, m]`.
-    - `B` is a matrix at `[p', n]`, or of bf16 in pairs: `B[(p' + k) / 2, n + j, k % 2]`
-      of rank 3, which the dot product of AVX-512 reads; `p'` and `depth` are even
-      then, up to zeros that B holds past the depth.
+    - `B` is a matrix at `[p', n]`. With `pairs`, of bf16, depths 2k and 2k + 1 of a
+      column stand beside each other, as the dot product of AVX-512 reads them: from
+      the indices `[p', n]`, `B[p' + k / 2, n + 2 j + k % 2]`. `depth` is even then.
 
     ```mlir
     %r = tnk.contract %a[%m, %c0], %b[%c0, %c0], %acc depth %k
@@ -83,11 +83,11 @@ def TNK_ContractOp : TNK_Op<"contract", [
                        Arg<MemRefOf<[F32, BF16]>, "", [MemRead]>:$b,
                        Variadic<Index>:$bIndices,
                        VectorOfRankAndType<[2], [F32]>:$acc, Index:$depth,
-                       UnitAttr:$transpose_a);
+                       UnitAttr:$transpose_a, UnitAttr:$pairs);
   let results = (outs VectorOfRankAndType<[2], [F32]>:$result);
   
   let assemblyFormat = [{
-    (`transpose_a` $transpose_a^)? $a `[` $aIndices `]` `,` $b `[` $bIndices `]` `,`
+    (`transpose_a` $transpose_a^)? (`pairs` $pairs^)? $a `[` $aIndices `]` `,` $b `[` $bIndices `]` `,`
     $acc `depth` $depth attr-dict `:` type($a) `,` type($b) `,` type($acc)
   }];
   let hasVerifier = 1;

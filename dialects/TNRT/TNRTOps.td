@@ -35,9 +35,9 @@ def TNRT_ArenaOp : TNRT_Op<"arena", [Pure]> {
     %arena = tnrt.arena %context : memref<1048576xi8>
     ```
   }];
-  let arguments = (ins TNRT_Context:$context);
+  let arguments = (ins TNRT_Context:$handle);
   let results = (outs MemRefRankOf<[I8], [1]>:$result);
-  let assemblyFormat = "$context attr-dict `:` type($result)";
+  let assemblyFormat = "$handle attr-dict `:` type($result)";
 }
 
 def TNRT_ParamOp : TNRT_Op<"param", [Pure]> {
@@ -49,9 +49,9 @@ def TNRT_ParamOp : TNRT_Op<"param", [Pure]> {
     %w = tnrt.param %context[3] : memref<4x64x64xf32>
     ```
   }];
-  let arguments = (ins TNRT_Context:$context, I64Attr:$index);
+  let arguments = (ins TNRT_Context:$handle, I64Attr:$index);
   let results = (outs AnyStaticShapeMemRef:$result);
-  let assemblyFormat = "$context `[` $index `]` attr-dict `:` type($result)";
+  let assemblyFormat = "$handle `[` $index `]` attr-dict `:` type($result)";
 }
 
 def TNRT_StateOp : TNRT_Op<"state", [Pure]> {
@@ -61,9 +61,9 @@ def TNRT_StateOp : TNRT_Op<"state", [Pure]> {
     %s = tnrt.state %context[0] : memref<64x4x32x16xf32>
     ```
   }];
-  let arguments = (ins TNRT_Context:$context, I64Attr:$layer);
+  let arguments = (ins TNRT_Context:$handle, I64Attr:$layer);
   let results = (outs AnyStaticShapeMemRef:$result);
-  let assemblyFormat = "$context `[` $layer `]` attr-dict `:` type($result)";
+  let assemblyFormat = "$handle `[` $layer `]` attr-dict `:` type($result)";
 }
 
 def TNRT_LaunchOp : TNRT_Op<"launch", [
@@ -76,10 +76,10 @@ def TNRT_LaunchOp : TNRT_Op<"launch", [
         : memref<256x64xf32>, memref<1x64x64xf32>, memref<256x64xf32>, index
     ```
   }];
-  let arguments = (ins TNRT_Context:$context, FlatSymbolRefAttr:$kernel, Index:$tasks,
+  let arguments = (ins TNRT_Context:$handle, FlatSymbolRefAttr:$kernel, Index:$tasks,
                        Variadic<AnyTypeOf<[AnyMemRef, Index]>>:$args);
   let assemblyFormat = [{
-    $context $kernel `tasks` `(` $tasks `)` `(` $args `)` attr-dict `:` type($args)
+    $handle $kernel `tasks` `(` $tasks `)` `(` $args `)` attr-dict `:` type($args)
   }];
 }
 
@@ -91,11 +91,28 @@ def TNRT_ProbeOp : TNRT_Op<"probe", [MemoryEffects<[MemRead, MemWrite]>]> {
     ```
     `index` counts the entries of the module's `tnrt.probes`.
   }];
-  let arguments = (ins TNRT_Context:$context, I64Attr:$index,
+  let arguments = (ins TNRT_Context:$handle, I64Attr:$index,
                        MemRefRankOf<[F32], [2]>:$buffer, Index:$rows);
   let assemblyFormat = [{
-    $context `[` $index `]` $buffer `,` $rows attr-dict `:` type($buffer)
+    $handle `[` $index `]` $buffer `,` $rows attr-dict `:` type($buffer)
   }];
+}
+
+def TNRT_Arguments : TypeDef<TNRT_Dialect, "Arguments"> {
+  let mnemonic = "arguments";
+  let summary = "the argument array of a launch, as the kernel sees it";
+}
+
+def TNRT_KernelArgOp : TNRT_Op<"kernel_arg", [Pure]> {
+  let summary = "an argument of the running kernel";
+  let description = [{
+    ```mlir
+    %x = tnrt.kernel_arg %args[0] : memref<256x64xf32>
+    ```
+  }];
+  let arguments = (ins TNRT_Arguments:$args, I64Attr:$index);
+  let results = (outs AnyTypeOf<[AnyStaticShapeMemRef, Index]>:$result);
+  let assemblyFormat = "$args `[` $index `]` attr-dict `:` type($result)";
 }
 
 #endif // TNRT_OPS_TD

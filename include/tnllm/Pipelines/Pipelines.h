@@ -1,0 +1,54 @@
+// The way down from a model spec to LLVM IR, in four stages that can each be
+// printed: tn, tnk, tnrt, llvm.
+#ifndef TNLLM_PIPELINES_PIPELINES_H
+#define TNLLM_PIPELINES_PIPELINES_H
+
+#include "tnllm/Spec/ModelSpec.h"
+#include "tnllm/Target/CPUTarget.h"
+#include "tnllm/Target/DType.h"
+#include "tnllm/Target/DType.h"
+#include "tnllm/Target/Manifest.h"
+
+#include "mlir/IR/BuiltinOps.h"
+#include "mlir/IR/OwningOpRef.h"
+#include "mlir/Pass/PassManager.h"
+
+namespace tnllm {
+
+struct CompileOptions {
+  using DType = tnllm::DType; // F32, BF16
+
+  CPUTarget target;
+  DType dtype = DType::F32; // of the matrices; states, norms and sums are f32
+
+  // Rows (batch x length) that one call takes: what sizes every buffer.
+  int64_t prefillRows = 256;
+  int64_t decodeRows = 64;
+  int64_t headRows = 64;
+};
+
+// Every dialect, pass and pipeline of the project and the upstream ones they use.
+void registerAllDialects(mlir::DialectRegistry &registry);
+void registerAllPasses();
+
+// The module of `spec`: @prefill and @head, with private functions for the
+// blocks; blocks of one shape share one function. Fails with a diagnostic.
+mlir::OwningOpRef<mlir::ModuleOp> buildTNModule(mlir::MLIRContext &context,
+                                                const ModelSpec &spec,
+                                                const CompileOptions &options);
+
+// tn: derives @decode from @prefill, simplifies, forms the kernels' groups.
+void buildTNPipeline(mlir::OpPassManager &pm, const CompileOptions &options);
+// tnk: tiled kernels and the host schedule that launches them.
+void buildTNKPipeline(mlir::OpPassManager &pm, const CompileOptions &options);
+// tnrt: the static memory plan.
+void buildTNRTPipeline(mlir::OpPassManager &pm, const CompileOptions &options);
+// llvm: micro-kernels, functions, the LLVM dialect.
+void buildLLVMPipeline(mlir::OpPassManager &pm, const CompileOptions &options);
+
+// What the manifest says of a program, read off a module after the tnrt stage.
+ProgramInfo getProgramInfo(mlir::ModuleOp module);
+
+} // namespace tnllm
+
+#endif // TNLLM_PIPELINES_PIPELINES_H

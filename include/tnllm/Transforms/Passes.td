@@ -1,0 +1,140 @@
+// Passes within one dialect.
+#ifndef TNLLM_TRANSFORMS_PASSES_TD
+#define TNLLM_TRANSFORMS_PASSES_TD
+
+include "mlir/Pass/PassBase.td"
+
+//===----------------------------------------------------------------------===//
+// tn
+//===----------------------------------------------------------------------===//
+
+def TNDeriveDecode : Pass<"tn-derive-decode", "::mlir::ModuleOp"> {
+  let summary = "derives the one-position program from the general one";
+  let description = [{
+    Clones the function `from` and what it calls, with the position dimension 1, as
+    `to`; the clone of a private function gets the suffix `_` and `to`. What follows can
+    then take the recurrent form of the attention: decode and prefill come from one
+    definition.
+
+    ```mlir
+    func.func @prefill(%ids: tensor<?x?xi32>) -> tensor<?x?x64xf32>
+    ```
+    gets beside it
+    ```mlir
+    func.func @decode(%ids: tensor<?x1xi32>) -> tensor<?x1x64xf32>
+    ```
+  }];
+  let options = [
+    Option<"from", "from", "std::string", "\"prefill\"", "the general function">,
+    Option<"to", "to", "std::string", "\"decode\"", "name of the derived function">,
+    Option<"rows", "rows", "int64_t", "64",
+           "`tn.rows` of the derived functions: sequences that one call takes">,
+  ];
+}
+
+def TNFuseEpilogues : Pass<"tn-fuse-epilogues", "::mlir::func::FuncOp"> {
+  let summary = "groups a linear map or norm with the element-wise operations after it";
+  let description = [{
+    A chain of element-wise operations, each the only user of the one before, joins its
+    root in a `tn.fused`: the tile is then finished in registers and the values in
+    between never reach memory.
+
+    ```mlir
+    %0 = tn.linear %x, %w : tensor<?x?x160xf32>, tensor<64x160xf32> -> tensor<?x?x64xf32>
+    %1 = tn.add %r, %0 : tensor<?x?x64xf32>
+    ```
+    becomes
+    ```mlir
+    %1 = tn.fused -> tensor<?x?x64xf32> {
+      %0 = tn.linear %x, %w : tensor<?x?x160xf32>, tensor<64x160xf32> -> tensor<?x?x64xf32>
+      %2 = tn.add %r, %0 : tensor<?x?x64xf32>
+      tn.yield %2 : tensor<?x?x64xf32>
+    }
+    ```
+  }];
+  let statistics = [Statistic<"numFused", "fused", "operations that joined a root">];
+  let dependentDialects = ["::tnllm::tn::TNDialect"];
+}
+
+//===----------------------------------------------------------------------===//
+// tnk
+//===----------------------------------------------------------------------===//
+
+def TNKLowerContract : Pass<"tnk-lower-contract", "::tnllm::tnk::KernelOp"> {
+  let summary = "register-tile contractions to micro-kernels";
+  let description = [{
+    `tnk.contract` becomes a loop over the depth that carries one vector for each row of
+    the tile: load a row of B, and for each row of A broadcast one element and
+    multiply-add. With bf16 in pairs, a step takes two depths and is the AVX-512 dot
+    product `x86vector.avx512.dot`; the tile's columns are then a multiple of 16.
+
+    ```mlir
+    %r = tnk.contract %a[%m, %c0], %b[%c0, %c0], %acc depth %k
+       : memref<8x64xf32>, memref<64x32xf32>, vector<1x32xf32>
+    ```
+    becomes
+    ```mlir
+    %0 = vector.extract %acc[0] : vector<32xf32> from vector<1x32xf32>
+    %1 = scf.for %i = %c0 to %k step %c1 iter_args(%sum = %0) -> (vector<32xf32>) {
+      %row = vector.load %b[%i, %c0] : memref<64x32xf32>, vector<32xf32>
+      %x = memref.load %a[%m, %i] : memref<8x64xf32>
+      %xs = vector.broadcast %x : f32 to vector<32xf32>
+      %next = math.fma %xs, %row, %sum : vector<32xf32>
+      scf.yield %next : vector<32xf32>
+    }
+    ```
+  }];
+  let dependentDialects = [
+    "::mlir::arith::ArithDialect", "::mlir::math::MathDialect",
+    "::mlir::memref::MemRefDialect", "::mlir::scf::SCFDialect",
+    "::mlir::vector::VectorDialect", "::mlir::x86vector::X86VectorDialect",
+  ];
+}
+
+def TNKExpandMath : Pass<"tnk-expand-math"> {
+  let summary = "math functions of f32 to vector arithmetic";
+  let description = [{
+    exp, expm1, erf, sin and cos become polynomials, so that a kernel calls no library
+    element by element. sin and cos reduce their argument in f64 and are good to 2 units
+    in the last place up to 2^30, which positions of LRPE need; the others are MLIR's
+    polynomial approximations.
+  }];
+  let dependentDialects = [
+    "::mlir::arith::ArithDialect", "::mlir::math::MathDialect",
+    "::mlir::vector::VectorDialect",
+  ];
+}
+
+//===----------------------------------------------------------------------===//
+// tnrt
+//===----------------------------------------------------------------------===//
+
+def TNRTPlanMemory : Pass<"tnrt-plan-memory", "::mlir::ModuleOp"> {
+  let summary = "places every buffer in one arena";
+  let description = [{
+    Each `tnrt.alloc` is live from its first to its last use in its block. Within a
+    function, buffers whose lives do not meet may share bytes (largest first, lowest
+    offset that fits); a callee's frame lies above the frames of all its callers. The
+    module's `tnrt.arena_bytes` says how much the runtime must provide.
+
+    ```mlir
+    %y = tnrt.alloc : memref<256x64xf32>
+    ```
+    becomes
+    ```mlir
+    %arena = tnrt.arena %context : memref<131072xi8>
+    %offset = arith.constant 65536 : index
+    %y = memref.view %arena[%offset][] : memref<131072xi8> to memref<256x64xf32>
+    ```
+  }];
+  let options = [
+    Option<"alignment", "alignment", "int64_t", "64", "alignment of buffers in bytes">,
+  ];
+  let statistics = [
+    Statistic<"arenaBytes", "arena-bytes", "bytes of the arena">,
+    Statistic<"bufferBytes", "buffer-bytes", "bytes of all buffers, unshared">,
+  ];
+  let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::memref::MemRefDialect"];
+}
+
+#endif // TNLLM_TRANSFORMS_PASSES_TD

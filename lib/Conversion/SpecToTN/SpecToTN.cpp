@@ -1,0 +1,377 @@
+// Builds the tn module of a model spec. The block is that of arXiv 2307.14995:
+//   x = x + GLA(norm(x)),  x = x + SGLU(norm(x))
+#include "tnllm/Conversion/SpecToTN.h"
+
+#include "TN/TNDialect.h"
+
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/IR/ImplicitLocOpBuilder.h"
+
+using namespace mlir;
+using namespace tnllm;
+using namespace tnllm::tn;
+using tnllm::ModelSpec;
+
+namespace {
+
+using Role = ParameterRole;
+
+// Roles of a block's parameters, in the order of the block function's arguments.
+constexpr Role kBlockRoles[] = {
+    Role::TokenNormWeight, Role::TokenNormBias,  Role::QkvuWeight,
+    Role::QkvuBias,        Role::LrpeTheta,      Role::MixerNormWeight,
+    Role::MixerNormBias,   Role::OutWeight,      Role::OutBias,
+    Role::ChannelNormWeight, Role::ChannelNormBias, Role::L1Weight,
+    Role::L1Bias,          Role::L2Weight,       Role::L2Bias,
+    Role::L3Weight,        Role::L3Bias};
+
+// The values that a block's parameters have inside one function.
+using RoleMap = llvm::SmallDenseMap<int, Value>;
+
+class ModuleBuilder {
+public:
+  ModuleBuilder(MLIRContext &context, const ModelSpec &spec,
+                const SpecToTNOptions &options)
+      : spec(spec), options(options), parameters(spec.parameters()),
+        b(FileLineColLoc::get(&context, spec.name, 0, 0), &context) {}
+
+  OwningOpRef<ModuleOp> build() {
+    module = ModuleOp::create(b.getLoc(), spec.name);
+    b.setInsertionPointToEnd(module->getBody());
+    declareParameters();
+    buildPrefill();
+    buildHead();
+    return std::move(module);
+  }
+
+private:
+  //===--------------------------------------------------------------------===//
+  // Types
+  //===--------------------------------------------------------------------===//
+
+  Type f32() { return b.getF32Type(); }
+  // What linear maps read: their weights and their inputs.
+  Type matrixElement() { return options.bf16 ? Type(b.getBF16Type()) : f32(); }
+
+  // [B, N, dims...] of f32.
+  RankedTensorType activation(ArrayRef<int64_t> dims) {
+    SmallVector<int64_t> shape = {ShapedType::kDynamic, ShapedType::kDynamic};
+    shape.append(dims.begin(), dims.end());
+    return RankedTensorType::get(shape, f32());
+  }
+
+  static bool isMatrix(Role role) {
+    switch (role) {
+    case Role::Embedding:
+    case Role::QkvuWeight:
+    case Role::OutWeight:
+    case Role::L1Weight:
+    case Role::L2Weight:
+    case Role::L3Weight:
+    case Role::Head:
+      return true;
+    default:
+      return false;
+    }
+  }
+
+  RankedTensorType parameterType(const Parameter &parameter) {
+    return RankedTensorType::get(parameter.shape,
+                                 isMatrix(parameter.role) ? matrixElement() : f32());
+  }
+
+  RankedTensorType stateType(int64_t layer) {
+    return RankedTensorType::get({ShapedType::kDynamic, spec.heads,
+                                  spec.keyWidth(layer), spec.valueWidth()},
+                                 f32());
+  }
+
+  //===--------------------------------------------------------------------===//
+  // Parameters
+  //===--------------------------------------------------------------------===//
+
+  InitAttr initOf(const Parameter &parameter) {
+    InitKind kind = InitKind::Normal;
+    if (parameter.init.kind == ParameterInit::Constant)
+      kind = InitKind::Constant;
+    else if (parameter.init.kind == ParameterInit::LrpeTheta)
+      kind = InitKind::LRPETheta;
+    return InitAttr::get(b.getContext(), kind, b.getF64FloatAttr(parameter.init.value));
+  }
+
+  void declareParameters() {
+    for (const Parameter &parameter : parameters)
+      ParamOp::create(b, parameter.tensor, parameterType(parameter), initOf(parameter));
+  }
+
+  const Parameter *find(Role role, int64_t layer) {
+    std::optional<int64_t> index = spec.parameterIndex(role, layer);
+    return index ? &parameters[*index] : nullptr;
+  }
+
+  // The value of a parameter, or null where the model has no such one.
+  Value get(Role role, int64_t layer = -1) {
+    const Parameter *parameter = find(role, layer);
+    if (!parameter)
+      return {};
+    return GetParamOp::create(b, parameterType(*parameter), parameter->tensor);
+  }
+
+  //===--------------------------------------------------------------------===//
+  // Pieces of a block
+  //===--------------------------------------------------------------------===//
+
+  tn::NormKind normKind() {
+    switch (spec.norm) {
+    case tnllm::NormKind::Srms:
+      return tn::NormKind::SRMS;
+    case tnllm::NormKind::Rms:
+      return tn::NormKind::RMS;
+    case tnllm::NormKind::Layer:
+      return tn::NormKind::Layer;
+    }
+    llvm_unreachable("unknown norm");
+  }
+
+  Value norm(Value x, Value weight, Value bias) {
+    return NormOp::create(b, x.getType(), normKind(), x, weight, bias,
+                          llvm::APFloat(static_cast<float>(spec.normEps)));
+  }
+
+  Value linear(Value x, Value weight, Value bias) {
+    auto type = cast<RankedTensorType>(x.getType());
+    if (options.bf16)
+      x = CastOp::create(b, type.clone(b.getBF16Type()), x);
+    int64_t columns = cast<RankedTensorType>(weight.getType()).getDimSize(0);
+    SmallVector<int64_t> shape(type.getShape());
+    shape.back() = columns;
+    return LinearOp::create(b, RankedTensorType::get(shape, f32()), x, weight, bias);
+  }
+
+  tn::ActivationKind activationKind() {
+    switch (spec.activation) {
+    case Activation::None:
+    case Activation::Exp: // not element-wise: see activateHeads
+      return ActivationKind::None;
+    case Activation::Silu:
+      return ActivationKind::SiLU;
+    case Activation::Gelu:
+      return ActivationKind::GELU;
+    case Activation::Relu:
+      return ActivationKind::ReLU;
+    case Activation::Elu:
+      return ActivationKind::ELU;
+    case Activation::Sigmoid:
+      return ActivationKind::Sigmoid;
+    case Activation::OnePlusElu:
+      return ActivationKind::OnePlusELU;
+    case Activation::TwoPlusElu:
+      return ActivationKind::TwoPlusELU;
+    case Activation::LeakyRelu:
+      return ActivationKind::LeakyReLU;
+    }
+    llvm_unreachable("unknown activation");
+  }
+
+  // Columns [part * hidden, (part + 1) * hidden) of q, k, v, u.
+  Value part(Value qkvu, int64_t index) {
+    int64_t hidden = spec.hiddenDim;
+    return SliceOp::create(b, activation({hidden}), qkvu,
+                           b.getDenseI64ArrayAttr({index * hidden, (index + 1) * hidden}));
+  }
+
+  Value heads(Value x) {
+    return SplitHeadsOp::create(b, activation({spec.heads, spec.headWidth()}), x);
+  }
+
+  // `exp` subtracts a maximum over each head, so it follows the split.
+  Value activateHeads(Value x) {
+    if (spec.activation != Activation::Exp)
+      return x;
+    return ShiftedExpOp::create(b, x.getType(), x);
+  }
+
+  Value lrpe(Value x, Value theta, Value positions) {
+    return LRPEOp::create(b, activation({spec.heads, 2 * spec.headWidth()}), x, theta,
+                          positions);
+  }
+
+  // Gated linear attention; returns its output and the new state.
+  std::pair<Value, Value> gla(Value x, Value positions, Value slopes, Value state,
+                              RoleMap &p, bool useLrpe) {
+    Value y = norm(x, p[int(Role::TokenNormWeight)], p[int(Role::TokenNormBias)]);
+    Value qkvu = linear(y, p[int(Role::QkvuWeight)], p[int(Role::QkvuBias)]);
+    qkvu = ActivationOp::create(
+        b, qkvu.getType(), activationKind(), qkvu,
+        b.getDenseI64ArrayAttr({0, 2 * spec.hiddenDim}));
+    Value q = heads(part(qkvu, 0)), k = heads(part(qkvu, 1)), v = heads(part(qkvu, 2));
+    q = activateHeads(q);
+    k = activateHeads(k);
+    if (useLrpe) {
+      q = lrpe(q, p[int(Role::LrpeTheta)], positions);
+      k = lrpe(k, p[int(Role::LrpeTheta)], positions);
+    }
+    auto attention = LightningAttentionOp::create(
+        b, v.getType(), state.getType(), q, k, v, slopes, state,
+        b.getF32FloatAttr(spec.attentionScale));
+    Value o = MergeHeadsOp::create(b, activation({spec.hiddenDim}), attention.getOut());
+    o = norm(o, p[int(Role::MixerNormWeight)], p[int(Role::MixerNormBias)]);
+    o = MulOp::create(b, o.getType(), o, part(qkvu, 3));
+    Value out = linear(o, p[int(Role::OutWeight)], p[int(Role::OutBias)]);
+    return {out, attention.getNewState()};
+  }
+
+  // Simple gated linear unit.
+  Value sglu(Value x, RoleMap &p) {
+    Value y = norm(x, p[int(Role::ChannelNormWeight)], p[int(Role::ChannelNormBias)]);
+    Value l1 = linear(y, p[int(Role::L1Weight)], p[int(Role::L1Bias)]);
+    Value l2 = linear(y, p[int(Role::L2Weight)], p[int(Role::L2Bias)]);
+    Value product = MulOp::create(b, l1.getType(), l1, l2);
+    return linear(product, p[int(Role::L3Weight)], p[int(Role::L3Bias)]);
+  }
+
+  //===--------------------------------------------------------------------===//
+  // Functions
+  //===--------------------------------------------------------------------===//
+
+  func::FuncOp createFunction(StringRef name, ArrayRef<Type> inputs,
+                              ArrayRef<Type> results, int64_t rows, bool isPrivate) {
+    auto function =
+        func::FuncOp::create(b, name, b.getFunctionType(inputs, results));
+    if (isPrivate)
+      function.setPrivate();
+    function->setAttr(kRowsAttrName, b.getI64IntegerAttr(rows));
+    function.addEntryBlock();
+    return function;
+  }
+
+  // @block or @block_lrpe: (x, positions, slopes, state, parameters...) ->
+  // (x, state). Made once for each shape.
+  func::FuncOp getBlock(int64_t layer) {
+    bool useLrpe = spec.lrpe[layer];
+    func::FuncOp &block = blocks[useLrpe];
+    if (block)
+      return block;
+    OpBuilder::InsertionGuard guard(b);
+    b.setInsertionPointToEnd(module->getBody());
+    SmallVector<Type> inputs = {activation({spec.embedDim}),
+                                RankedTensorType::get({ShapedType::kDynamic},
+                                                      b.getI64Type()),
+                                RankedTensorType::get({spec.heads}, f32()),
+                                stateType(layer)};
+    for (Role role : kBlockRoles)
+      if (const Parameter *parameter = find(role, layer))
+        inputs.push_back(parameterType(*parameter));
+    block = createFunction(useLrpe ? "block_lrpe" : "block", inputs,
+                           {inputs[0], inputs[3]}, options.prefillRows,
+                           /*isPrivate=*/true);
+    block.setArgAttr(3, kStateAttrName, b.getI64IntegerAttr(0));
+    fillBlock(block, layer, useLrpe);
+    return block;
+  }
+
+  void fillBlock(func::FuncOp block, int64_t layer, bool useLrpe) {
+    b.setInsertionPointToStart(&block.getBody().front());
+    RoleMap p;
+    unsigned next = 4;
+    for (Role role : kBlockRoles)
+      if (find(role, layer))
+        p[int(role)] = block.getArgument(next++);
+    Value x = block.getArgument(0);
+    auto [mixed, state] = gla(x, block.getArgument(1), block.getArgument(2),
+                              block.getArgument(3), p, useLrpe);
+    x = AddOp::create(b, x.getType(), x, mixed);
+    x = AddOp::create(b, x.getType(), x, sglu(x, p));
+    func::ReturnOp::create(b, ValueRange{x, state});
+  }
+
+  Value slopes(int64_t layer) {
+    auto type = RankedTensorType::get({spec.heads}, f32());
+    if (spec.decay == tnllm::DecayRule::Explicit) {
+      SmallVector<float> values(spec.explicitSlopes[layer].begin(),
+                                spec.explicitSlopes[layer].end());
+      return arith::ConstantOp::create(
+          b, type, DenseElementsAttr::get(type, ArrayRef<float>(values)));
+    }
+    tn::DecayRule rule = spec.decay == tnllm::DecayRule::TransNormer
+                             ? tn::DecayRule::TransNormer
+                         : spec.decay == tnllm::DecayRule::HeadWise
+                             ? tn::DecayRule::Headwise
+                             : tn::DecayRule::None;
+    return DecaySlopesOp::create(
+        b, type, DecayAttr::get(b.getContext(), rule, layer, spec.layers));
+  }
+
+  void probe(int64_t index, Value x) {
+    ProbeOp::create(b, "hidden." + std::to_string(index), x);
+  }
+
+  Value callBlock(int64_t layer, Value x, Value positions, Value state) {
+    func::FuncOp block = getBlock(layer);
+    SmallVector<Value> arguments = {x, positions, slopes(layer), state};
+    for (Role role : kBlockRoles)
+      if (Value parameter = get(role, layer))
+        arguments.push_back(parameter);
+    auto call = func::CallOp::create(b, block, arguments);
+    newStates.push_back(call.getResult(1));
+    return call.getResult(0);
+  }
+
+  void buildPrefill() {
+    SmallVector<Type> inputs = {
+        RankedTensorType::get({ShapedType::kDynamic, ShapedType::kDynamic},
+                              b.getI32Type()),
+        RankedTensorType::get({ShapedType::kDynamic}, b.getI64Type())};
+    SmallVector<Type> results = {activation({spec.embedDim})};
+    for (int64_t layer = 0; layer < spec.layers; ++layer) {
+      inputs.push_back(stateType(layer));
+      results.push_back(stateType(layer));
+    }
+    func::FuncOp prefill = createFunction("prefill", inputs, results,
+                                          options.prefillRows, /*isPrivate=*/false);
+    for (int64_t layer = 0; layer < spec.layers; ++layer)
+      prefill.setArgAttr(2 + layer, kStateAttrName, b.getI64IntegerAttr(layer));
+    OpBuilder::InsertionGuard guard(b);
+    b.setInsertionPointToStart(&prefill.getBody().front());
+    Value x = EmbeddingOp::create(b, activation({spec.embedDim}), prefill.getArgument(0),
+                                  get(Role::Embedding),
+                                  b.getF32FloatAttr(spec.embeddingScale));
+    for (int64_t layer = 0; layer < spec.layers; ++layer) {
+      probe(layer, x);
+      x = callBlock(layer, x, prefill.getArgument(1), prefill.getArgument(2 + layer));
+    }
+    x = norm(x, get(Role::FinalNormWeight), get(Role::FinalNormBias));
+    probe(spec.layers, x);
+    SmallVector<Value> values = {x};
+    values.append(newStates);
+    func::ReturnOp::create(b, values);
+  }
+
+  void buildHead() {
+    Type hidden = RankedTensorType::get({ShapedType::kDynamic, spec.embedDim}, f32());
+    Type logits = RankedTensorType::get({ShapedType::kDynamic, spec.vocabSize}, f32());
+    b.setInsertionPointToEnd(module->getBody());
+    func::FuncOp head = createFunction("head", {hidden}, {logits}, options.headRows,
+                                       /*isPrivate=*/false);
+    b.setInsertionPointToStart(&head.getBody().front());
+    Value weight = get(spec.tiedHead ? Role::Embedding : Role::Head);
+    func::ReturnOp::create(b, linear(head.getArgument(0), weight, {}));
+  }
+
+  const ModelSpec &spec;
+  const SpecToTNOptions &options;
+  std::vector<Parameter> parameters;
+  ImplicitLocOpBuilder b;
+  OwningOpRef<ModuleOp> module;
+  func::FuncOp blocks[2];
+  SmallVector<Value> newStates;
+};
+
+} // namespace
+
+OwningOpRef<ModuleOp> tnllm::convertSpecToTN(MLIRContext &context,
+                                             const ModelSpec &spec,
+                                             const SpecToTNOptions &options) {
+  return ModuleBuilder(context, spec, options).build();
+}

@@ -1,0 +1,265 @@
+// convert-tnrt-to-llvm: the host schedule to calls of the runtime's C ABI.
+#include "TNRT/TNRTDialect.h"
+#include "tnllm/Conversion/Passes.h"
+
+#include "mlir/Conversion/FuncToLLVM/ConvertFuncToLLVM.h"
+#include "mlir/Conversion/LLVMCommon/ConversionTarget.h"
+#include "mlir/Conversion/LLVMCommon/MemRefBuilder.h"
+#include "mlir/Conversion/LLVMCommon/Pattern.h"
+#include "mlir/Conversion/LLVMCommon/TypeConverter.h"
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+#include "mlir/Transforms/DialectConversion.h"
+#include "llvm/ADT/StringSet.h"
+
+namespace tnllm {
+#define GEN_PASS_DEF_CONVERTTNRTTOLLVM
+#include "tnllm/Conversion/Passes.h.inc"
+} // namespace tnllm
+
+using namespace mlir;
+using namespace tnllm;
+
+//===----------------------------------------------------------------------===//
+// The ABI table
+//===----------------------------------------------------------------------===//
+
+namespace {
+
+// The LLVM types of one row of ABI.def.
+struct ABIFunction {
+  Type result;
+  SmallVector<Type> parameters;
+};
+
+// Stand-ins that let the table's parameter lists be expanded to types.
+struct tnrt_i64 {};
+struct tnrt_i32 {};
+struct tnrt_ptr {};
+struct tnrt_void {};
+
+template <typename T> Type llvmType(MLIRContext *context);
+template <> Type llvmType<tnrt_i64>(MLIRContext *context) {
+  return IntegerType::get(context, 64);
+}
+template <> Type llvmType<tnrt_ptr>(MLIRContext *context) {
+  return LLVM::LLVMPointerType::get(context);
+}
+template <> Type llvmType<tnrt_void>(MLIRContext *context) {
+  return LLVM::LLVMVoidType::get(context);
+}
+
+template <typename Result, typename... Parameters>
+ABIFunction describe(MLIRContext *context, Result (*)(Parameters...)) {
+  return {llvmType<Result>(context), {llvmType<Parameters>(context)...}};
+}
+
+} // namespace
+
+// Declares the ABI's functions in `module`.
+static void declareABI(ModuleOp module) {
+  MLIRContext *context = module.getContext();
+  OpBuilder b = OpBuilder::atBlockBegin(module.getBody());
+  auto declare = [&](StringRef name, const ABIFunction &function) {
+    auto type = LLVM::LLVMFunctionType::get(function.result, function.parameters);
+    LLVM::LLVMFuncOp::create(b, module.getLoc(), name, type);
+  };
+#define TNRT_ABI(name, result, parameters)                                             \
+  declare(#name, describe(context, static_cast<result(*) parameters>(nullptr)));
+#include "tnrt/ABI.def"
+}
+
+//===----------------------------------------------------------------------===//
+// Patterns
+//===----------------------------------------------------------------------===//
+
+static Value constantI64(OpBuilder &b, Location loc, int64_t value) {
+  return LLVM::ConstantOp::create(b, loc, b.getI64Type(), b.getI64IntegerAttr(value));
+}
+
+static Value callABI(OpBuilder &b, Location loc, StringRef name, Type result,
+                     ValueRange arguments) {
+  auto call = LLVM::CallOp::create(b, loc, result ? TypeRange(result) : TypeRange(), name,
+                                   arguments);
+  return result ? call.getResult() : Value();
+}
+
+// The descriptor of a buffer of static shape at `pointer`.
+static Value describeBuffer(ConversionPatternRewriter &rewriter, Location loc,
+                            const LLVMTypeConverter &converter, Type type,
+                            Value pointer) {
+  return MemRefDescriptor::fromStaticShape(rewriter, loc, converter,
+                                           cast<MemRefType>(type), pointer);
+}
+
+namespace {
+
+// An operation whose result is the buffer that an ABI function returns.
+template <typename OpTy>
+struct LowerToPointerCall : public ConvertOpToLLVMPattern<OpTy> {
+  LowerToPointerCall(const LLVMTypeConverter &converter, StringRef function,
+                     std::optional<int64_t> (*index)(OpTy))
+      : ConvertOpToLLVMPattern<OpTy>(converter), function(function), index(index) {}
+
+  LogicalResult
+  matchAndRewrite(OpTy op, typename OpTy::Adaptor adaptor,
+                  ConversionPatternRewriter &rewriter) const override {
+    Location loc = op.getLoc();
+    SmallVector<Value> arguments = {adaptor.getHandle()};
+    if (std::optional<int64_t> value = index(op))
+      arguments.push_back(constantI64(rewriter, loc, *value));
+    Value pointer =
+        callABI(rewriter, loc, function,
+                LLVM::LLVMPointerType::get(op.getContext()), arguments);
+    rewriter.replaceOp(op, describeBuffer(rewriter, loc, *this->getTypeConverter(),
+                                          op.getType(), pointer));
+    return success();
+  }
+
+  StringRef function;
+  std::optional<int64_t> (*index)(OpTy);
+};
+
+struct LowerKernelArg : public ConvertOpToLLVMPattern<tnrt::KernelArgOp> {
+  using ConvertOpToLLVMPattern::ConvertOpToLLVMPattern;
+
+  LogicalResult
+  matchAndRewrite(tnrt::KernelArgOp op, OpAdaptor adaptor,
+                  ConversionPatternRewriter &rewriter) const override {
+    Location loc = op.getLoc();
+    auto pointer = LLVM::LLVMPointerType::get(op.getContext());
+    Value slot =
+        LLVM::GEPOp::create(rewriter, loc, pointer, pointer, adaptor.getArgs(),
+                            ArrayRef<LLVM::GEPArg>{int32_t(op.getIndex())});
+    if (op.getType().isIndex()) {
+      rewriter.replaceOpWithNewOp<LLVM::LoadOp>(op, rewriter.getI64Type(), slot);
+      return success();
+    }
+    Value base = LLVM::LoadOp::create(rewriter, loc, pointer, slot);
+    rewriter.replaceOp(
+        op, describeBuffer(rewriter, loc, *getTypeConverter(), op.getType(), base));
+    return success();
+  }
+};
+
+struct LowerLaunch : public ConvertOpToLLVMPattern<tnrt::LaunchOp> {
+  using ConvertOpToLLVMPattern::ConvertOpToLLVMPattern;
+
+  LogicalResult
+  matchAndRewrite(tnrt::LaunchOp op, OpAdaptor adaptor,
+                  ConversionPatternRewriter &rewriter) const override {
+    Location loc = op.getLoc();
+    auto pointer = LLVM::LLVMPointerType::get(op.getContext());
+    Value array = allocateArray(op, rewriter);
+    for (auto [index, argument] : llvm::enumerate(adaptor.getArgs())) {
+      Value word = argument;
+      if (isa<MemRefType>(op.getArgs()[index].getType()))
+        word = MemRefDescriptor(argument).alignedPtr(rewriter, loc);
+      Value slot = LLVM::GEPOp::create(rewriter, loc, pointer, pointer, array,
+                                       ArrayRef<LLVM::GEPArg>{int32_t(index)});
+      LLVM::StoreOp::create(rewriter, loc, word, slot);
+    }
+    Value kernel = LLVM::AddressOfOp::create(rewriter, loc, pointer, op.getKernel());
+    callABI(rewriter, loc, "tnrt_launch", {},
+            {adaptor.getHandle(), kernel, adaptor.getTasks(), array});
+    rewriter.eraseOp(op);
+    return success();
+  }
+
+  // In the function's entry block, so that loops do not grow the stack.
+  static Value allocateArray(tnrt::LaunchOp op, ConversionPatternRewriter &rewriter) {
+    OpBuilder::InsertionGuard guard(rewriter);
+    auto pointer = LLVM::LLVMPointerType::get(op.getContext());
+    Block *entry = op->getBlock();
+    if (auto function = op->getParentOfType<FunctionOpInterface>())
+      entry = &function.getFunctionBody().front();
+    rewriter.setInsertionPointToStart(entry);
+    Value size = constantI64(rewriter, op.getLoc(), op.getArgs().size());
+    return LLVM::AllocaOp::create(rewriter, op.getLoc(), pointer, pointer, size, 8);
+  }
+};
+
+struct LowerProbe : public ConvertOpToLLVMPattern<tnrt::ProbeOp> {
+  using ConvertOpToLLVMPattern::ConvertOpToLLVMPattern;
+
+  LogicalResult
+  matchAndRewrite(tnrt::ProbeOp op, OpAdaptor adaptor,
+                  ConversionPatternRewriter &rewriter) const override {
+    Location loc = op.getLoc();
+    auto type = cast<MemRefType>(op.getBuffer().getType());
+    callABI(rewriter, loc, "tnrt_probe", {},
+            {adaptor.getHandle(), constantI64(rewriter, loc, op.getIndex()),
+             MemRefDescriptor(adaptor.getBuffer()).alignedPtr(rewriter, loc),
+             adaptor.getRows(), constantI64(rewriter, loc, type.getDimSize(1))});
+    rewriter.eraseOp(op);
+    return success();
+  }
+};
+
+} // namespace
+
+//===----------------------------------------------------------------------===//
+// Pass
+//===----------------------------------------------------------------------===//
+
+// Entry points are what the runtime's table points to; the rest is internal, which
+// lets LLVM inline and drop it.
+static void setLinkage(ModuleOp module, const llvm::StringSet<> &entries) {
+  for (auto function : module.getOps<LLVM::LLVMFuncOp>()) {
+    if (function.isExternal())
+      continue;
+    bool isEntry = entries.contains(function.getSymName());
+    function.setVisibility(SymbolTable::Visibility::Public);
+    function.setLinkage(isEntry ? LLVM::Linkage::External : LLVM::Linkage::Internal);
+    function->removeAttr(tnrt::kEntryAttrName);
+  }
+}
+
+namespace {
+
+struct ConvertTNRTToLLVMPass
+    : public tnllm::impl::ConvertTNRTToLLVMBase<ConvertTNRTToLLVMPass> {
+  using ConvertTNRTToLLVMBase::ConvertTNRTToLLVMBase;
+
+  void populate(LLVMTypeConverter &converter, RewritePatternSet &patterns) {
+    patterns.add<LowerToPointerCall<tnrt::ArenaOp>>(
+        converter, "tnrt_arena",
+        +[](tnrt::ArenaOp) -> std::optional<int64_t> { return std::nullopt; });
+    patterns.add<LowerToPointerCall<tnrt::ParamOp>>(
+        converter, "tnrt_param",
+        +[](tnrt::ParamOp op) -> std::optional<int64_t> { return op.getIndex(); });
+    patterns.add<LowerToPointerCall<tnrt::StateOp>>(
+        converter, "tnrt_state",
+        +[](tnrt::StateOp op) -> std::optional<int64_t> { return op.getLayer(); });
+    patterns.add<LowerKernelArg, LowerLaunch, LowerProbe>(converter);
+    populateFuncToLLVMConversionPatterns(converter, patterns);
+  }
+
+  void runOnOperation() override {
+    ModuleOp module = getOperation();
+    MLIRContext *context = &getContext();
+    llvm::StringSet<> entries;
+    for (auto function : module.getOps<func::FuncOp>())
+      if (function->hasAttr(tnrt::kEntryAttrName))
+        entries.insert(function.getSymName());
+    declareABI(module);
+
+    LowerToLLVMOptions options(context);
+    options.useBarePtrCallConv = true;
+    LLVMTypeConverter converter(context, options);
+    auto pointer = LLVM::LLVMPointerType::get(context);
+    converter.addConversion([=](tnrt::ContextType) { return pointer; });
+    converter.addConversion([=](tnrt::ArgumentsType) { return pointer; });
+    RewritePatternSet patterns(context);
+    populate(converter, patterns);
+    LLVMConversionTarget target(*context);
+    target.addLegalOp<ModuleOp>();
+    target.markUnknownOpDynamicallyLegal([](Operation *) { return true; });
+    target.addIllegalDialect<tnrt::TNRTDialect, func::FuncDialect>();
+    if (failed(applyPartialConversion(module, target, std::move(patterns))))
+      return signalPassFailure();
+    setLinkage(module, entries);
+  }
+};
+
+} // namespace

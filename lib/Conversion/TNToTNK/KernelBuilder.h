@@ -1,0 +1,164 @@
+// How the bodies of kernels are written: loops over tiles, loads and stores of
+// tiles, and the element-wise operations of tn on them. Private to this folder.
+//
+// Buffers of activations are matrices [rows, columns]; a tile is a
+// vector<rows x columns x f32> in registers. Every kernel computes an element by
+// the same sequence of operations whatever tile it falls in, so results do not
+// depend on the batch.
+#ifndef TNLLM_LIB_CONVERSION_TNTOTNK_KERNELBUILDER_H
+#define TNLLM_LIB_CONVERSION_TNTOTNK_KERNELBUILDER_H
+
+#include "TN/TNDialect.h"
+#include "TNK/TNKDialect.h"
+
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "mlir/Dialect/Vector/IR/VectorOps.h"
+#include "mlir/IR/ImplicitLocOpBuilder.h"
+
+namespace tnllm::kernels {
+
+// Sizes that the target description and the pass options give.
+struct TileSizes {
+  int64_t tileRows = 6;    // rows of the register tile
+  int64_t panelWidth = 64; // columns of the register tile
+  bool bf16Pairs = false;  // bf16 weights in pairs
+  int64_t chunk = 64;      // positions of an attention chunk
+  int64_t rowBlock = 8;    // rows of a task of a row-wise kernel
+};
+
+// A tile's place in a matrix.
+struct TilePlace {
+  mlir::Value row, column;
+  int64_t rows, columns; // of the tile
+  bool columnsInBounds;  // false where the tile may reach past the last column
+};
+
+class KernelBuilder {
+public:
+  // Starts the kernel `name` with `arguments` and the task. Inserted at the end
+  // of `module`.
+  KernelBuilder(mlir::ModuleOp module, llvm::StringRef name, mlir::Location loc,
+                llvm::ArrayRef<mlir::Type> arguments, const TileSizes &sizes);
+
+  tnk::KernelOp getKernel() { return kernel; }
+  mlir::Value argument(unsigned index) { return kernel.getArgument(index); }
+  mlir::Value task() { return kernel.getTask(); }
+  // Ends the body.
+  void finish();
+
+  // Index arithmetic.
+  mlir::Value index(int64_t value);
+  mlir::Value add(mlir::Value a, mlir::Value b);
+  mlir::Value sub(mlir::Value a, mlir::Value b);
+  mlir::Value mul(mlir::Value a, mlir::Value b);
+  mlir::Value div(mlir::Value a, mlir::Value b); // of non-negative values
+  mlir::Value rem(mlir::Value a, mlir::Value b);
+  mlir::Value min(mlir::Value a, mlir::Value b);
+
+  using IndexBody = llvm::function_ref<void(mlir::Value)>;
+  using TileBody = llvm::function_ref<void(mlir::Value start, int64_t size)>;
+  // for i in [begin, end) step `step`.
+  void forLoop(mlir::Value begin, mlir::Value end, int64_t step, IndexBody body);
+  // Covers [0, extent) with tiles of the given sizes, largest first; the last size
+  // is 1, so that nothing is computed twice or past the end.
+  void forTiles(mlir::Value extent, llvm::ArrayRef<int64_t> sizes, TileBody body);
+  // Covers [0, extent) with tiles of `width` and one of the remainder.
+  void forColumns(int64_t extent, int64_t width, TileBody body);
+  // Halving sizes from `largest` to 1: 6, 4, 2, 1.
+  static llvm::SmallVector<int64_t> halvingSizes(int64_t largest);
+
+  // Values of f32.
+  mlir::VectorType tileType(int64_t rows, int64_t columns);
+  mlir::Value constant(mlir::Type type, double value); // scalar or splat
+  mlir::Value broadcast(mlir::Value value, mlir::VectorType type);
+  // Repeats a vector for each row of a tile.
+  mlir::Value broadcastRow(mlir::Value vector, int64_t rows);
+  mlir::Value loadScalar(mlir::Value buffer, mlir::ValueRange indices);
+  // vector<columns> of a row; of a vector when `row` is null.
+  mlir::Value loadRow(mlir::Value buffer, mlir::Value row, mlir::Value column,
+                      int64_t columns, bool inBounds = true);
+  void storeRow(mlir::Value vector, mlir::Value buffer, mlir::Value row,
+                mlir::Value column);
+  mlir::Value loadTile(mlir::Value buffer, const TilePlace &place);
+  void storeTile(mlir::Value tile, mlir::Value buffer, const TilePlace &place);
+  // acc + A[row.., k..] * B[k.., column..] over `depth`; see tnk.contract.
+  mlir::Value contract(mlir::Value a, mlir::ValueRange aIndices, mlir::Value b,
+                       mlir::ValueRange bIndices, mlir::Value acc, mlir::Value depth,
+                       bool transposeA = false, bool pairs = false);
+  // A scratch matrix on the stack of the task, 64-byte aligned.
+  mlir::Value scratch(int64_t rows, int64_t columns);
+
+  // phi of a tile (tn.activation without columns).
+  mlir::Value activate(tn::ActivationKind kind, mlir::Value tile);
+
+  mlir::ImplicitLocOpBuilder b;
+  const TileSizes &sizes;
+
+private:
+  mlir::Value elu(mlir::Value tile);
+  mlir::Value sigmoid(mlir::Value tile);
+
+  tnk::KernelOp kernel;
+};
+
+// The element-wise tail of a kernel: applied to a tile of the root's result, its
+// last value is stored to `output`. `operands` maps the tensors that the tail
+// reads from outside to the kernel's buffers.
+class Epilogue {
+public:
+  Epilogue(llvm::ArrayRef<mlir::Operation *> operations, mlir::Value rootResult,
+           const llvm::DenseMap<mlir::Value, mlir::Value> &operands, mlir::Value output)
+      : operations(operations), rootResult(rootResult), operands(operands),
+        output(output) {}
+
+  void apply(KernelBuilder &k, mlir::Value tile, const TilePlace &place) const;
+
+private:
+  mlir::Value applyActivation(KernelBuilder &k, tn::ActivationOp op, mlir::Value tile,
+                              const TilePlace &place) const;
+
+  llvm::ArrayRef<mlir::Operation *> operations;
+  mlir::Value rootResult;
+  const llvm::DenseMap<mlir::Value, mlir::Value> &operands;
+  mlir::Value output;
+};
+
+//===----------------------------------------------------------------------===//
+// Bodies, one for each root. Each expects a KernelBuilder whose arguments are
+// those named, in the order of the comment, and leaves it finished.
+//===----------------------------------------------------------------------===//
+
+// One task is one panel of the weight.
+void buildLinear(KernelBuilder &k, mlir::Value x, mlir::Value weight, mlir::Value bias,
+                 mlir::Value rows, int64_t columns, const Epilogue &epilogue);
+
+// One task is `rowBlock` rows.
+void buildNorm(KernelBuilder &k, tn::NormOp op, mlir::Value x, mlir::Value weight,
+               mlir::Value bias, mlir::Value rows, const Epilogue &epilogue);
+void buildElementwise(KernelBuilder &k, mlir::Value x, mlir::Value rows,
+                      const Epilogue &epilogue);
+void buildEmbedding(KernelBuilder &k, mlir::Value ids, mlir::Value table,
+                    mlir::Value output, mlir::Value rows, double scale);
+// exp(x - max over each head's `width` columns).
+void buildShiftedExp(KernelBuilder &k, mlir::Value x, mlir::Value output,
+                     mlir::Value rows, int64_t heads, int64_t width);
+void buildLRPE(KernelBuilder &k, mlir::Value x, mlir::Value theta, mlir::Value positions,
+               mlir::Value output, mlir::Value rows, mlir::Value length, int64_t heads,
+               int64_t width);
+
+// The buffers of one lightning attention. q, k: [rows, H * Dk], v, out:
+// [rows, H * Dv], slopes [H], state [*, H, Dk, Dv]. One task is one head of one
+// sequence: batch * H tasks.
+struct AttentionBuffers {
+  mlir::Value q, k, v, slopes, state, out, length;
+  int64_t heads, keyWidth, valueWidth;
+  double scale;
+};
+// Any length, in chunks (arXiv 2401.04658, algorithm 1).
+void buildChunkedAttention(KernelBuilder &k, const AttentionBuffers &buffers);
+// One position.
+void buildRecurrentAttention(KernelBuilder &k, const AttentionBuffers &buffers);
+
+} // namespace tnllm::kernels
+
+#endif // TNLLM_LIB_CONVERSION_TNTOTNK_KERNELBUILDER_H

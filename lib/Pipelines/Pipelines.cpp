@@ -1,0 +1,94 @@
+// The stages from tn to LLVM; docs/Architecture.md draws them.
+#include "tnllm/Pipelines/Pipelines.h"
+
+#include "TNK/TNKDialect.h"
+#include "tnllm/Conversion/Passes.h"
+#include "tnllm/Conversion/SpecToTN.h"
+#include "tnllm/Transforms/Passes.h"
+
+#include "mlir/Conversion/AffineToStandard/AffineToStandard.h"
+#include "mlir/Conversion/ArithToLLVM/ArithToLLVM.h"
+#include "mlir/Conversion/ControlFlowToLLVM/ControlFlowToLLVM.h"
+#include "mlir/Conversion/MathToLLVM/MathToLLVM.h"
+#include "mlir/Conversion/MemRefToLLVM/MemRefToLLVM.h"
+#include "mlir/Conversion/ReconcileUnrealizedCasts/ReconcileUnrealizedCasts.h"
+#include "mlir/Conversion/SCFToControlFlow/SCFToControlFlow.h"
+#include "mlir/Conversion/UBToLLVM/UBToLLVM.h"
+#include "mlir/Conversion/VectorToLLVM/ConvertVectorToLLVMPass.h"
+#include "mlir/Conversion/VectorToSCF/VectorToSCF.h"
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Dialect/MemRef/Transforms/Passes.h"
+#include "mlir/Pass/PassManager.h"
+#include "mlir/Transforms/Passes.h"
+
+using namespace mlir;
+using namespace tnllm;
+
+OwningOpRef<ModuleOp> tnllm::buildTNModule(MLIRContext &context, const ModelSpec &spec,
+                                           const CompileOptions &options) {
+  DialectRegistry registry;
+  registerAllDialects(registry);
+  context.appendDialectRegistry(registry);
+  context.loadAllAvailableDialects();
+  SpecToTNOptions build;
+  build.bf16 = options.dtype == DType::BF16;
+  build.prefillRows = options.prefillRows;
+  build.headRows = options.headRows;
+  return convertSpecToTN(context, spec, build);
+}
+
+void tnllm::buildTNPipeline(OpPassManager &pm, const CompileOptions &options) {
+  // Decode is prefill with one position.
+  TNDeriveDecodeOptions decode;
+  decode.rows = options.decodeRows;
+  pm.addPass(createTNDeriveDecode(decode));
+  // Decay slopes become constants; equal parts are computed once.
+  pm.addPass(createCanonicalizerPass());
+  pm.addPass(createCSEPass());
+  // What one kernel does.
+  pm.addNestedPass<func::FuncOp>(createTNFuseEpilogues());
+}
+
+void tnllm::buildTNKPipeline(OpPassManager &pm, const CompileOptions &options) {
+  ConvertTNToTNKOptions convert;
+  convert.tileRows = options.target.tileRows;
+  convert.panelWidth = options.target.panelWidth;
+  convert.bf16Pairs = options.target.hasBF16Dot;
+  pm.addPass(createConvertTNToTNK(convert));
+  pm.addPass(createCanonicalizerPass());
+  pm.addPass(createCSEPass());
+}
+
+void tnllm::buildTNRTPipeline(OpPassManager &pm, const CompileOptions &) {
+  pm.addPass(createTNRTPlanMemory());
+}
+
+void tnllm::buildLLVMPipeline(OpPassManager &pm, const CompileOptions &) {
+  // Micro-kernels, and mathematics without library calls.
+  pm.addNestedPass<tnk::KernelOp>(createTNKLowerContract());
+  pm.addPass(createTNKExpandMath());
+  pm.addPass(createConvertTNKToFunc());
+  // Tiles of rank 2 to vectors of rank 1, views to offsets, loops to branches.
+  VectorTransferToSCFOptions transfers;
+  transfers.enableFullUnroll();
+  pm.addNestedPass<func::FuncOp>(createConvertVectorToSCFPass(transfers));
+  pm.addPass(createCanonicalizerPass());
+  pm.addPass(createCSEPass());
+  pm.addPass(memref::createExpandStridedMetadataPass());
+  pm.addPass(createLowerAffinePass());
+  pm.addPass(createSCFToControlFlowPass());
+  // Everything to the LLVM dialect.
+  ConvertVectorToLLVMPassOptions vectors;
+  vectors.x86Vector = true;
+  vectors.vectorTransposeLowering = vector::VectorTransposeLowering::Shuffle16x16;
+  pm.addPass(createConvertVectorToLLVMPass(vectors));
+  pm.addPass(createConvertMathToLLVMPass());
+  pm.addPass(createFinalizeMemRefToLLVMConversionPass());
+  pm.addPass(createConvertTNRTToLLVM());
+  pm.addPass(createArithToLLVMConversionPass());
+  pm.addPass(createConvertControlFlowToLLVMPass());
+  pm.addPass(createUBToLLVMConversionPass());
+  pm.addPass(createReconcileUnrealizedCastsPass());
+  pm.addPass(createCanonicalizerPass());
+  pm.addPass(createCSEPass());
+}

@@ -1,0 +1,91 @@
+// Dialects, passes and pipelines for the tools.
+#include "tnllm/Pipelines/Pipelines.h"
+
+#include "TN/TNDialect.h"
+#include "TNK/TNKDialect.h"
+#include "TNRT/TNRTDialect.h"
+#include "tnllm/Conversion/Passes.h"
+#include "tnllm/Transforms/Passes.h"
+
+#include "mlir/Conversion/AffineToStandard/AffineToStandard.h"
+#include "mlir/Conversion/ArithToLLVM/ArithToLLVM.h"
+#include "mlir/Conversion/ControlFlowToLLVM/ControlFlowToLLVM.h"
+#include "mlir/Conversion/MathToLLVM/MathToLLVM.h"
+#include "mlir/Conversion/MemRefToLLVM/MemRefToLLVM.h"
+#include "mlir/Conversion/ReconcileUnrealizedCasts/ReconcileUnrealizedCasts.h"
+#include "mlir/Conversion/SCFToControlFlow/SCFToControlFlow.h"
+#include "mlir/Conversion/UBToLLVM/UBToLLVM.h"
+#include "mlir/Conversion/VectorToLLVM/ConvertVectorToLLVMPass.h"
+#include "mlir/Conversion/VectorToSCF/VectorToSCF.h"
+#include "mlir/Dialect/Affine/IR/AffineOps.h"
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/ControlFlow/IR/ControlFlow.h"
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+#include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "mlir/Dialect/MemRef/Transforms/Passes.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+#include "mlir/Dialect/UB/IR/UBOps.h"
+#include "mlir/Dialect/Vector/IR/VectorOps.h"
+#include "mlir/Dialect/X86Vector/X86VectorDialect.h"
+#include "mlir/Pass/PassRegistry.h"
+#include "mlir/Target/LLVMIR/Dialect/Builtin/BuiltinToLLVMIRTranslation.h"
+#include "mlir/Target/LLVMIR/Dialect/LLVMIR/LLVMToLLVMIRTranslation.h"
+#include "mlir/Transforms/Passes.h"
+
+using namespace mlir;
+using namespace tnllm;
+
+void tnllm::registerAllDialects(DialectRegistry &registry) {
+  registry.insert<affine::AffineDialect, arith::ArithDialect, cf::ControlFlowDialect,
+                  func::FuncDialect, LLVM::LLVMDialect, math::MathDialect,
+                  memref::MemRefDialect, scf::SCFDialect, ub::UBDialect,
+                  vector::VectorDialect, x86vector::X86VectorDialect>();
+  registry.insert<tn::TNDialect, tnk::TNKDialect, tnrt::TNRTDialect>();
+  registerBuiltinDialectTranslation(registry);
+  registerLLVMDialectTranslation(registry);
+}
+
+// Pass pipelines by stage, for a 512-bit CPU: tnllmc prints those of other targets
+// with --mlir-print-ir-after-all.
+static void registerPipelines() {
+  auto options = [] {
+    CompileOptions compile;
+    compile.target.vectorBits = 512;
+    compile.target.panelWidth = 64;
+    return compile;
+  };
+  PassPipelineRegistration<>("tn-pipeline", "the tn stage: derive decode, simplify, fuse",
+                             [=](OpPassManager &pm) { buildTNPipeline(pm, options()); });
+  PassPipelineRegistration<>("tnk-pipeline", "the tnk stage: kernels and schedule",
+                             [=](OpPassManager &pm) { buildTNKPipeline(pm, options()); });
+  PassPipelineRegistration<>(
+      "tnrt-pipeline", "the tnrt stage: the memory plan",
+      [=](OpPassManager &pm) { buildTNRTPipeline(pm, options()); });
+  PassPipelineRegistration<>(
+      "llvm-pipeline", "the llvm stage: from kernels to the LLVM dialect",
+      [=](OpPassManager &pm) { buildLLVMPipeline(pm, options()); });
+}
+
+void tnllm::registerAllPasses() {
+  registerTNLLMConversionPasses();
+  registerTNLLMTransformsPasses();
+  registerPipelines();
+  // The upstream passes that the pipelines use.
+  registerCanonicalizerPass();
+  registerCSEPass();
+  registerInlinerPass();
+  registerSymbolDCEPass();
+  memref::registerExpandStridedMetadataPass();
+  registerPass([] { return createConvertVectorToSCFPass(); });
+  registerPass([] { return createLowerAffinePass(); });
+  registerPass([] { return createSCFToControlFlowPass(); });
+  registerPass([] { return createConvertVectorToLLVMPass(); });
+  registerPass([] { return createConvertMathToLLVMPass(); });
+  registerPass([] { return createFinalizeMemRefToLLVMConversionPass(); });
+  registerPass([] { return createArithToLLVMConversionPass(); });
+  registerPass([] { return createConvertControlFlowToLLVMPass(); });
+  registerPass([] { return createUBToLLVMConversionPass(); });
+  registerPass([] { return createReconcileUnrealizedCastsPass(); });
+}

@@ -1,0 +1,96 @@
+// tn-derive-decode: the program for one position, from the general one.
+#include "TN/TNDialect.h"
+#include "tnllm/Transforms/Passes.h"
+
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/IR/BuiltinOps.h"
+#include "llvm/ADT/StringMap.h"
+
+namespace tnllm {
+#define GEN_PASS_DEF_TNDERIVEDECODE
+#include "tnllm/Transforms/Passes.h.inc"
+} // namespace tnllm
+
+using namespace mlir;
+using namespace tnllm;
+
+// [B, N, ...] of unknown N to N = 1; every other type stays.
+static Type withOnePosition(Type type) {
+  auto tensor = dyn_cast<RankedTensorType>(type);
+  if (!tensor || tensor.getRank() < 2 || !tensor.isDynamicDim(0) ||
+      !tensor.isDynamicDim(1))
+    return type;
+  SmallVector<int64_t> shape(tensor.getShape());
+  shape[1] = 1;
+  return RankedTensorType::get(shape, tensor.getElementType());
+}
+
+namespace {
+
+struct DeriveDecodePass : public tnllm::impl::TNDeriveDecodeBase<DeriveDecodePass> {
+  using TNDeriveDecodeBase::TNDeriveDecodeBase;
+
+  void runOnOperation() override {
+    ModuleOp module = getOperation();
+    SymbolTable symbols(module);
+    auto general = symbols.lookup<func::FuncOp>(from);
+    if (!general) {
+      module.emitError("expected a function named '") << from << "' to derive from";
+      return signalPassFailure();
+    }
+    if (symbols.lookup(to)) {
+      module.emitError("the name '") << to << "' of the derived function is taken";
+      return signalPassFailure();
+    }
+    if (!derive(symbols, general, to))
+      signalPassFailure();
+  }
+
+  // The derived clone of `function`, made once.
+  func::FuncOp derive(SymbolTable &symbols, func::FuncOp function, StringRef name) {
+    func::FuncOp &clone = derived[function.getSymName()];
+    if (clone)
+      return clone;
+    clone = function.clone();
+    clone.setSymName(name);
+    clone->setAttr(tn::kRowsAttrName,
+                   IntegerAttr::get(IntegerType::get(&getContext(), 64), rows));
+    symbols.insert(clone, std::next(function->getIterator()));
+    func::FuncOp result = clone;
+    specialise(result);
+    WalkResult walk = result.walk([&](func::CallOp call) {
+      auto callee = symbols.lookup<func::FuncOp>(call.getCallee());
+      if (!callee || callee == function) {
+        call.emitError("expected to call another function of the module");
+        return WalkResult::interrupt();
+      }
+      func::FuncOp target = derive(symbols, callee, (call.getCallee() + "_" + to).str());
+      if (!target)
+        return WalkResult::interrupt();
+      call.setCalleeAttr(FlatSymbolRefAttr::get(target.getSymNameAttr()));
+      return WalkResult::advance();
+    });
+    return walk.wasInterrupted() ? func::FuncOp() : result;
+  }
+
+  void specialise(func::FuncOp function) {
+    function.walk([](Block *block) {
+      for (BlockArgument argument : block->getArguments())
+        argument.setType(withOnePosition(argument.getType()));
+    });
+    function.walk([](Operation *op) {
+      for (OpResult result : op->getResults())
+        result.setType(withOnePosition(result.getType()));
+    });
+    SmallVector<Type> inputs, results;
+    for (Type type : function.getArgumentTypes())
+      inputs.push_back(withOnePosition(type));
+    for (Type type : function.getResultTypes())
+      results.push_back(withOnePosition(type));
+    function.setFunctionType(FunctionType::get(&getContext(), inputs, results));
+  }
+
+  llvm::StringMap<func::FuncOp> derived;
+};
+
+} // namespace

@@ -1,0 +1,194 @@
+// tnrt-plan-memory: offsets in one arena for every buffer.
+#include "TNRT/TNRTDialect.h"
+#include "tnllm/Transforms/Passes.h"
+
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "mlir/IR/Builders.h"
+#include "mlir/Interfaces/ViewLikeInterface.h"
+#include "llvm/ADT/MapVector.h"
+#include "llvm/Support/MathExtras.h"
+
+namespace tnllm {
+#define GEN_PASS_DEF_TNRTPLANMEMORY
+#include "tnllm/Transforms/Passes.h.inc"
+} // namespace tnllm
+
+using namespace mlir;
+using namespace tnllm;
+
+namespace {
+
+// One buffer: its bytes and the operations, by their number in the block, between
+// which it is live.
+struct Buffer {
+  tnrt::AllocOp op;
+  int64_t bytes = 0;
+  int64_t first = 0, last = 0;
+  int64_t offset = 0;
+
+  bool livesWith(const Buffer &other) const {
+    return first <= other.last && other.first <= last;
+  }
+};
+
+// What one function needs: its buffers and the bytes they span.
+struct Frame {
+  SmallVector<Buffer> buffers;
+  int64_t bytes = 0;
+  int64_t base = 0; // where the frame begins in the arena
+};
+
+} // namespace
+
+static int64_t bytesOf(MemRefType type) {
+  return type.getNumElements() * llvm::divideCeil(type.getElementTypeBitWidth(), 8);
+}
+
+// Widens [first, last] over the uses of `value`, through views of it.
+static void addUses(Value value, const llvm::DenseMap<Operation *, int64_t> &numbers,
+                    Buffer &buffer) {
+  for (Operation *user : value.getUsers()) {
+    auto number = numbers.find(user);
+    if (number == numbers.end())
+      continue;
+    buffer.first = std::min(buffer.first, number->second);
+    buffer.last = std::max(buffer.last, number->second);
+    if (isa<ViewLikeOpInterface>(user))
+      addUses(user->getResult(0), numbers, buffer);
+  }
+}
+
+static SmallVector<Buffer> collectBuffers(Block &block) {
+  llvm::DenseMap<Operation *, int64_t> numbers;
+  for (Operation &op : block)
+    numbers.try_emplace(&op, numbers.size());
+  SmallVector<Buffer> buffers;
+  for (auto alloc : block.getOps<tnrt::AllocOp>()) {
+    Buffer buffer{alloc, bytesOf(cast<MemRefType>(alloc.getResult().getType()))};
+    buffer.first = std::numeric_limits<int64_t>::max();
+    addUses(alloc.getResult(), numbers, buffer);
+    buffers.push_back(buffer);
+  }
+  return buffers;
+}
+
+// Largest first, each at the lowest offset where it meets no buffer placed before
+// that lives at the same time.
+static int64_t placeBuffers(MutableArrayRef<Buffer> buffers, int64_t alignment) {
+  SmallVector<Buffer *> order;
+  for (Buffer &buffer : buffers)
+    order.push_back(&buffer);
+  llvm::sort(order, [](Buffer *a, Buffer *b) {
+    return std::make_pair(-a->bytes, a->first) < std::make_pair(-b->bytes, b->first);
+  });
+  int64_t end = 0;
+  SmallVector<Buffer *> placed; // by offset
+  for (Buffer *buffer : order) {
+    int64_t offset = 0;
+    for (Buffer *other : placed) {
+      if (!buffer->livesWith(*other))
+        continue;
+      if (offset + buffer->bytes <= other->offset)
+        break;
+      offset = std::max<int64_t>(offset,
+                                 llvm::alignTo(other->offset + other->bytes, alignment));
+    }
+    buffer->offset = offset;
+    end = std::max<int64_t>(end, llvm::alignTo(offset + buffer->bytes, alignment));
+    placed.insert(llvm::upper_bound(
+                      placed, buffer,
+                      [](Buffer *a, Buffer *b) { return a->offset < b->offset; }),
+                  buffer);
+  }
+  return end;
+}
+
+namespace {
+
+struct PlanMemoryPass : public tnllm::impl::TNRTPlanMemoryBase<PlanMemoryPass> {
+  using TNRTPlanMemoryBase::TNRTPlanMemoryBase;
+
+  void runOnOperation() override {
+    ModuleOp module = getOperation();
+    if (alignment < 1 || !llvm::isPowerOf2_64(alignment)) {
+      module.emitError("expected an alignment that is a power of two, got ")
+          << alignment;
+      return signalPassFailure();
+    }
+    SymbolTable symbols(module);
+    for (auto function : module.getOps<func::FuncOp>())
+      if (failed(planFrame(function)))
+        return signalPassFailure();
+    for (auto function : module.getOps<func::FuncOp>())
+      if (function.isPublic() && failed(raiseBases(symbols, function, 0)))
+        return signalPassFailure();
+    int64_t total = 0;
+    for (auto &[function, frame] : frames)
+      total = std::max(total, frame.base + frame.bytes);
+    for (auto &[function, frame] : frames)
+      rewrite(function, frame, total);
+    module->setAttr(tnrt::kArenaBytesAttrName,
+                    IntegerAttr::get(IntegerType::get(&getContext(), 64), total));
+    arenaBytes += total;
+  }
+
+  LogicalResult planFrame(func::FuncOp function) {
+    Frame &frame = frames[function];
+    if (function.isDeclaration())
+      return success();
+    WalkResult nested = function.walk([&](tnrt::AllocOp alloc) {
+      if (alloc->getBlock() == &function.getBody().front())
+        return WalkResult::advance();
+      alloc.emitError("expected buffers to be allocated in the function's entry block");
+      return WalkResult::interrupt();
+    });
+    if (nested.wasInterrupted())
+      return failure();
+    frame.buffers = collectBuffers(function.getBody().front());
+    frame.bytes = placeBuffers(frame.buffers, alignment);
+    for (Buffer &buffer : frame.buffers)
+      bufferBytes += buffer.bytes;
+    return success();
+  }
+
+  // A frame begins above those of all callers, whose buffers may be live.
+  LogicalResult raiseBases(SymbolTable &symbols, func::FuncOp function, int64_t base) {
+    if (llvm::is_contained(callStack, function.getOperation()))
+      return function.emitError("expected no recursive calls in a host schedule");
+    Frame &frame = frames[function];
+    frame.base = std::max(frame.base, base);
+    callStack.push_back(function);
+    int64_t end = frame.base + frame.bytes;
+    WalkResult walk = function.walk([&](func::CallOp call) {
+      auto callee = symbols.lookup<func::FuncOp>(call.getCallee());
+      return WalkResult(callee ? raiseBases(symbols, callee, end) : failure());
+    });
+    callStack.pop_back();
+    return failure(walk.wasInterrupted());
+  }
+
+  void rewrite(func::FuncOp function, Frame &frame, int64_t total) {
+    if (frame.buffers.empty())
+      return;
+    OpBuilder b(&function.getBody().front(), function.getBody().front().begin());
+    auto arenaType = MemRefType::get({total}, b.getI8Type());
+    Value arena = tnrt::ArenaOp::create(b, function.getLoc(), arenaType,
+                                        function.getArgument(0));
+    for (Buffer &buffer : frame.buffers) {
+      b.setInsertionPoint(buffer.op);
+      Location loc = buffer.op.getLoc();
+      Value offset = arith::ConstantIndexOp::create(b, loc, frame.base + buffer.offset);
+      Value view = memref::ViewOp::create(b, loc, buffer.op.getResult().getType(), arena,
+                                          offset, ValueRange());
+      buffer.op.replaceAllUsesWith(view);
+      buffer.op.erase();
+    }
+  }
+
+  llvm::MapVector<func::FuncOp, Frame> frames;
+  SmallVector<Operation *> callStack;
+};
+
+} // namespace

@@ -1,0 +1,12 @@
+// tnllm-opt: runs any pass or pipeline of the project on textual IR.
+#include "tnllm/Pipelines/Pipelines.h"
+
+#include "mlir/Tools/mlir-opt/MlirOptMain.h"
+
+int main(int argc, char **argv) {
+  mlir::DialectRegistry registry;
+  tnllm::registerAllDialects(registry);
+  tnllm::registerAllPasses();
+  return mlir::asMainReturnCode(
+      mlir::MlirOptMain(argc, argv, "tnllm optimizer driver\n", registry));
+}
