@@ -1,7 +1,7 @@
-// CPU feature check. CPUID (through the compiler's builtin, which also asks whether
-// the kernel saves the wide registers) decides for the features it names;
-// /proc/cpuinfo, where the kernel lists the rest under slightly other names, for
-// the others.
+// CPU feature check. CPUID (through the compiler's builtin, which also asks
+// whether the kernel saves the wide registers) decides for the features it
+// names; /proc/cpuinfo, where the kernel lists the rest under slightly other
+// names, for the others.
 #include "CpuFeatures.h"
 
 #include "tnrt/formats/MappedFile.h"
@@ -22,8 +22,8 @@ std::optional<bool> askCpuid(const std::string &feature) {
 #if defined(__x86_64__)
   __builtin_cpu_init();
   // The builtin takes literals only.
-#define TNRT_CPU_FEATURE(name)                                                     \
-  if (feature == name)                                                             \
+#define TNRT_CPU_FEATURE(name)                                                 \
+  if (feature == name)                                                         \
     return __builtin_cpu_supports(name) != 0;
   TNRT_CPU_FEATURE("sse3")
   TNRT_CPU_FEATURE("ssse3")
@@ -48,14 +48,16 @@ std::optional<bool> askCpuid(const std::string &feature) {
   return std::nullopt;
 }
 
-// "avx512_vp2intersect" and "avx512vp2intersect" alike; the kernel's own names for
-// what LLVM calls otherwise.
+// "avx512_vp2intersect" and "avx512vp2intersect" alike; the kernel's own names
+// for what LLVM calls otherwise.
 std::string normalised(const std::string &name) {
   static const std::pair<const char *, const char *> aliases[] = {
-      {"pni", "sse3"},          {"abm", "lzcnt"},      {"bmi1", "bmi"},
-      {"sha_ni", "sha"},        {"cr8_legacy", "cr8"}, {"3dnowprefetch", "prfchw"},
-      {"lahf_lm", "sahf"},      {"rdrand", "rdrnd"},   {"pclmulqdq", "pclmul"},
-      {"amx_bf16", "amx-bf16"}, {"erms", "ermsb"},     {"ptwrite", "ptwrite"}};
+      {"pni", "sse3"},         {"abm", "lzcnt"},
+      {"bmi1", "bmi"},         {"sha_ni", "sha"},
+      {"cr8_legacy", "cr8"},   {"3dnowprefetch", "prfchw"},
+      {"lahf_lm", "sahf"},     {"rdrand", "rdrnd"},
+      {"pclmulqdq", "pclmul"}, {"amx_bf16", "amx-bf16"},
+      {"erms", "ermsb"},       {"ptwrite", "ptwrite"}};
   std::string result = name;
   for (const auto &[theirs, ours] : aliases)
     if (name == theirs)
@@ -102,8 +104,10 @@ Status checkCpu(const Manifest::Target &target) {
   if (missing.empty())
     return {};
   bool hasV3 = missingCpuFeatures({"avx2", "fma", "bmi2"}).empty();
-  return Error{"this CPU lacks " + joined(missing) + ", which the program was "
-               "compiled for (" + target.march + "); compile it again with --march=" +
+  return Error{"this CPU lacks " + joined(missing) +
+               ", which the program was "
+               "compiled for (" +
+               target.march + "); compile it again with --march=" +
                (hasV3 && target.march != "x86-64-v3" ? "x86-64-v3 or " : "") +
                "native on this machine"};
 }

@@ -10,9 +10,10 @@
 
 namespace tnrt {
 
-// Those of `features` (LLVM's names: "avx512f", "f16c") that are not there. A name
-// this list does not know is looked up in /proc/cpuinfo.
-std::vector<std::string> missingCpuFeatures(const std::vector<std::string> &features);
+// Those of `features` (LLVM's names: "avx512f", "f16c") that are not there. A
+// name this list does not know is looked up in /proc/cpuinfo.
+std::vector<std::string>
+missingCpuFeatures(const std::vector<std::string> &features);
 
 // Errors: names every missing feature and the --march that would do without.
 Status checkCpu(const Manifest::Target &target);

@@ -1,5 +1,5 @@
-// Reads the manifest. The compiler wrote it, but a wrong one must give a message
-// all the same: every value is checked before it is used.
+// Reads the manifest. The compiler wrote it, but a wrong one must give a
+// message all the same: every value is checked before it is used.
 #include "Manifest.h"
 
 #include "tnrt/formats/Text.h"
@@ -14,8 +14,8 @@ using Json = nlohmann::ordered_json;
 
 constexpr int64_t maxInt = std::numeric_limits<int64_t>::max();
 
-// Reads members of one object and keeps the first error, so that the parser below
-// reads as a list of fields.
+// Reads members of one object and keeps the first error, so that the parser
+// below reads as a list of fields.
 class Reader {
 public:
   Reader(const Json &object, std::string path, std::string &error)
@@ -28,7 +28,8 @@ public:
 
   void fail(const std::string &key, const std::string &what) {
     if (error.empty())
-      error = "manifest: " + (place(key).empty() ? "" : place(key) + ": ") + what;
+      error =
+          "manifest: " + (place(key).empty() ? "" : place(key) + ": ") + what;
   }
 
   std::string place(const std::string &key) const {
@@ -54,17 +55,19 @@ public:
       value = json->get_ref<const std::string &>();
   }
 
-  void integer(const char *key, int64_t &value, int64_t least, bool required = true,
-               int64_t most = maxInt) {
+  void integer(const char *key, int64_t &value, int64_t least,
+               bool required = true, int64_t most = maxInt) {
     const Json *json = member(key, required);
     if (!json || (!required && json->is_null()))
       return;
-    const bool fits =
-        json->is_number_integer() &&
-        !(json->is_number_unsigned() && json->get<uint64_t>() > uint64_t(maxInt));
+    const bool fits = json->is_number_integer() &&
+                      !(json->is_number_unsigned() &&
+                        json->get<uint64_t>() > uint64_t(maxInt));
     if (!fits || json->get<int64_t>() < least || json->get<int64_t>() > most)
-      return fail(key, "expected an integer of at least " + std::to_string(least) +
-                           (most == maxInt ? "" : " and at most " + std::to_string(most)));
+      return fail(
+          key,
+          "expected an integer of at least " + std::to_string(least) +
+              (most == maxInt ? "" : " and at most " + std::to_string(most)));
     value = json->get<int64_t>();
   }
 
@@ -99,7 +102,8 @@ public:
 
   // Index of the member's string among `names`.
   template <typename Enum>
-  void choice(const char *key, Enum &value, std::initializer_list<const char *> names) {
+  void choice(const char *key, Enum &value,
+              std::initializer_list<const char *> names) {
     std::string name, all;
     string(key, name);
     if (!ok())
@@ -191,7 +195,8 @@ Manifest::Parameter readParameter(Reader reader) {
   if (reader.member("init", false))
     readInit(reader.child("init"), parameter.init);
   if (reader.ok())
-    if (Status status = checkLayout(parameter.shape, parameter.dtype, parameter.layout);
+    if (Status status =
+            checkLayout(parameter.shape, parameter.dtype, parameter.layout);
         !status)
       reader.fail("", status.message());
   return parameter;
@@ -204,8 +209,8 @@ void readStates(Reader &root, Manifest &manifest) {
     reader.integer("heads", state.heads, 1);
     reader.integer("key_width", state.keyWidth, 1);
     reader.integer("value_width", state.valueWidth, 1);
-    if (reader.ok() &&
-        !elementCount({state.heads, state.keyWidth, state.valueWidth, sizeof(float)}))
+    if (reader.ok() && !elementCount({state.heads, state.keyWidth,
+                                      state.valueWidth, sizeof(float)}))
       reader.fail("", "is too large");
     if (!reader.ok())
       return;
@@ -257,13 +262,15 @@ void readRoot(Reader root, Manifest &manifest) {
   readCapacity(root.child("capacity"), manifest.capacity);
   root.integer("arena_bytes", manifest.arenaBytes, 0);
   readStates(root, manifest);
-  if (root.ok() && static_cast<int64_t>(manifest.states.size()) != manifest.layers)
+  if (root.ok() &&
+      static_cast<int64_t>(manifest.states.size()) != manifest.layers)
     root.fail("states", "expected one for each of the " +
-                            std::to_string(manifest.layers) + " layers, found " +
+                            std::to_string(manifest.layers) +
+                            " layers, found " +
                             std::to_string(manifest.states.size()));
   for (const Json &json : root.array("parameters"))
-    manifest.parameters.push_back(
-        readParameter(root.item("parameters", manifest.parameters.size(), json)));
+    manifest.parameters.push_back(readParameter(
+        root.item("parameters", manifest.parameters.size(), json)));
   root.strings("probes", manifest.probes);
   readWeights(root.child("weights"), manifest.weights);
   readTokenizer(root.child("tokenizer"), manifest.tokenizer);

@@ -47,8 +47,8 @@ struct Manifest {
     std::string path; // of Sentencepiece; empty when embedded
   };
 
-  // Errors name the key: "manifest: capacity.prefill_rows: expected an integer of
-  // at least 1".
+  // Errors name the key: "manifest: capacity.prefill_rows: expected an integer
+  // of at least 1".
   static Result<Manifest> parse(std::string_view json);
 
   int64_t abi = 0;

@@ -28,9 +28,10 @@ Result<Memory> Memory::allocate(size_t bytes, const std::string &purpose) {
                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (mapping == MAP_FAILED) {
     char size[32];
-    std::snprintf(size, sizeof size, "%.1f MB", static_cast<double>(bytes) / 1e6);
-    return Error{"cannot allocate " + std::string(size) + " for " + purpose + ": " +
-                 std::strerror(errno)};
+    std::snprintf(size, sizeof size, "%.1f MB",
+                  static_cast<double>(bytes) / 1e6);
+    return Error{"cannot allocate " + std::string(size) + " for " + purpose +
+                 ": " + std::strerror(errno)};
   }
   memory.mapping = mapping;
   memory.mappedBytes = bytes + slack;

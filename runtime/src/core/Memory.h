@@ -10,8 +10,8 @@
 
 namespace tnrt {
 
-// Page-aligned (2 MB-aligned, in huge pages where the kernel has them, from 4 MB
-// on), zero until written, and resident only where touched.
+// Page-aligned (2 MB-aligned, in huge pages where the kernel has them, from 4
+// MB on), zero until written, and resident only where touched.
 class Memory {
 public:
   Memory() = default;

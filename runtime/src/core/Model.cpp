@@ -12,9 +12,10 @@ Result<std::unique_ptr<Model>> Model::load(const tnrt_module &module,
   if (module.abi_version != TNRT_ABI_VERSION)
     return Error{"the generated code has ABI version " +
                  std::to_string(module.abi_version) + ", this runtime has " +
-                 std::to_string(TNRT_ABI_VERSION) + "; compile the model again"};
-  Result<Manifest> manifest =
-      Manifest::parse({module.manifest, static_cast<size_t>(module.manifest_size)});
+                 std::to_string(TNRT_ABI_VERSION) +
+                 "; compile the model again"};
+  Result<Manifest> manifest = Manifest::parse(
+      {module.manifest, static_cast<size_t>(module.manifest_size)});
   if (!manifest)
     return manifest.takeError();
   if (manifest->abi != TNRT_ABI_VERSION)
@@ -29,14 +30,15 @@ Result<std::unique_ptr<Model>> Model::load(const tnrt_module &module,
   Impl &impl = *model->impl;
   impl.module = &module;
   impl.manifest = std::move(*manifest);
-  impl.pool = std::make_unique<ThreadPool>(options.threads ? options.threads
-                                                           : availableThreads());
-  Result<LoadedWeights> weights = loadWeights(impl.manifest, options, *impl.pool);
+  impl.pool = std::make_unique<ThreadPool>(
+      options.threads ? options.threads : availableThreads());
+  Result<LoadedWeights> weights =
+      loadWeights(impl.manifest, options, *impl.pool);
   if (!weights)
     return weights.takeError();
   impl.weights = std::move(*weights);
-  Result<Memory> arena =
-      Memory::allocate(static_cast<size_t>(impl.manifest.arenaBytes), "the arena");
+  Result<Memory> arena = Memory::allocate(
+      static_cast<size_t>(impl.manifest.arenaBytes), "the arena");
   if (!arena)
     return arena.takeError();
   impl.arena = std::move(*arena);

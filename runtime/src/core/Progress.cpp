@@ -16,12 +16,14 @@ constexpr int barWidth = 20;
 std::string amountText(int64_t done, int64_t total, Progress::Unit unit) {
   char text[64];
   if (unit == Progress::Unit::Items)
-    std::snprintf(text, sizeof text, "%lld of %lld", static_cast<long long>(done),
-                  static_cast<long long>(total));
+    std::snprintf(text, sizeof text, "%lld of %lld",
+                  static_cast<long long>(done), static_cast<long long>(total));
   else if (total < 1'000'000'000)
-    std::snprintf(text, sizeof text, "%.0f of %.0f MB", done / 1e6, total / 1e6);
+    std::snprintf(text, sizeof text, "%.0f of %.0f MB", done / 1e6,
+                  total / 1e6);
   else
-    std::snprintf(text, sizeof text, "%.1f of %.1f GB", done / 1e9, total / 1e9);
+    std::snprintf(text, sizeof text, "%.1f of %.1f GB", done / 1e9,
+                  total / 1e9);
   return text;
 }
 
@@ -62,7 +64,8 @@ void Progress::draw() {
   if (!visible)
     return;
   const double seconds =
-      std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+      std::chrono::duration<double>(std::chrono::steady_clock::now() - start)
+          .count();
   std::fprintf(stderr, "\r\033[K%s", line(done.load(), seconds).c_str());
   std::fflush(stderr);
   drawn = true;
@@ -86,8 +89,8 @@ std::string Progress::line(int64_t done, double seconds) const {
   bar.resize(barWidth, ' ');
   char percent[16];
   std::snprintf(percent, sizeof percent, "%3d%%", static_cast<int>(part * 100));
-  std::string text =
-      label + "  [" + bar + "] " + percent + "  " + amountText(done, total, unit);
+  std::string text = label + "  [" + bar + "] " + percent + "  " +
+                     amountText(done, total, unit);
   if (part > 0 && part < 1)
     text += ", " + timeText(seconds * (1 - part) / part) + " left";
   return text;

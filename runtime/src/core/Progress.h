@@ -16,8 +16,8 @@ class Progress {
 public:
   enum class Unit { Items, Bytes };
 
-  // Shows nothing when `enabled` is false, when stderr is no terminal, or for the
-  // first fifth of a second.
+  // Shows nothing when `enabled` is false, when stderr is no terminal, or for
+  // the first fifth of a second.
   Progress(std::string label, int64_t total, Unit unit, bool enabled = true);
   ~Progress(); // as finish()
 

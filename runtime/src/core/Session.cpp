@@ -1,5 +1,5 @@
-// Session: splits calls into steps of the compiled capacity, and answers the ABI
-// functions that generated code calls during a step.
+// Session: splits calls into steps of the compiled capacity, and answers the
+// ABI functions that generated code calls during a step.
 #include "ModelImpl.h"
 
 #include <algorithm>
@@ -57,7 +57,8 @@ Session::~Session() = default;
 
 Result<std::unique_ptr<Session>> Session::create(Model &model, int64_t batch) {
   if (batch < 1)
-    return Error{"the batch is " + std::to_string(batch) + ", expected at least 1"};
+    return Error{"the batch is " + std::to_string(batch) +
+                 ", expected at least 1"};
   std::unique_ptr<Session> session(new Session());
   session->impl->model = model.impl.get();
   session->impl->batch = batch;
@@ -120,7 +121,8 @@ Status Session::Impl::checkTokens(const int32_t *tokens, int64_t rows,
 // short sequences, go in groups of as many as fit.
 void Session::Impl::run(const Call &call) {
   const int64_t capacity = model->manifest.capacity.prefillRows;
-  const int64_t whole = call.length == 1 ? 0 : call.length / capacity * capacity;
+  const int64_t whole =
+      call.length == 1 ? 0 : call.length / capacity * capacity;
   for (int64_t row = 0; row < call.rows && whole != 0; ++row)
     for (int64_t offset = 0; offset < whole; offset += capacity)
       runStep(call, row, row + 1, offset, capacity);
@@ -165,7 +167,8 @@ void Session::Impl::runStep(const Call &call, int64_t begin, int64_t end,
   context.batch = rows;
   context.length = length;
   int64_t *stepPositions = positions.data() + firstRow;
-  const bool isDecode = length == 1 && rows <= model->manifest.capacity.decodeRows;
+  const bool isDecode =
+      length == 1 && rows <= model->manifest.capacity.decodeRows;
   (isDecode ? model->module->decode : model->module->prefill)(
       &context, rows, length, stepTokens, stepPositions, stepHidden);
   context.observer = nullptr;
@@ -182,17 +185,19 @@ Status Session::forward(const int32_t *tokens, int64_t length, float *hidden,
                         const Observer &observer) {
   if (length < 1)
     return Error{"the sequences have no tokens, expected at least one"};
-  if (Status status = impl->checkTokens(tokens, impl->batch, 0, length); !status)
+  if (Status status = impl->checkTokens(tokens, impl->batch, 0, length);
+      !status)
     return status;
-  impl->run({0, impl->batch, length, tokens, hidden, observer ? &observer : nullptr});
+  impl->run(
+      {0, impl->batch, length, tokens, hidden, observer ? &observer : nullptr});
   return {};
 }
 
 Status Session::forwardRow(int64_t row, const int32_t *tokens, int64_t length,
                            float *hidden) {
   if (row < 0 || row >= impl->batch)
-    return Error{"there is no sequence " + std::to_string(row) + ", the batch is " +
-                 std::to_string(impl->batch)};
+    return Error{"there is no sequence " + std::to_string(row) +
+                 ", the batch is " + std::to_string(impl->batch)};
   if (length < 1)
     return Error{"sequence " + std::to_string(row) +
                  " has no tokens, expected at least one"};
@@ -233,7 +238,8 @@ extern "C" {
 
 void tnrt_launch(void *context, void *kernel, int64_t tasks, void *args) {
   static_cast<Context *>(context)->pool->run(
-      tasks, reinterpret_cast<tnrt_kernel>(kernel), static_cast<void *const *>(args));
+      tasks, reinterpret_cast<tnrt_kernel>(kernel),
+      static_cast<void *const *>(args));
 }
 
 void *tnrt_arena(void *context) {
@@ -252,8 +258,8 @@ void tnrt_probe(void *context, int64_t probe, void *data, int64_t rows,
                 int64_t columns) {
   const Context &step = *static_cast<Context *>(context);
   if (step.observer)
-    (*step.observer)(probe, static_cast<const float *>(data), step.row, step.offset,
-                     step.batch, step.length, columns);
+    (*step.observer)(probe, static_cast<const float *>(data), step.row,
+                     step.offset, step.batch, step.length, columns);
 }
 
 } // extern "C"

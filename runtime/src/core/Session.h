@@ -28,17 +28,18 @@ struct LoadOptions {
 
 class Model {
 public:
-  // Checks the ABI version and the CPU, maps and packs the weights. Errors: what
-  // the manifest asks for and this machine or the checkpoint lacks; every missing
-  // or misshapen tensor is listed.
+  // Checks the ABI version and the CPU, maps and packs the weights. Errors:
+  // what the manifest asks for and this machine or the checkpoint lacks; every
+  // missing or misshapen tensor is listed.
   static Result<std::unique_ptr<Model>> load(const tnrt_module &module,
                                              const LoadOptions &options);
   ~Model();
 
   const Manifest &manifest() const;
   int threads() const;
-  int64_t parameterBytes() const; // bytes of the parameters as the kernels read them
-  int64_t stateBytes() const;     // bytes of one sequence's states
+  int64_t
+  parameterBytes() const; // bytes of the parameters as the kernels read them
+  int64_t stateBytes() const; // bytes of one sequence's states
 
 private:
   friend class Session;
@@ -47,12 +48,11 @@ private:
   std::unique_ptr<Impl> impl;
 };
 
-// Sees f32 [rows, columns] of one probe; `row` is the first sequence of the group
-// that is running, `offset` its first token's index in the call's tokens.
-using Observer =
-    std::function<void(int64_t probe, const float *data, int64_t row,
-                       int64_t offset, int64_t batch, int64_t length,
-                       int64_t columns)>;
+// Sees f32 [rows, columns] of one probe; `row` is the first sequence of the
+// group that is running, `offset` its first token's index in the call's tokens.
+using Observer = std::function<void(int64_t probe, const float *data,
+                                    int64_t row, int64_t offset, int64_t batch,
+                                    int64_t length, int64_t columns)>;
 
 class Session {
 public:
@@ -76,10 +76,11 @@ public:
   // logits f32 [rows, V] of hidden f32 [rows, D].
   void logits(const float *hidden, int64_t rows, float *out);
 
-  float *state(int64_t layer);             // f32 [batch, H, Dk, Dv]
-  int64_t stateElements(int64_t layer) const; // H * Dk * Dv: one sequence's part
-  std::vector<int64_t> &positions();       // [batch]
-  void reset();                            // states and positions to zero
+  float *state(int64_t layer); // f32 [batch, H, Dk, Dv]
+  int64_t
+  stateElements(int64_t layer) const; // H * Dk * Dv: one sequence's part
+  std::vector<int64_t> &positions();  // [batch]
+  void reset();                       // states and positions to zero
 
 private:
   Session();

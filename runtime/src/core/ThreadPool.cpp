@@ -4,9 +4,9 @@
 //   gate   whether the launch admits workers, and how many are inside
 //   next   the first task that nobody has taken
 //
-// The caller works too. When no task is left it closes the gate and waits until it
-// is empty; a worker that wakes late finds it closed, so that nobody waits for
-// sleepers, and no worker can read a launch that is over.
+// The caller works too. When no task is left it closes the gate and waits until
+// it is empty; a worker that wakes late finds it closed, so that nobody waits
+// for sleepers, and no worker can read a launch that is over.
 #include "ThreadPool.h"
 
 #include <algorithm>
@@ -22,8 +22,8 @@ namespace tnrt {
 namespace {
 
 constexpr uint32_t gateOpen = 0x80000000u;
-// How long to spin before sleeping: longer than the gap between two launches of a
-// decode step, far shorter than anything one would notice as load.
+// How long to spin before sleeping: longer than the gap between two launches of
+// a decode step, far shorter than anything one would notice as load.
 constexpr auto spinTime = std::chrono::microseconds(20);
 
 void cpuPause() {
@@ -40,8 +40,8 @@ void futexWait(std::atomic<uint32_t> &word, uint32_t expected) {
 }
 
 void futexWake(std::atomic<uint32_t> &word, int count) {
-  ::syscall(SYS_futex, reinterpret_cast<uint32_t *>(&word), FUTEX_WAKE_PRIVATE, count,
-            nullptr, nullptr, 0);
+  ::syscall(SYS_futex, reinterpret_cast<uint32_t *>(&word), FUTEX_WAKE_PRIVATE,
+            count, nullptr, nullptr, 0);
 }
 
 // Spins until `ready()` or the spin time is over; returns whether it is ready.

@@ -1,8 +1,9 @@
 // Persistent threads that run the tasks of one launch at a time.
 //
 // A launch costs no allocation, and no system call while the workers are awake:
-// they spin for some microseconds after a launch (decode launches one kernel after
-// the other) and then sleep on a futex, so that an idle program uses no CPU.
+// they spin for some microseconds after a launch (decode launches one kernel
+// after the other) and then sleep on a futex, so that an idle program uses no
+// CPU.
 #ifndef TNRT_CORE_THREADPOOL_H
 #define TNRT_CORE_THREADPOOL_H
 
@@ -30,16 +31,18 @@ public:
 
   int size() const { return static_cast<int>(workers.size()) + 1; }
 
-  // Runs kernel(args, task) for task in [0, tasks), each once, on the caller and
-  // the workers, and returns when all are done. One launch at a time: neither
-  // nested nor from two threads.
+  // Runs kernel(args, task) for task in [0, tasks), each once, on the caller
+  // and the workers, and returns when all are done. One launch at a time:
+  // neither nested nor from two threads.
   void run(int64_t tasks, Kernel kernel, void *const *args);
 
   // The same with a callable of (int64_t task).
-  template <typename Function> void forEach(int64_t tasks, Function &&function) {
+  template <typename Function>
+  void forEach(int64_t tasks, Function &&function) {
     using Callable = std::remove_reference_t<Function>;
     void *args[1] = {const_cast<void *>(static_cast<const void *>(&function))};
-    run(tasks,
+    run(
+        tasks,
         [](void *const *args, int64_t task) {
           (*static_cast<Callable *>(args[0]))(task);
         },

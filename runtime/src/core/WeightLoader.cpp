@@ -1,4 +1,5 @@
-// Loads the weights in three steps: check all, place all, then pack in parallel.
+// Loads the weights in three steps: check all, place all, then pack in
+// parallel.
 #include "WeightLoader.h"
 
 #include "Progress.h"
@@ -13,7 +14,8 @@ namespace {
 using Parameter = Manifest::Parameter;
 
 constexpr size_t alignment = 64;
-// Packed bytes of one task: enough to hide the counter, little enough to balance.
+// Packed bytes of one task: enough to hide the counter, little enough to
+// balance.
 constexpr int64_t taskBytes = 4 << 20;
 
 struct Task {
@@ -51,7 +53,8 @@ private:
   void addTasks(size_t index);
   void pack();
   void runTask(const Task &task, Progress &progress);
-  void generate(const Parameter &parameter, const Task &task, void *destination);
+  void generate(const Parameter &parameter, const Task &task,
+                void *destination);
 
   const Manifest &manifest;
   const LoadOptions &options;
@@ -62,15 +65,18 @@ private:
 
 Status Loader::openSource() {
   const Manifest::Weights &weights = manifest.weights;
-  if (options.weightsPath.empty() && weights.kind == Manifest::Weights::Kind::Random)
+  if (options.weightsPath.empty() &&
+      weights.kind == Manifest::Weights::Kind::Random)
     return {};
-  if (options.weightsPath.empty() && weights.kind == Manifest::Weights::Kind::Embed) {
+  if (options.weightsPath.empty() &&
+      weights.kind == Manifest::Weights::Kind::Embed) {
     Result<Payload> payload = readPayload("/proc/self/exe");
     if (!payload)
       return payload.takeError();
     if (!payload->weights)
-      return Error{"the executable lost its embedded weights (was it stripped?); "
-                   "name a checkpoint with --weights"};
+      return Error{
+          "the executable lost its embedded weights (was it stripped?); "
+          "name a checkpoint with --weights"};
     result.checkpoint = Checkpoint::of(std::move(*payload->weights));
     return {};
   }
@@ -78,8 +84,9 @@ Status Loader::openSource() {
   Result<Checkpoint> checkpoint =
       Checkpoint::open(isOverride ? options.weightsPath : weights.path);
   if (!checkpoint)
-    return Error{checkpoint.message() +
-                 (isOverride ? "" : " (name another checkpoint with --weights)")};
+    return Error{
+        checkpoint.message() +
+        (isOverride ? "" : " (name another checkpoint with --weights)")};
   result.checkpoint = std::move(*checkpoint);
   return {};
 }
@@ -97,15 +104,18 @@ Status Loader::checkTensors() {
       continue;
     }
     if (view->shape != parameter.shape)
-      addOnce(wrong, quote(parameter.tensor) + " has shape " + shapeText(view->shape) +
-                         ", expected " + shapeText(parameter.shape));
+      addOnce(wrong, quote(parameter.tensor) + " has shape " +
+                         shapeText(view->shape) + ", expected " +
+                         shapeText(parameter.shape));
     if (!isFloatDType(view->dtype))
       addOnce(wrong, quote(parameter.tensor) + " has dtype " +
-                         dtypeName(view->dtype) + ", expected F32, F16 or BF16");
+                         dtypeName(view->dtype) +
+                         ", expected F32, F16 or BF16");
   }
   if (missing.empty() && wrong.empty())
     return {};
-  std::string text = result.checkpoint->path() + ": does not fit the compiled model";
+  std::string text =
+      result.checkpoint->path() + ": does not fit the compiled model";
   if (!missing.empty())
     text += ": missing tensors: " + joined(missing);
   if (!wrong.empty())
@@ -144,7 +154,8 @@ Status Loader::place() {
     if (isMappable(parameter))
       continue;
     offsets[i] = total;
-    total += (static_cast<size_t>(bytes) + alignment - 1) / alignment * alignment;
+    total +=
+        (static_cast<size_t>(bytes) + alignment - 1) / alignment * alignment;
     addTasks(i);
   }
   Result<Memory> packed = Memory::allocate(total, "the packed weights");
@@ -168,17 +179,20 @@ void Loader::addTasks(size_t index) {
   const int64_t units = packUnits(parameter.shape, parameter.layout);
   const int64_t unitBytes =
       packedUnitBytes(parameter.shape, parameter.dtype, parameter.layout);
-  const int64_t step = std::max<int64_t>(1, taskBytes / std::max<int64_t>(1, unitBytes));
+  const int64_t step =
+      std::max<int64_t>(1, taskBytes / std::max<int64_t>(1, unitBytes));
   for (int64_t begin = 0; begin < units; begin += step)
     tasks.push_back({index, begin, std::min(begin + step, units)});
 }
 
 void Loader::pack() {
-  Progress progress(result.checkpoint ? "loading weights" : "generating weights",
-                    static_cast<int64_t>(result.packed.size()), Progress::Unit::Bytes,
-                    options.progress);
-  pool.forEach(static_cast<int64_t>(tasks.size()),
-               [&](int64_t i) { runTask(tasks[static_cast<size_t>(i)], progress); });
+  Progress progress(result.checkpoint ? "loading weights"
+                                      : "generating weights",
+                    static_cast<int64_t>(result.packed.size()),
+                    Progress::Unit::Bytes, options.progress);
+  pool.forEach(static_cast<int64_t>(tasks.size()), [&](int64_t i) {
+    runTask(tasks[static_cast<size_t>(i)], progress);
+  });
 }
 
 void Loader::runTask(const Task &task, Progress &progress) {
@@ -191,9 +205,11 @@ void Loader::runTask(const Task &task, Progress &progress) {
     // Without this the mapped and the packed weights would both stay resident.
     const int64_t units = packUnits(view.shape, parameter.layout);
     const int64_t rows = view.shape.empty() ? 1 : view.shape[0];
-    const int64_t rowsPerUnit =
-        parameter.layout.kind == Layout::Kind::Panels ? parameter.layout.width : 1;
-    const size_t rowBytes = view.bytes / static_cast<size_t>(std::max<int64_t>(rows, 1));
+    const int64_t rowsPerUnit = parameter.layout.kind == Layout::Kind::Panels
+                                    ? parameter.layout.width
+                                    : 1;
+    const size_t rowBytes =
+        view.bytes / static_cast<size_t>(std::max<int64_t>(rows, 1));
     const int64_t first = task.begin * rowsPerUnit;
     const int64_t last = task.end == units ? rows : task.end * rowsPerUnit;
     releaseMappedPages(view.data + static_cast<size_t>(first) * rowBytes,
@@ -201,12 +217,13 @@ void Loader::runTask(const Task &task, Progress &progress) {
   } else {
     generate(parameter, task, destination);
   }
-  progress.advance((task.end - task.begin) *
-                   packedUnitBytes(parameter.shape, parameter.dtype, parameter.layout));
+  progress.advance((task.end - task.begin) * packedUnitBytes(parameter.shape,
+                                                             parameter.dtype,
+                                                             parameter.layout));
 }
 
-// Fills the rows of one unit after the other in f32 and packs them like a tensor of
-// that many rows, so that the values do not depend on the layout.
+// Fills the rows of one unit after the other in f32 and packs them like a
+// tensor of that many rows, so that the values do not depend on the layout.
 void Loader::generate(const Parameter &parameter, const Task &task,
                       void *destination) {
   const bool isPanels = parameter.layout.kind == Layout::Kind::Panels;
@@ -219,12 +236,15 @@ void Loader::generate(const Parameter &parameter, const Task &task,
       packedUnitBytes(parameter.shape, parameter.dtype, parameter.layout);
   // A unit of rows may be one element: take many at once.
   const int64_t batch =
-      isPanels ? 1 : std::max<int64_t>(1, 65536 / std::max<int64_t>(1, rowElements));
-  std::vector<float> values(static_cast<size_t>(
-      std::min(rows, batch * unitRows) * rowElements));
+      isPanels
+          ? 1
+          : std::max<int64_t>(1, 65536 / std::max<int64_t>(1, rowElements));
+  std::vector<float> values(
+      static_cast<size_t>(std::min(rows, batch * unitRows) * rowElements));
   TensorView view;
   view.data = reinterpret_cast<const unsigned char *>(values.data());
-  view.shape = parameter.shape.empty() ? std::vector<int64_t>{1} : parameter.shape;
+  view.shape =
+      parameter.shape.empty() ? std::vector<int64_t>{1} : parameter.shape;
   for (int64_t unit = task.begin; unit < task.end; unit += batch) {
     const int64_t units = std::min(batch, task.end - unit);
     const int64_t firstRow = unit * unitRows;
@@ -238,7 +258,8 @@ void Loader::generate(const Parameter &parameter, const Task &task,
 
 } // namespace
 
-Result<LoadedWeights> loadWeights(const Manifest &manifest, const LoadOptions &options,
+Result<LoadedWeights> loadWeights(const Manifest &manifest,
+                                  const LoadOptions &options,
                                   ThreadPool &pool) {
   return Loader(manifest, options, pool).run();
 }

@@ -15,8 +15,8 @@ namespace tnrt {
 
 // The parameters of a model and what keeps them alive.
 struct LoadedWeights {
-  // One per manifest parameter. Packed ones are 64-byte aligned; those used where
-  // they are mapped are aligned to their element.
+  // One per manifest parameter. Packed ones are 64-byte aligned; those used
+  // where they are mapped are aligned to their element.
   std::vector<void *> parameters;
   int64_t bytes = 0; // of all parameters, shared ones once
   Memory packed;
@@ -24,10 +24,10 @@ struct LoadedWeights {
 };
 
 // Maps, generates or finds in the executable what the manifest and the options
-// name, checks it, and packs it. Errors list every missing tensor and every one of
-// the wrong shape or dtype.
-Result<LoadedWeights> loadWeights(const Manifest &manifest, const LoadOptions &options,
-                                  ThreadPool &pool);
+// name, checks it, and packs it. Errors list every missing tensor and every one
+// of the wrong shape or dtype.
+Result<LoadedWeights> loadWeights(const Manifest &manifest,
+                                  const LoadOptions &options, ThreadPool &pool);
 
 } // namespace tnrt
 

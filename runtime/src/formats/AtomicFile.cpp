@@ -20,8 +20,8 @@ Error systemError(const std::string &path, const char *what) {
   return Error{path + ": " + what + ": " + std::strerror(errno)};
 }
 
-// What a symbolic link points to: renaming over the link itself would replace the
-// link and leave the file it names as it was.
+// What a symbolic link points to: renaming over the link itself would replace
+// the link and leave the file it names as it was.
 std::string resolveTarget(const std::string &path) {
   char *resolved = ::realpath(path.c_str(), nullptr);
   if (!resolved)
@@ -47,7 +47,8 @@ void flushFolder(const std::string &path) {
     (void)::fsync(folder.get());
 }
 
-// Permissions for the new file: the old one's, or what the umask leaves of `mode`.
+// Permissions for the new file: the old one's, or what the umask leaves of
+// `mode`.
 Result<mode_t> targetMode(const std::string &path) {
   struct stat info;
   if (::stat(path.c_str(), &info) != 0) {
@@ -65,8 +66,8 @@ Result<mode_t> targetMode(const std::string &path) {
   return static_cast<mode_t>(info.st_mode & 07777);
 }
 
-Status writeFully(int fd, const std::string &path, const void *data, size_t bytes,
-                  off_t offset, bool positioned) {
+Status writeFully(int fd, const std::string &path, const void *data,
+                  size_t bytes, off_t offset, bool positioned) {
   const char *cursor = static_cast<const char *>(data);
   while (bytes != 0) {
     ssize_t put = positioned ? ::pwrite(fd, cursor, bytes, offset)
@@ -95,9 +96,10 @@ Result<AtomicFile> AtomicFile::create(const std::string &path) {
   const std::string stem = file.target + ".tmp-" + std::to_string(::getpid());
   for (int attempt = 0; file.fd < 0; ++attempt) {
     file.temporary = attempt ? stem + "-" + std::to_string(attempt) : stem;
-    file.fd = ::open(file.temporary.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC,
-                     0666);
-    // A left-over of another process of this number, or a second file of this one.
+    file.fd = ::open(file.temporary.c_str(),
+                     O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    // A left-over of another process of this number, or a second file of this
+    // one.
     if (file.fd < 0 && (errno != EEXIST || attempt == 99)) {
       Error error = systemError(path, "cannot write");
       file.temporary.clear();
@@ -135,9 +137,10 @@ Error AtomicFile::failure(const char *what) const {
 }
 
 Status AtomicFile::reserve(uint64_t size) {
-  // fallocate, not posix_fallocate: the latter writes zeros where the file system
-  // cannot reserve, which would cost as much as the data.
-  while (::fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, static_cast<off_t>(size)) != 0) {
+  // fallocate, not posix_fallocate: the latter writes zeros where the file
+  // system cannot reserve, which would cost as much as the data.
+  while (::fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, static_cast<off_t>(size)) !=
+         0) {
     if (errno == EINTR)
       continue;
     if (errno == ENOSPC || errno == EFBIG || errno == EDQUOT)
@@ -193,7 +196,8 @@ Status replaceFile(const std::string &temporary, const std::string &path) {
   FileDescriptor file(::open(temporary.c_str(), O_RDONLY | O_CLOEXEC));
   if (file.get() < 0)
     return systemError(temporary, "cannot open");
-  if (::fsync(file.get()) != 0 || ::rename(temporary.c_str(), path.c_str()) != 0) {
+  if (::fsync(file.get()) != 0 ||
+      ::rename(temporary.c_str(), path.c_str()) != 0) {
     Error error = systemError(path, "cannot write");
     ::unlink(temporary.c_str());
     return error;

@@ -39,7 +39,8 @@ std::string folderPrefix(const std::string &path) {
 
 bool isPlainFileName(const std::string &name) {
   return !name.empty() && name != "." && name != ".." &&
-         name.find('/') == std::string::npos && name.find('\0') == std::string::npos;
+         name.find('/') == std::string::npos &&
+         name.find('\0') == std::string::npos;
 }
 
 // Tensor name to shard file name, in the index's own order of names.
@@ -60,7 +61,8 @@ Result<std::map<std::string, std::string>> readIndex(const std::string &path) {
   };
   Json index = Json::parse(*text, watch, /*allow_exceptions=*/false);
   if (index.is_discarded() || !index.is_object())
-    return Error{path + ": is not valid JSON, expected an object with 'weight_map'"};
+    return Error{path +
+                 ": is not valid JSON, expected an object with 'weight_map'"};
   auto entries = index.find("weight_map");
   if (entries == index.end() || !entries->is_object())
     return Error{path + ": has no object 'weight_map'"};
@@ -74,7 +76,8 @@ Result<std::map<std::string, std::string>> readIndex(const std::string &path) {
     const std::string &name = file.get_ref<const std::string &>();
     if (!isPlainFileName(name))
       return Error{path + ": weight_map: tensor " + quote(tensor) +
-                   ": expected a file of the same folder, found " + quote(name)};
+                   ": expected a file of the same folder, found " +
+                   quote(name)};
     map.emplace(tensor, name);
   }
   return map;
@@ -137,7 +140,8 @@ Result<Checkpoint> Checkpoint::open(const std::string &path) {
       missing.push_back(quote(tensor) + " in " + quote(file));
   }
   if (!missing.empty())
-    return Error{index + ": weight_map names tensors that are not in their shard: " +
+    return Error{index +
+                 ": weight_map names tensors that are not in their shard: " +
                  joined(missing)};
   return result;
 }

@@ -18,8 +18,8 @@ Error systemError(const std::string &path, const char *what) {
   return Error{path + ": " + what + ": " + std::strerror(errno)};
 }
 
-// Opens a regular file and tells its size. O_NONBLOCK keeps a pipe from blocking
-// before it is refused.
+// Opens a regular file and tells its size. O_NONBLOCK keeps a pipe from
+// blocking before it is refused.
 Result<size_t> openRegular(const std::string &path, FileDescriptor &file) {
   file.reset(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   if (file.get() < 0)
@@ -36,7 +36,8 @@ Result<size_t> openRegular(const std::string &path, FileDescriptor &file) {
 
 } // namespace
 
-Result<std::shared_ptr<const MappedFile>> MappedFile::open(const std::string &path) {
+Result<std::shared_ptr<const MappedFile>>
+MappedFile::open(const std::string &path) {
   FileDescriptor file;
   Result<size_t> size = openRegular(path, file);
   if (!size)

@@ -1,9 +1,9 @@
 // Packs parameters into the layouts that kernels stream.
 //
-// A panel is the transpose of `width` rows, in units of `step` elements. Eight rows
-// are swept at a time, so that a source line is used up while it is in the first
-// level cache (rows a power of two apart share few of its sets), and turned in
-// registers as 8x8 blocks of units.
+// A panel is the transpose of `width` rows, in units of `step` elements. Eight
+// rows are swept at a time, so that a source line is used up while it is in the
+// first level cache (rows a power of two apart share few of its sets), and
+// turned in registers as 8x8 blocks of units.
 #include "tnrt/formats/Pack.h"
 
 #include "Dispatch.h"
@@ -26,20 +26,15 @@ int64_t ceilDiv(int64_t a, int64_t b) { return a / b + (a % b != 0); }
 typedef uint32_t Units32 __attribute__((vector_size(32)));
 typedef uint16_t Units16 __attribute__((vector_size(16)));
 
-template <typename Vector> TNRT_INLINE Vector interleaveLow(Vector a, Vector b) {
-  return __builtin_shufflevector(a, b, 0, 8, 1, 9, 2, 10, 3, 11);
-}
-template <typename Vector> TNRT_INLINE Vector interleaveHigh(Vector a, Vector b) {
-  return __builtin_shufflevector(a, b, 4, 12, 5, 13, 6, 14, 7, 15);
-}
-
 // Transposes 8x8 units: three rounds that each interleave rows i and i + 4.
 template <typename Vector> TNRT_INLINE void transpose8(Vector (&rows)[8]) {
   for (int round = 0; round < 3; ++round) {
     Vector next[8];
     for (int i = 0; i < 4; ++i) {
-      next[2 * i] = interleaveLow(rows[i], rows[i + 4]);
-      next[2 * i + 1] = interleaveHigh(rows[i], rows[i + 4]);
+      next[2 * i] = __builtin_shufflevector(rows[i], rows[i + 4], 0, 8, 1, 9, 2,
+                                            10, 3, 11);
+      next[2 * i + 1] = __builtin_shufflevector(rows[i], rows[i + 4], 4, 12, 5,
+                                                13, 6, 14, 7, 15);
     }
     for (int i = 0; i < 8; ++i)
       rows[i] = next[i];
@@ -62,8 +57,8 @@ TNRT_INLINE void transposeRows8(const char *const *rows, int64_t units,
   }
   for (; u < units; ++u)
     for (int r = 0; r < 8; ++r)
-      std::memcpy(destination + u * stride + r * unitBytes, rows[r] + u * unitBytes,
-                  unitBytes);
+      std::memcpy(destination + u * stride + r * unitBytes,
+                  rows[r] + u * unitBytes, unitBytes);
 }
 
 TNRT_VECTOR_CLONES void transposeUnits32(const char *const *rows, int64_t units,
@@ -80,8 +75,8 @@ void transposeAny(const char *const *rows, int64_t rowCount, int64_t units,
                   int64_t unitBytes, char *destination, int64_t stride) {
   for (int64_t u = 0; u < units; ++u)
     for (int64_t r = 0; r < rowCount; ++r)
-      std::memcpy(destination + u * stride + r * unitBytes, rows[r] + u * unitBytes,
-                  static_cast<size_t>(unitBytes));
+      std::memcpy(destination + u * stride + r * unitBytes,
+                  rows[r] + u * unitBytes, static_cast<size_t>(unitBytes));
 }
 
 // Packs the rows of one panel.
@@ -99,7 +94,8 @@ public:
 
   void pack(int64_t panel, char *destination) {
     for (int64_t row = 0; row < layout.width; row += rowGroup)
-      packRows(panel * layout.width + row, std::min(rowGroup, layout.width - row),
+      packRows(panel * layout.width + row,
+               std::min(rowGroup, layout.width - row),
                destination + row * unitBytes);
   }
 
@@ -110,8 +106,9 @@ private:
       const int64_t units = ceilDiv(count, layout.step);
       const char *rows[rowGroup];
       for (int64_t r = 0; r < rowCount; ++r)
-        rows[r] = prepareRow(firstRow + r, k, count, units * layout.step,
-                             scratch.data() + static_cast<size_t>(r) * rowBytes);
+        rows[r] =
+            prepareRow(firstRow + r, k, count, units * layout.step,
+                       scratch.data() + static_cast<size_t>(r) * rowBytes);
       char *target = destination + k / layout.step * stride;
       if (rowCount == rowGroup && unitBytes == 4)
         transposeUnits32(rows, units, target, stride);
@@ -130,8 +127,8 @@ private:
       std::memset(space, 0, static_cast<size_t>(padded * elementBytes));
       return space;
     }
-    const char *data =
-        reinterpret_cast<const char *>(source.data) + (row * K + k) * sourceBytes;
+    const char *data = reinterpret_cast<const char *>(source.data) +
+                       (row * K + k) * sourceBytes;
     if (source.dtype == to && count == padded)
       return data;
     convertElements(source.dtype, data, to, space, static_cast<size_t>(count));
@@ -159,7 +156,8 @@ Status checkLayout(const std::vector<int64_t> &shape, DType dtype,
   if (layout.kind == Layout::Kind::Rows)
     return {};
   if (shape.size() != 2)
-    return Error{"layout 'panels' needs a matrix, the shape is " + shapeText(shape)};
+    return Error{"layout 'panels' needs a matrix, the shape is " +
+                 shapeText(shape)};
   constexpr int64_t limit = 1 << 20;
   if (layout.width < 1 || layout.step < 1 || layout.width > limit ||
       layout.step > limit)
@@ -202,8 +200,8 @@ void packRange(const TensorView &source, DType to, const Layout &layout,
   if (layout.kind == Layout::Kind::Rows) {
     const int64_t elements = bytes / dtypeBytes(to);
     convertElements(source.dtype,
-                    source.data + begin * elements * dtypeBytes(source.dtype), to,
-                    target, static_cast<size_t>((end - begin) * elements));
+                    source.data + begin * elements * dtypeBytes(source.dtype),
+                    to, target, static_cast<size_t>((end - begin) * elements));
     return;
   }
   PanelPacker packer(source, to, layout);

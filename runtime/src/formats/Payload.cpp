@@ -82,7 +82,9 @@ public:
   }
 
   // The next page begins: what follows can be mapped aligned.
-  void alignToPage() { position = (position + pageBytes - 1) / pageBytes * pageBytes; }
+  void alignToPage() {
+    position = (position + pageBytes - 1) / pageBytes * pageBytes;
+  }
   uint64_t at() const { return position; }
 
 private:
@@ -92,15 +94,16 @@ private:
 };
 
 Status appendWeights(Appender &out, const Checkpoint &weights) {
-  // Wide elements first: then every tensor stands aligned without padding, which
-  // the format does not allow.
+  // Wide elements first: then every tensor stands aligned without padding,
+  // which the format does not allow.
   std::vector<const TensorView *> order;
   for (const TensorView &view : weights.tensors())
     order.push_back(&view);
-  std::sort(order.begin(), order.end(), [](const TensorView *a, const TensorView *b) {
-    const int64_t left = dtypeBytes(a->dtype), right = dtypeBytes(b->dtype);
-    return left != right ? left > right : a < b; // pointers into one vector
-  });
+  std::sort(
+      order.begin(), order.end(), [](const TensorView *a, const TensorView *b) {
+        const int64_t left = dtypeBytes(a->dtype), right = dtypeBytes(b->dtype);
+        return left != right ? left > right : a < b; // pointers into one vector
+      });
   std::vector<TensorSpec> specs;
   for (const TensorView *view : order)
     specs.push_back({view->name, view->dtype, view->shape});
@@ -148,7 +151,8 @@ Status appendPayload(const std::string &path, const Checkpoint *weights,
   if (tokenizer) {
     out.alignToPage();
     places.tokenizerOffset = out.at();
-    if (Status status = out.write(tokenizer->data(), tokenizer->size()); !status)
+    if (Status status = out.write(tokenizer->data(), tokenizer->size());
+        !status)
       return status;
     places.tokenizerBytes = tokenizer->size();
   }
@@ -170,28 +174,29 @@ Result<Payload> readPayload(const std::string &path) {
   if (std::memcmp(footer, magic, sizeof magic) != 0)
     return payload;
   if (get(footer, 8, 4) != version || get(footer, 12, 4) != footerBytes)
-    return Error{path + ": payload of version " + std::to_string(get(footer, 8, 4)) +
-                 ", expected " + std::to_string(version)};
+    return Error{path + ": payload of version " +
+                 std::to_string(get(footer, 8, 4)) + ", expected " +
+                 std::to_string(version)};
   if (get(footer, 48, 8) != checksum(footer, 48))
     return Error{path + ": the payload's footer is damaged"};
-  const Places places{get(footer, 16, 8), get(footer, 24, 8), get(footer, 32, 8),
-                      get(footer, 40, 8)};
+  const Places places{get(footer, 16, 8), get(footer, 24, 8),
+                      get(footer, 32, 8), get(footer, 40, 8)};
   const uint64_t end = size - footerBytes;
   if (!isInside(places.weightsOffset, places.weightsBytes, end) ||
       !isInside(places.tokenizerOffset, places.tokenizerBytes, end))
     return Error{path + ": the payload leaves the file: truncated"};
   if (places.weightsOffset != 0) {
-    Result<SafetensorsFile> weights =
-        SafetensorsFile::parse(payload.mapping, places.weightsOffset,
-                               places.weightsBytes, path + " (embedded weights)");
+    Result<SafetensorsFile> weights = SafetensorsFile::parse(
+        payload.mapping, places.weightsOffset, places.weightsBytes,
+        path + " (embedded weights)");
     if (!weights)
       return weights.takeError();
     payload.weights = std::move(*weights);
   }
   if (places.tokenizerOffset != 0)
-    payload.tokenizer = std::string_view(
-        reinterpret_cast<const char *>(base) + places.tokenizerOffset,
-        places.tokenizerBytes);
+    payload.tokenizer = std::string_view(reinterpret_cast<const char *>(base) +
+                                             places.tokenizerOffset,
+                                         places.tokenizerBytes);
   return payload;
 }
 

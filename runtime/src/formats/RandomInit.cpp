@@ -37,7 +37,8 @@ TNRT_INLINE int32_t sumOfUniforms(uint32_t index, uint32_t low, uint32_t high) {
   const uint32_t first = mix32(index ^ low);
   const uint32_t a = mix32(first + high);
   const uint32_t b = (a ^ first) * 0x9E3779B1u;
-  const uint32_t sum = (a & 0xFFFFu) + (a >> 16) + ((b ^ b >> 15) & 0xFFFFu) + (b >> 16);
+  const uint32_t sum =
+      (a & 0xFFFFu) + (a >> 16) + ((b ^ b >> 15) & 0xFFFFu) + (b >> 16);
   return static_cast<int32_t>(sum) - 2 * 65535;
 }
 
@@ -63,8 +64,8 @@ uint64_t randomKey(uint64_t seed, std::string_view tensor) {
   return mix64(mix64(seed + 0x9E3779B97F4A7C15ull) ^ hash);
 }
 
-void randomFill(const InitSpec &init, uint64_t key, int64_t total, int64_t begin,
-                int64_t count, float *out) {
+void randomFill(const InitSpec &init, uint64_t key, int64_t total,
+                int64_t begin, int64_t count, float *out) {
   switch (init.kind) {
   case InitSpec::Kind::Constant:
     std::fill(out, out + count, static_cast<float>(init.value));
@@ -83,7 +84,8 @@ void randomFill(const InitSpec &init, uint64_t key, int64_t total, int64_t begin
     const uint64_t index = static_cast<uint64_t>(begin);
     const uint64_t block = mix64(key + (index >> 32));
     const int64_t piece = std::min<int64_t>(
-        count, std::min<int64_t>(0x40000000, 0x100000000 - (begin & 0xFFFFFFFF)));
+        count,
+        std::min<int64_t>(0x40000000, 0x100000000 - (begin & 0xFFFFFFFF)));
     fillNormal(static_cast<uint32_t>(index), static_cast<uint32_t>(block),
                static_cast<uint32_t>(block >> 32), scale,
                static_cast<uint32_t>(piece), out);

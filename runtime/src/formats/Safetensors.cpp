@@ -20,16 +20,18 @@ uint64_t readLittleEndian64(const unsigned char *bytes) {
   return value;
 }
 
-// The format wants the tensors to cover the data exactly: what overlaps or leaves
-// a hole was written wrongly or is meant to hide something.
-Status checkCoverage(const std::vector<HeaderEntry> &entries, uint64_t dataBytes) {
+// The format wants the tensors to cover the data exactly: what overlaps or
+// leaves a hole was written wrongly or is meant to hide something.
+Status checkCoverage(const std::vector<HeaderEntry> &entries,
+                     uint64_t dataBytes) {
   uint64_t cursor = 0;
   const std::string *last = nullptr;
   for (const HeaderEntry &entry : entries) {
     const std::string name = "tensor " + quote(entry.name);
     if (entry.end > dataBytes)
-      return Error{name + ": data_offsets [" + std::to_string(entry.begin) + ", " +
-                   std::to_string(entry.end) + ") leave the file, which holds " +
+      return Error{name + ": data_offsets [" + std::to_string(entry.begin) +
+                   ", " + std::to_string(entry.end) +
+                   ") leave the file, which holds " +
                    std::to_string(dataBytes) + " bytes of data"};
     if (entry.begin < cursor)
       return Error{name + ": its data begin at " + std::to_string(entry.begin) +
@@ -37,7 +39,8 @@ Status checkCoverage(const std::vector<HeaderEntry> &entries, uint64_t dataBytes
                    std::to_string(cursor)};
     if (entry.begin > cursor)
       return Error{name + ": its data begin at " + std::to_string(entry.begin) +
-                   ", which leaves a hole after byte " + std::to_string(cursor)};
+                   ", which leaves a hole after byte " +
+                   std::to_string(cursor)};
     cursor = entry.end;
     last = &entry.name;
   }
@@ -58,14 +61,14 @@ Result<SafetensorsFile> SafetensorsFile::open(const std::string &path) {
   return parse(std::move(*file), 0, size, path);
 }
 
-Result<SafetensorsFile> SafetensorsFile::parse(std::shared_ptr<const MappedFile> file,
-                                               size_t offset, size_t size,
-                                               const std::string &label) {
+Result<SafetensorsFile>
+SafetensorsFile::parse(std::shared_ptr<const MappedFile> file, size_t offset,
+                       size_t size, const std::string &label) {
   if (offset > file->size() || size > file->size() - offset)
     return Error{label + ": the weights leave the file"};
   if (size < lengthBytes)
-    return Error{label + ": not a safetensors file: it has " + std::to_string(size) +
-                 " bytes, expected at least 8"};
+    return Error{label + ": not a safetensors file: it has " +
+                 std::to_string(size) + " bytes, expected at least 8"};
   const unsigned char *base = file->data() + offset;
   const uint64_t headerBytes = readLittleEndian64(base);
   if (headerBytes > maxHeaderBytes)
@@ -84,7 +87,8 @@ Result<SafetensorsFile> SafetensorsFile::parse(std::shared_ptr<const MappedFile>
   // Empty tensors stand before the one that begins where they do.
   std::sort(entries.begin(), entries.end(),
             [](const HeaderEntry &a, const HeaderEntry &b) {
-              return std::tie(a.begin, a.end, a.name) < std::tie(b.begin, b.end, b.name);
+              return std::tie(a.begin, a.end, a.name) <
+                     std::tie(b.begin, b.end, b.name);
             });
   const uint64_t dataBytes = size - lengthBytes - headerBytes;
   if (Status status = checkCoverage(entries, dataBytes); !status)

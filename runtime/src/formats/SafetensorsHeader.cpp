@@ -1,7 +1,7 @@
-// Parses a safetensors header event by event. Without a document tree, a hostile
-// header cannot make the reader hold more than the names it states, and whatever
-// the format does not know (deeper nesting, other types) is refused where it
-// stands.
+// Parses a safetensors header event by event. Without a document tree, a
+// hostile header cannot make the reader hold more than the names it states, and
+// whatever the format does not know (deeper nesting, other types) is refused
+// where it stands.
 #include "SafetensorsHeader.h"
 
 #include "tnrt/formats/Text.h"
@@ -32,8 +32,8 @@ public:
 
   bool number_integer(int64_t value) override {
     if (place == Place::Shape && value < 0)
-      return fail(entryName() + ": negative dimension " + std::to_string(value) +
-                  " in its shape");
+      return fail(entryName() + ": negative dimension " +
+                  std::to_string(value) + " in its shape");
     return unexpected("the number " + std::to_string(value));
   }
 
@@ -123,8 +123,8 @@ public:
 
   bool end_array() override {
     if (place == Place::Offsets && offsets != 2)
-      return fail(entryName() + ": data_offsets has " + std::to_string(offsets) +
-                  " numbers, expected 2");
+      return fail(entryName() + ": data_offsets has " +
+                  std::to_string(offsets) + " numbers, expected 2");
     place = Place::Entry;
     return true;
   }
@@ -152,13 +152,14 @@ private:
     case Place::End:
       return fail("header is " + what + ", expected a JSON object");
     case Place::Root:
-      return fail((inMetadata ? std::string("__metadata__") : entryName()) + ": is " +
-                  what + ", expected an object");
+      return fail((inMetadata ? std::string("__metadata__") : entryName()) +
+                  ": is " + what + ", expected an object");
     case Place::Metadata:
       return fail("__metadata__: " + quote(key_) + " is " + what +
                   ", expected a string");
     case Place::Shape:
-      return fail(entryName() + ": shape holds " + what + ", expected integers");
+      return fail(entryName() + ": shape holds " + what +
+                  ", expected integers");
     case Place::Offsets:
       return fail(entryName() + ": data_offsets holds " + what +
                   ", expected non-negative integers");
@@ -169,7 +170,8 @@ private:
                        : field == Field::Shape ? "shape"
                                                : "data_offsets";
     const char *type = field == Field::DType ? "a string" : "an array";
-    return fail(entryName() + ": " + name + " is " + what + ", expected " + type);
+    return fail(entryName() + ": " + name + " is " + what + ", expected " +
+                type);
   }
 
   bool rootKey(const std::string &name) {
@@ -205,18 +207,19 @@ private:
         return fail(entryName() + ": has no " + name);
     std::optional<int64_t> count = elementCount(entry.shape);
     int64_t bytes = 0;
-    if (!count || __builtin_mul_overflow(*count, dtypeBytes(entry.dtype), &bytes))
+    if (!count ||
+        __builtin_mul_overflow(*count, dtypeBytes(entry.dtype), &bytes))
       return fail(entryName() + ": shape " + shapeText(entry.shape) +
                   " overflows 64 bits");
-    const std::string range = "data_offsets [" + std::to_string(entry.begin) + ", " +
-                              std::to_string(entry.end) + ")";
+    const std::string range = "data_offsets [" + std::to_string(entry.begin) +
+                              ", " + std::to_string(entry.end) + ")";
     if (entry.begin > entry.end)
       return fail(entryName() + ": " + range + " end before they begin");
     if (entry.end - entry.begin != static_cast<uint64_t>(bytes))
       return fail(entryName() + ": " + range + " hold " +
-                  std::to_string(entry.end - entry.begin) + " bytes, but shape " +
-                  shapeText(entry.shape) + " of " + dtypeName(entry.dtype) +
-                  " needs " + std::to_string(bytes));
+                  std::to_string(entry.end - entry.begin) +
+                  " bytes, but shape " + shapeText(entry.shape) + " of " +
+                  dtypeName(entry.dtype) + " needs " + std::to_string(bytes));
     header.entries.push_back(std::move(entry));
     return true;
   }

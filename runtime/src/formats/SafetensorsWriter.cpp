@@ -11,17 +11,20 @@ namespace tnrt {
 namespace {
 
 // Data offset of each tensor, and the end of the last.
-Result<std::vector<size_t>> dataOffsets(const std::vector<TensorSpec> &tensors) {
+Result<std::vector<size_t>>
+dataOffsets(const std::vector<TensorSpec> &tensors) {
   std::vector<size_t> begins;
   int64_t cursor = 0;
   for (const TensorSpec &tensor : tensors) {
     begins.push_back(static_cast<size_t>(cursor));
     std::optional<int64_t> count = elementCount(tensor.shape);
     int64_t bytes = 0;
-    if (!count || __builtin_mul_overflow(*count, dtypeBytes(tensor.dtype), &bytes) ||
+    if (!count ||
+        __builtin_mul_overflow(*count, dtypeBytes(tensor.dtype), &bytes) ||
         __builtin_add_overflow(cursor, bytes, &cursor))
       return Error{"tensor " + quote(tensor.name) + ": shape " +
-                   shapeText(tensor.shape) + " is negative or too large to write"};
+                   shapeText(tensor.shape) +
+                   " is negative or too large to write"};
   }
   begins.push_back(static_cast<size_t>(cursor));
   return begins;
@@ -74,12 +77,14 @@ safetensorsHeader(const std::vector<TensorSpec> &tensors,
   json.resize((8 + json.size() + 63) / 64 * 64 - 8, ' ');
   std::string header(8, '\0');
   for (int i = 0; i < 8; ++i)
-    header[i] = static_cast<char>(static_cast<uint64_t>(json.size()) >> (8 * i));
+    header[i] =
+        static_cast<char>(static_cast<uint64_t>(json.size()) >> (8 * i));
   return header + json;
 }
 
 Result<SafetensorsWriter>
-SafetensorsWriter::create(const std::string &path, std::vector<TensorSpec> tensors,
+SafetensorsWriter::create(const std::string &path,
+                          std::vector<TensorSpec> tensors,
                           const std::map<std::string, std::string> &metadata) {
   Result<std::string> header = safetensorsHeader(tensors, metadata);
   if (!header)
@@ -94,10 +99,12 @@ SafetensorsWriter::create(const std::string &path, std::vector<TensorSpec> tenso
   writer.tensors = std::move(tensors);
   writer.begins = std::move(*begins);
   writer.headerBytes = header->size();
-  if (Status status = writer.file.reserve(header->size() + writer.begins.back());
+  if (Status status =
+          writer.file.reserve(header->size() + writer.begins.back());
       !status)
     return status.takeError();
-  if (Status status = writer.file.writeAt(0, header->data(), header->size()); !status)
+  if (Status status = writer.file.writeAt(0, header->data(), header->size());
+      !status)
     return status.takeError();
   return writer;
 }
@@ -111,13 +118,15 @@ Status SafetensorsWriter::write(const void *data, size_t bytes) {
   return status;
 }
 
-Status SafetensorsWriter::writeAt(size_t index, size_t byteOffset, const void *data,
-                                  size_t bytes) {
+Status SafetensorsWriter::writeAt(size_t index, size_t byteOffset,
+                                  const void *data, size_t bytes) {
   if (index >= tensors.size())
-    return Error{file.path() + ": there is no tensor number " + std::to_string(index)};
+    return Error{file.path() + ": there is no tensor number " +
+                 std::to_string(index)};
   const size_t size = begins[index + 1] - begins[index];
   if (byteOffset > size || bytes > size - byteOffset)
-    return Error{file.path() + ": data leave tensor " + quote(tensors[index].name)};
+    return Error{file.path() + ": data leave tensor " +
+                 quote(tensors[index].name)};
   written += bytes;
   return file.writeAt(headerBytes + begins[index] + byteOffset, data, bytes);
 }

@@ -10,7 +10,8 @@ std::string quote(std::string_view text) {
   const bool cut = text.size() > limit;
   size_t length = cut ? limit : text.size();
   // Not in the middle of a UTF-8 sequence.
-  while (cut && length > 0 && (static_cast<unsigned char>(text[length]) & 0xC0) == 0x80)
+  while (cut && length > 0 &&
+         (static_cast<unsigned char>(text[length]) & 0xC0) == 0x80)
     --length;
   std::string result = "'";
   for (unsigned char c : text.substr(0, length)) {

@@ -86,7 +86,8 @@ TEST(AtomicFile, KeepsTheOldFileWhenTheDiskIsFull) {
     const std::string data(4000, 'x');
     Status status = writeFileAtomically(path, data.data(), data.size());
     ASSERT_FALSE(status);
-    EXPECT_TRUE(contains(status.message(), path + ": cannot write: File too large"));
+    EXPECT_TRUE(
+        contains(status.message(), path + ": cannot write: File too large"));
   }
   {
     Result<AtomicFile> file = AtomicFile::create(path);
@@ -100,15 +101,16 @@ TEST(AtomicFile, KeepsTheOldFileWhenTheDiskIsFull) {
 
 TEST(AtomicFile, RefusesWhatIsNoRegularFile) {
   TempDir dir;
-  EXPECT_TRUE(contains(AtomicFile::create(dir.path()).message(), "is a directory"));
+  EXPECT_TRUE(
+      contains(AtomicFile::create(dir.path()).message(), "is a directory"));
   EXPECT_TRUE(contains(AtomicFile::create("/dev/full").message(),
                        "/dev/full: cannot write: is not a regular file"));
   EXPECT_TRUE(contains(AtomicFile::create(dir.path("no/such/out")).message(),
                        "No such file or directory"));
   EXPECT_FALSE(AtomicFile::create(""));
   writeFile(dir.path("file"), "x");
-  EXPECT_TRUE(
-      contains(AtomicFile::create(dir.path("file/out")).message(), "Not a directory"));
+  EXPECT_TRUE(contains(AtomicFile::create(dir.path("file/out")).message(),
+                       "Not a directory"));
 }
 
 TEST(AtomicFile, FollowsSymbolicLinks) {

@@ -9,7 +9,8 @@ namespace {
 class CheckpointTest : public ::testing::Test {
 protected:
   void SetUp() override {
-    writeTensors(dir.path("s1.safetensors"), {{"a", {1}, {1}}, {"extra", {1}, {9}}});
+    writeTensors(dir.path("s1.safetensors"),
+                 {{"a", {1}, {1}}, {"extra", {1}, {9}}});
     writeTensors(dir.path("s2.safetensors"), {{"b", {2}, {2, 3}}});
   }
   std::string errorOfIndex(const std::string &index) {
@@ -30,8 +31,10 @@ TEST_F(CheckpointTest, Shards) {
     ASSERT_TRUE(checkpoint) << checkpoint.message();
     EXPECT_EQ(checkpoint->tensors().size(), 2u);
     ASSERT_NE(checkpoint->find("b"), nullptr);
-    EXPECT_EQ(reinterpret_cast<const float *>(checkpoint->find("b")->data)[1], 3);
-    EXPECT_EQ(checkpoint->find("extra"), nullptr) << "the index does not name it";
+    EXPECT_EQ(reinterpret_cast<const float *>(checkpoint->find("b")->data)[1],
+              3);
+    EXPECT_EQ(checkpoint->find("extra"), nullptr)
+        << "the index does not name it";
   }
 }
 
@@ -46,23 +49,28 @@ TEST_F(CheckpointTest, SingleFileComesFirst) {
 }
 
 TEST_F(CheckpointTest, IndexErrors) {
-  EXPECT_TRUE(contains(Checkpoint::open(dir.path()).message(), "holds neither"));
+  EXPECT_TRUE(
+      contains(Checkpoint::open(dir.path()).message(), "holds neither"));
   EXPECT_TRUE(contains(errorOfIndex("{"), "not valid JSON"));
-  EXPECT_TRUE(contains(errorOfIndex("[]"), "not valid JSON, expected an object"));
+  EXPECT_TRUE(
+      contains(errorOfIndex("[]"), "not valid JSON, expected an object"));
   EXPECT_TRUE(contains(errorOfIndex("{}"), "'weight_map'"));
   EXPECT_TRUE(contains(errorOfIndex(R"({"weight_map": 3})"), "'weight_map'"));
-  EXPECT_TRUE(contains(errorOfIndex(R"({"weight_map": {"a": 3}})"), "expected a file name"));
+  EXPECT_TRUE(contains(errorOfIndex(R"({"weight_map": {"a": 3}})"),
+                       "expected a file name"));
   for (const char *file : {"../s1.safetensors", "/etc/passwd", "..", "", "x/y",
                            "s1.safetensors\\u0000"})
-    EXPECT_TRUE(contains(errorOfIndex(R"({"weight_map": {"a": ")" + std::string(file) +
-                                      "\"}}"),
-                         "expected a file of the same folder"))
+    EXPECT_TRUE(contains(
+        errorOfIndex(R"({"weight_map": {"a": ")" + std::string(file) + "\"}}"),
+        "expected a file of the same folder"))
         << file;
-  EXPECT_TRUE(contains(errorOfIndex(R"({"weight_map": {"a": "s9.safetensors"}})"),
-                       "s9.safetensors: cannot open: No such file"));
+  EXPECT_TRUE(
+      contains(errorOfIndex(R"({"weight_map": {"a": "s9.safetensors"}})"),
+               "s9.safetensors: cannot open: No such file"));
   std::string error = errorOfIndex(
       R"({"weight_map": {"a": "s2.safetensors", "b": "s2.safetensors", "q": "s1.safetensors"}})");
-  EXPECT_TRUE(contains(error, "'a' in 's2.safetensors', 'q' in 's1.safetensors'"));
+  EXPECT_TRUE(
+      contains(error, "'a' in 's2.safetensors', 'q' in 's1.safetensors'"));
   EXPECT_TRUE(contains(
       errorOfIndex(
           R"({"weight_map": {"a": "s2.safetensors", "a": "s1.safetensors"}})"),

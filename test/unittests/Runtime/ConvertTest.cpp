@@ -59,9 +59,11 @@ protected:
     }
     // The step above the largest finite value counts as if it were finite.
     const double step = valueOf(low) - valueOf(low ? low - 1 : 0);
-    const double above = high == infinity() ? valueOf(low) + step : valueOf(high);
+    const double above =
+        high == infinity() ? valueOf(low) + step : valueOf(high);
     const double down = magnitude - valueOf(low), up = above - magnitude;
-    const uint16_t nearest = down < up || (down == up && low % 2 == 0) ? low : high;
+    const uint16_t nearest =
+        down < up || (down == up && low % 2 == 0) ? low : high;
     return static_cast<uint16_t>(nearest | (std::signbit(value) ? 0x8000 : 0));
   }
 };
@@ -73,7 +75,8 @@ TEST_P(ConvertTest, EveryValueWidensAndComesBack) {
   std::vector<float> wide(65536);
   std::vector<uint16_t> back(65536);
   convertElements(GetParam().dtype, all.data(), DType::F32, wide.data(), 65536);
-  convertElements(DType::F32, wide.data(), GetParam().dtype, back.data(), 65536);
+  convertElements(DType::F32, wide.data(), GetParam().dtype, back.data(),
+                  65536);
   for (uint32_t i = 0; i < 65536; ++i) {
     const double expected = valueOf(i);
     if (std::isnan(expected)) {
@@ -93,7 +96,8 @@ TEST_P(ConvertTest, RoundsToNearestEven) {
   std::vector<float> values;
   for (uint32_t i = 0; i < infinity(); ++i) { // midpoints, and beside them
     const double a = valueOf(i);
-    const double b = i + 1u == infinity() ? 2 * a - valueOf(i - 1) : valueOf(i + 1);
+    const double b =
+        i + 1u == infinity() ? 2 * a - valueOf(i - 1) : valueOf(i + 1);
     const float middle = static_cast<float>((a + b) / 2);
     for (float value : {middle, std::nextafter(middle, 0.0f),
                         std::nextafter(middle, INFINITY)})

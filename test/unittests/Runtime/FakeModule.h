@@ -1,13 +1,14 @@
-// A hand-written compiled module: what the compiler would emit for a toy model, so
-// that the runtime and the program around it are tested without the compiler.
+// A hand-written compiled module: what the compiler would emit for a toy model,
+// so that the runtime and the program around it are tested without the
+// compiler.
 //
 // Per token, with E[V, D] the embedding, W[V, D] the head (in panels), and one
 // state [H, Dk, Dv] a layer whose first two elements are used:
 //   state[0] += 1;  state[1] = 0.5 * state[1] + token
-//   hidden_d = E[token, d] + position / 64 + sum over layers of (state[0] + state[1]) / 1024
-//   logits_v = sum_d hidden_d * W[v, d]
-// Every token is computed alone, so results do not depend on how calls are split,
-// to the last bit. Header-only; a test includes it in one file.
+//   hidden_d = E[token, d] + position / 64 + sum over layers of (state[0] +
+//   state[1]) / 1024 logits_v = sum_d hidden_d * W[v, d]
+// Every token is computed alone, so results do not depend on how calls are
+// split, to the last bit. Header-only; a test includes it in one file.
 #ifndef TNRT_TEST_FAKEMODULE_H
 #define TNRT_TEST_FAKEMODULE_H
 
@@ -61,14 +62,15 @@ inline void forwardKernel(void *const *args, int64_t row) {
     const int32_t token = tokens[row * length + t];
     float extra = static_cast<float>(positions[row] + t) / 64;
     for (int64_t layer = 0; layer < c.layers; ++layer) {
-      float *state =
-          static_cast<float *>(tnrt_state(context, layer)) + row * stateElements();
+      float *state = static_cast<float *>(tnrt_state(context, layer)) +
+                     row * stateElements();
       state[0] += 1;
       state[1] = 0.5f * state[1] + static_cast<float>(token);
       extra += (state[0] + state[1]) / 1024;
     }
     for (int64_t d = 0; d < c.width; ++d)
-      hidden[(row * length + t) * c.width + d] = embedding[token * c.width + d] + extra;
+      hidden[(row * length + t) * c.width + d] =
+          embedding[token * c.width + d] + extra;
   }
 }
 
@@ -93,7 +95,8 @@ inline void headKernel(void *const *args, int64_t panel) {
 }
 
 inline void forward(void *context, int64_t batch, int64_t length,
-                    const int32_t *tokens, const int64_t *positions, float *hidden) {
+                    const int32_t *tokens, const int64_t *positions,
+                    float *hidden) {
   const Config &c = running().config;
   void *args[] = {context, const_cast<int32_t *>(tokens),
                   const_cast<int64_t *>(positions), hidden,
@@ -103,20 +106,23 @@ inline void forward(void *context, int64_t batch, int64_t length,
 }
 
 inline void prefill(void *context, int64_t batch, int64_t length,
-                    const int32_t *tokens, const int64_t *positions, float *hidden) {
+                    const int32_t *tokens, const int64_t *positions,
+                    float *hidden) {
   ++running().prefillCalls;
   running().exceeded |= batch * length > running().config.prefillRows;
   forward(context, batch, length, tokens, positions, hidden);
 }
 
 inline void decode(void *context, int64_t batch, int64_t length,
-                   const int32_t *tokens, const int64_t *positions, float *hidden) {
+                   const int32_t *tokens, const int64_t *positions,
+                   float *hidden) {
   ++running().decodeCalls;
   running().exceeded |= length != 1 || batch > running().config.decodeRows;
   forward(context, batch, length, tokens, positions, hidden);
 }
 
-inline void head(void *context, int64_t rows, const float *hidden, float *logits) {
+inline void head(void *context, int64_t rows, const float *hidden,
+                 float *logits) {
   const Config &c = running().config;
   ++running().headCalls;
   running().exceeded |= rows > c.headRows;
@@ -133,9 +139,9 @@ inline std::string manifestText(const Config &c) {
       R"(], "dtype": "f32", "init": {"kind": "normal", "std": 0.5})";
   std::string states;
   for (int64_t layer = 0; layer < c.layers; ++layer)
-    states += std::string(layer ? ", " : "") + R"({"heads": )" + number(c.heads) +
-              R"(, "key_width": )" + number(c.keyWidth) + R"(, "value_width": )" +
-              number(c.valueWidth) + "}";
+    states += std::string(layer ? ", " : "") + R"({"heads": )" +
+              number(c.heads) + R"(, "key_width": )" + number(c.keyWidth) +
+              R"(, "value_width": )" + number(c.valueWidth) + "}";
   return R"({"abi": 1, "compiler": "fake", "fingerprint": "00112233445566778899aabbccddeeff",
   "target": {"triple": "x86_64-unknown-linux-gnu", "march": "x86-64-v4",
              "cpu": "x86-64-v4", "requires": [)" +
@@ -145,7 +151,8 @@ inline std::string manifestText(const Config &c) {
          number(c.vocabulary) + R"(, "decoder_embed_dim": )" + number(c.width) +
          R"(, "decoder_layers": )" + number(c.layers) +
          R"(, "decoder_attention_heads": )" + number(c.heads) +
-         R"(, "hidden_dim": )" + number(c.width) + R"(, "glu_dim": )" + number(c.width) +
+         R"(, "hidden_dim": )" + number(c.width) + R"(, "glu_dim": )" +
+         number(c.width) +
          R"(, "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2, "add_bos_token": false},
   "capacity": {"prefill_rows": )" +
          number(c.prefillRows) + R"(, "decode_rows": )" + number(c.decodeRows) +

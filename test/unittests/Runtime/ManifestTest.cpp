@@ -28,7 +28,8 @@ TEST(Manifest, ReadsEveryField) {
   EXPECT_EQ(manifest->abi, 1);
   EXPECT_EQ(manifest->fingerprint, "00112233445566778899aabbccddeeff");
   EXPECT_EQ(manifest->target.march, "x86-64-v4");
-  EXPECT_EQ(manifest->target.required, (std::vector<std::string>{"avx2", "fma"}));
+  EXPECT_EQ(manifest->target.required,
+            (std::vector<std::string>{"avx2", "fma"}));
   EXPECT_EQ(manifest->dtype, DType::F32);
   EXPECT_EQ(manifest->name, "fake");
   EXPECT_EQ(manifest->vocabSize, 256);
@@ -38,7 +39,8 @@ TEST(Manifest, ReadsEveryField) {
   EXPECT_EQ(manifest->states.size(), 2u);
   EXPECT_EQ(manifest->states[1].elements(), 12);
   ASSERT_EQ(manifest->parameters.size(), 2u);
-  EXPECT_EQ(manifest->parameters[1].layout, (Layout{Layout::Kind::Panels, 8, 1}));
+  EXPECT_EQ(manifest->parameters[1].layout,
+            (Layout{Layout::Kind::Panels, 8, 1}));
   EXPECT_EQ(manifest->parameters[1].shape, (std::vector<int64_t>{256, 16}));
   EXPECT_EQ(manifest->parameters[0].init.std, 0.5);
   EXPECT_EQ(manifest->probes, std::vector<std::string>{"hidden.0"});
@@ -50,24 +52,30 @@ TEST(Manifest, ReadsEveryField) {
 TEST(Manifest, SaysWhatIsWrong) {
   EXPECT_TRUE(contains(Manifest::parse("{").message(), "not valid JSON"));
   EXPECT_TRUE(contains(Manifest::parse("[]").message(), "expected an object"));
-  EXPECT_TRUE(contains(errorWith("\"vocab_size\": 256", "\"vocab_size\": 0"),
-                       "manifest: model.vocab_size: expected an integer of at least 1"));
+  EXPECT_TRUE(contains(
+      errorWith("\"vocab_size\": 256", "\"vocab_size\": 0"),
+      "manifest: model.vocab_size: expected an integer of at least 1"));
   EXPECT_TRUE(contains(errorWith("\"vocab_size\": 256", "\"vocab_size\": 1e30"),
                        "model.vocab_size"));
   EXPECT_TRUE(contains(errorWith("\"prefill_rows\"", "\"fill_rows\""),
                        "capacity.prefill_rows: is missing"));
-  EXPECT_TRUE(contains(errorWith("\"kind\": \"panels\"", "\"kind\": \"tiles\""),
-                       "parameters[1].layout.kind: expected one of 'rows', 'panels'"));
+  EXPECT_TRUE(
+      contains(errorWith("\"kind\": \"panels\"", "\"kind\": \"tiles\""),
+               "parameters[1].layout.kind: expected one of 'rows', 'panels'"));
   EXPECT_TRUE(contains(errorWith("\"width\": 8", "\"width\": -1"),
                        "parameters[1].layout.width"));
-  EXPECT_TRUE(contains(errorWith("[256, 16]", "[256, 18446744073709551615]"), "shape"));
+  EXPECT_TRUE(
+      contains(errorWith("[256, 16]", "[256, 18446744073709551615]"), "shape"));
   EXPECT_TRUE(contains(errorWith("\"dtype\": \"f32\"", "\"dtype\": \"f8\""),
                        "dtype: expected 'f32' or 'bf16', found 'f8'"));
-  EXPECT_TRUE(contains(errorWith("\"decoder_layers\": 2", "\"decoder_layers\": 3"),
-                       "expected one for each of the 3 layers, found 2"));
-  EXPECT_TRUE(contains(errorWith("\"heads\": 2", "\"heads\": 9223372036854775807"),
-                       "states[0]: is too large"));
-  EXPECT_TRUE(contains(errorWith("\"seed\": 7", "\"seed\": \"x\""), "weights.seed"));
+  EXPECT_TRUE(
+      contains(errorWith("\"decoder_layers\": 2", "\"decoder_layers\": 3"),
+               "expected one for each of the 3 layers, found 2"));
+  EXPECT_TRUE(
+      contains(errorWith("\"heads\": 2", "\"heads\": 9223372036854775807"),
+               "states[0]: is too large"));
+  EXPECT_TRUE(
+      contains(errorWith("\"seed\": 7", "\"seed\": \"x\""), "weights.seed"));
   EXPECT_TRUE(contains(errorWith("\"std\": 0.5", "\"std\": []"),
                        "parameters[0].init.std: expected a number"));
 }
@@ -75,7 +83,8 @@ TEST(Manifest, SaysWhatIsWrong) {
 TEST(Manifest, AllTruncationsAreRefused) {
   const std::string text = fake::manifestText({});
   for (size_t size = 0; size < text.size(); ++size)
-    EXPECT_FALSE(Manifest::parse(std::string_view(text).substr(0, size))) << size;
+    EXPECT_FALSE(Manifest::parse(std::string_view(text).substr(0, size)))
+        << size;
 }
 
 } // namespace

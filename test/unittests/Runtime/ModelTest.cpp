@@ -33,7 +33,8 @@ protected:
     return config;
   }
   std::string errorOf(const fake::Config &config) {
-    Result<std::unique_ptr<Model>> model = Model::load(fake::makeModule(config), quiet);
+    Result<std::unique_ptr<Model>> model =
+        Model::load(fake::makeModule(config), quiet);
     return model ? "" : model.message();
   }
 
@@ -44,7 +45,8 @@ protected:
 TEST_F(ModelTest, LoadsLinkedWeights) {
   writeCheckpoint({{"model.embed_tokens.weight", {256, 16}, ramp(4096, 1)},
                    {"lm_head.weight", {256, 16}, ramp(4096, 2)}});
-  Result<std::unique_ptr<Model>> model = Model::load(fake::makeModule(linked()), quiet);
+  Result<std::unique_ptr<Model>> model =
+      Model::load(fake::makeModule(linked()), quiet);
   ASSERT_TRUE(model) << model.message();
   EXPECT_EQ((*model)->parameterBytes(), 2 * 4096 * 4);
   EXPECT_EQ((*model)->stateBytes(), 2 * 12 * 4);
@@ -72,9 +74,10 @@ TEST_F(ModelTest, TiedHeadUsesOneTensorTwice) {
 TEST_F(ModelTest, ListsAllThatIsMissing) {
   writeCheckpoint({{"other", {1}, {1}}});
   const std::string error = errorOf(linked());
-  EXPECT_TRUE(contains(error, "model.safetensors: does not fit the compiled model: "
-                              "missing tensors: 'model.embed_tokens.weight', "
-                              "'lm_head.weight'"));
+  EXPECT_TRUE(contains(error,
+                       "model.safetensors: does not fit the compiled model: "
+                       "missing tensors: 'model.embed_tokens.weight', "
+                       "'lm_head.weight'"));
   EXPECT_TRUE(contains(error, "--weights"));
 }
 
@@ -83,18 +86,20 @@ TEST_F(ModelTest, ListsAllThatIsMisshapen) {
   const std::string error = errorOf(linked());
   EXPECT_TRUE(contains(error, "missing tensors: 'lm_head.weight'"));
   EXPECT_TRUE(contains(
-      error, "'model.embed_tokens.weight' has shape [16, 256], expected [256, 16]"));
+      error,
+      "'model.embed_tokens.weight' has shape [16, 256], expected [256, 16]"));
 }
 
 TEST_F(ModelTest, RefusesOtherDtypes) {
   const std::string path = dir.path("model.safetensors");
-  Result<SafetensorsWriter> writer =
-      SafetensorsWriter::create(path, {{"model.embed_tokens.weight", DType::I32, {256, 16}},
-                                       {"lm_head.weight", DType::F16, {256, 16}}});
+  Result<SafetensorsWriter> writer = SafetensorsWriter::create(
+      path, {{"model.embed_tokens.weight", DType::I32, {256, 16}},
+             {"lm_head.weight", DType::F16, {256, 16}}});
   const std::string data(4096 * 6, '\0');
   ASSERT_TRUE(writer->write(data.data(), data.size()) && writer->commit());
-  EXPECT_TRUE(contains(errorOf(linked()), "'model.embed_tokens.weight' has dtype I32, "
-                                          "expected F32, F16 or BF16"));
+  EXPECT_TRUE(contains(errorOf(linked()),
+                       "'model.embed_tokens.weight' has dtype I32, "
+                       "expected F32, F16 or BF16"));
 }
 
 TEST_F(ModelTest, OtherErrors) {
@@ -123,23 +128,28 @@ TEST_F(ModelTest, RandomWeightsDoNotDependOnLayoutOrThreads) {
   const std::vector<int64_t> shape{1000, 300};
   const Layout panels{Layout::Kind::Panels, 64, 2};
   const InitSpec init{InitSpec::Kind::Normal, 0.1, 0};
-  manifest.parameters = {{"w", shape, DType::F32, {}, init},
-                         {"w", shape, DType::BF16, panels, init},
-                         {"w", shape, DType::F32, {}, init},
-                         {"s", {}, DType::F32, {}, {InitSpec::Kind::Constant, 0, 2}}};
+  manifest.parameters = {
+      {"w", shape, DType::F32, {}, init},
+      {"w", shape, DType::BF16, panels, init},
+      {"w", shape, DType::F32, {}, init},
+      {"s", {}, DType::F32, {}, {InitSpec::Kind::Constant, 0, 2}}};
   std::vector<float> values(300000);
   randomFill(init, randomKey(5, "w"), 300000, 0, 300000, values.data());
   TensorView view{"w", DType::F32, shape,
-                  reinterpret_cast<const unsigned char *>(values.data()), 1200000};
+                  reinterpret_cast<const unsigned char *>(values.data()),
+                  1200000};
   std::vector<uint16_t> packed(
       static_cast<size_t>(packedBytes(shape, DType::BF16, panels)) / 2);
-  packRange(view, DType::BF16, panels, 0, packUnits(shape, panels), packed.data());
+  packRange(view, DType::BF16, panels, 0, packUnits(shape, panels),
+            packed.data());
   for (int threads : {1, 3}) {
     ThreadPool pool(threads);
     Result<LoadedWeights> weights = loadWeights(manifest, quiet, pool);
     ASSERT_TRUE(weights) << weights.message();
     EXPECT_EQ(std::memcmp(weights->parameters[0], values.data(), 1200000), 0);
-    EXPECT_EQ(std::memcmp(weights->parameters[1], packed.data(), packed.size() * 2), 0);
+    EXPECT_EQ(
+        std::memcmp(weights->parameters[1], packed.data(), packed.size() * 2),
+        0);
     EXPECT_EQ(weights->parameters[2], weights->parameters[0]) << "shared";
     EXPECT_EQ(*static_cast<float *>(weights->parameters[3]), 2);
     EXPECT_EQ(reinterpret_cast<uintptr_t>(weights->parameters[1]) % 64, 0u);
@@ -151,10 +161,11 @@ TEST_F(ModelTest, MapsRowsAndPacksTheRest) {
   Manifest manifest;
   manifest.weights = {Manifest::Weights::Kind::Link, dir.path(), 0};
   const std::vector<int64_t> shape{300, 70};
-  manifest.parameters = {{"e", shape, DType::F32, {}, {}},
-                         {"e", shape, DType::BF16, {}, {}},
-                         {"e", shape, DType::F32, {Layout::Kind::Panels, 48, 1}, {}},
-                         {"h", {}, DType::BF16, {}, {}}};
+  manifest.parameters = {
+      {"e", shape, DType::F32, {}, {}},
+      {"e", shape, DType::BF16, {}, {}},
+      {"e", shape, DType::F32, {Layout::Kind::Panels, 48, 1}, {}},
+      {"h", {}, DType::BF16, {}, {}}};
   ThreadPool pool(2);
   Result<LoadedWeights> weights = loadWeights(manifest, quiet, pool);
   ASSERT_TRUE(weights) << weights.message();
@@ -168,7 +179,8 @@ TEST_F(ModelTest, MapsRowsAndPacksTheRest) {
       ASSERT_EQ(brain[n * 70 + k], bf16FromF32(value));
       ASSERT_EQ(panel[(n / 48 * 70 + k) * 48 + n % 48], value);
     }
-  EXPECT_EQ(*static_cast<const uint16_t *>(weights->parameters[3]), bf16FromF32(7));
+  EXPECT_EQ(*static_cast<const uint16_t *>(weights->parameters[3]),
+            bf16FromF32(7));
 }
 
 } // namespace

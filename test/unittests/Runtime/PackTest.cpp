@@ -24,18 +24,21 @@ Source makeSource(DType dtype, std::vector<int64_t> shape, size_t shift) {
   for (size_t i = 0; i < count; ++i)
     wanted[i] = 0.37f * static_cast<float>(i % 8191) - 700;
   source.bytes.resize(count * 4 + 8);
-  convertElements(DType::F32, wanted.data(), dtype, source.bytes.data() + shift, count);
-  source.values.resize(count);
-  convertElements(dtype, source.bytes.data() + shift, DType::F32, source.values.data(),
+  convertElements(DType::F32, wanted.data(), dtype, source.bytes.data() + shift,
                   count);
+  source.values.resize(count);
+  convertElements(dtype, source.bytes.data() + shift, DType::F32,
+                  source.values.data(), count);
   source.view = {"w", dtype, std::move(shape), source.bytes.data() + shift,
                  count * static_cast<size_t>(dtypeBytes(dtype))};
   return source;
 }
 
-float packedElement(const std::vector<unsigned char> &packed, DType dtype, size_t at) {
+float packedElement(const std::vector<unsigned char> &packed, DType dtype,
+                    size_t at) {
   float value;
-  convertElements(dtype, packed.data() + at * static_cast<size_t>(dtypeBytes(dtype)),
+  convertElements(dtype,
+                  packed.data() + at * static_cast<size_t>(dtypeBytes(dtype)),
                   DType::F32, &value, 1);
   return value;
 }
@@ -66,15 +69,17 @@ void checkPanels(DType from, DType to, int64_t N, int64_t K, int64_t width,
       const int64_t at = (n / width * groups + k / step) * width * step +
                          n % width * step + k % step;
       const float expected =
-          n < N && k < K ? rounded(source.values[static_cast<size_t>(n * K + k)], to) : 0;
+          n < N && k < K
+              ? rounded(source.values[static_cast<size_t>(n * K + k)], to)
+              : 0;
       ASSERT_EQ(packedElement(packed, to, static_cast<size_t>(at)), expected)
           << n << " " << k;
     }
 }
 
 TEST(Pack, PanelsMatchTheFormula) {
-  const std::pair<int64_t, int64_t> shapes[] = {{1, 1},   {64, 64},  {65, 7},  {7, 600},
-                                                {130, 513}, {96, 1025}, {16, 16}};
+  const std::pair<int64_t, int64_t> shapes[] = {
+      {1, 1}, {64, 64}, {65, 7}, {7, 600}, {130, 513}, {96, 1025}, {16, 16}};
   for (DType from : {DType::F32, DType::F16, DType::BF16})
     for (auto [N, K] : shapes)
       for (int64_t width : {1, 8, 12, 16, 64}) {
@@ -102,7 +107,8 @@ TEST(Pack, Rows) {
         for (int64_t unit = 0; unit < units; ++unit)
           packRange(source.view, to, layout, unit, unit + 1, packed.data());
         for (size_t i = 0; i < source.values.size(); ++i)
-          ASSERT_EQ(packedElement(packed, to, i), rounded(source.values[i], to));
+          ASSERT_EQ(packedElement(packed, to, i),
+                    rounded(source.values[i], to));
       }
 }
 
@@ -113,7 +119,8 @@ TEST(Pack, ChecksLayouts) {
   EXPECT_FALSE(checkLayout({4, 4}, DType::F32, {Layout::Kind::Panels, 0, 1}));
   EXPECT_FALSE(checkLayout({4, 4}, DType::F32, {Layout::Kind::Panels, 8, 0}));
   EXPECT_FALSE(checkLayout({1LL << 40, 1LL << 40}, DType::F32, {}));
-  EXPECT_FALSE(checkLayout({1LL << 59, 1}, DType::F32, {Layout::Kind::Panels, 8, 64}));
+  EXPECT_FALSE(
+      checkLayout({1LL << 59, 1}, DType::F32, {Layout::Kind::Panels, 8, 64}));
   EXPECT_TRUE(checkLayout({}, DType::F32, {}));
 }
 

@@ -10,7 +10,8 @@ using namespace tnrt::test;
 
 namespace {
 
-const std::string image = "\x7f" "ELF, and so on";
+const std::string image = "\x7f"
+                          "ELF, and so on";
 
 class PayloadTest : public ::testing::Test {
 protected:
@@ -22,7 +23,8 @@ protected:
         path, {{"narrow", DType::BF16, {3}}, {"wide", DType::F32, {2}}});
     const uint16_t narrow[3] = {1, 2, 3};
     const float wide[2] = {4, 5};
-    EXPECT_TRUE(writer->write(narrow, 6) && writer->write(wide, 8) && writer->commit());
+    EXPECT_TRUE(writer->write(narrow, 6) && writer->write(wide, 8) &&
+                writer->commit());
     return std::move(*Checkpoint::open(path));
   }
 
@@ -44,8 +46,9 @@ TEST_F(PayloadTest, RoundTrip) {
   const float expected[2] = {4, 5};
   EXPECT_EQ(std::memcmp(wide->data, expected, 8), 0);
   EXPECT_EQ(payload->weights->find("narrow")->data[2], 2);
-  EXPECT_TRUE(contains(appendPayload(dir.path("exe"), &checkpoint, nullptr).message(),
-                       "carries a payload already"));
+  EXPECT_TRUE(
+      contains(appendPayload(dir.path("exe"), &checkpoint, nullptr).message(),
+               "carries a payload already"));
 }
 
 TEST_F(PayloadTest, EachPartAlone) {

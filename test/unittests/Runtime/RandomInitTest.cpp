@@ -51,7 +51,8 @@ TEST(RandomInit, MomentsOfANormalDistribution) {
 
 TEST(RandomInit, AnyPieceGivesTheSameValues) {
   const uint64_t key = randomKey(3, "w");
-  const int64_t start = (int64_t(1) << 32) - 50; // across the index's upper half
+  const int64_t start =
+      (int64_t(1) << 32) - 50; // across the index's upper half
   const std::vector<float> whole = normal(key, start, 100);
   for (int64_t begin = 0; begin < 100; begin += 7)
     for (int64_t i = begin; i < 100; ++i)
@@ -65,9 +66,10 @@ TEST(RandomInit, StreamsAreUnrelated) {
   const std::vector<float> a = normal(randomKey(1, "layers.0.w"), 0, count);
   for (auto [seed, name] : {std::pair{1, "layers.1.w"}, {2, "layers.0.w"}})
     for (size_t shift : {0, 1, 64, 1000})
-      EXPECT_LT(std::fabs(correlation(a, normal(randomKey(uint64_t(seed), name), 0, count),
-                                      shift)),
-                0.01);
+      EXPECT_LT(
+          std::fabs(correlation(
+              a, normal(randomKey(uint64_t(seed), name), 0, count), shift)),
+          0.01);
   for (size_t shift : {1, 2, 16, 1024, 65536})
     EXPECT_LT(std::fabs(correlation(a, a, shift)), 0.012) << shift;
   EXPECT_EQ(randomKey(1, "a"), randomKey(1, "a"));

@@ -18,7 +18,8 @@ protected:
     Result<SafetensorsFile> file = SafetensorsFile::open(dir.path("f"));
     if (file)
       return "";
-    EXPECT_EQ(file.message().rfind(dir.path("f") + ": ", 0), 0u) << file.message();
+    EXPECT_EQ(file.message().rfind(dir.path("f") + ": ", 0), 0u)
+        << file.message();
     EXPECT_EQ(file.message().find('\n'), std::string::npos);
     return file.message().substr(dir.path("f").size() + 2);
   }
@@ -31,11 +32,13 @@ protected:
 
 TEST_F(SafetensorsTest, ReadsWhatTheWriterWrites) {
   const std::string path = dir.path("w.safetensors");
-  Result<SafetensorsWriter> writer = SafetensorsWriter::create(
-      path,
-      {{"b \"q\"\n", DType::BF16, {3}}, {"scalar", DType::I64, {}},
-       {"none", DType::F32, {0, 5}}, {"a", DType::F32, {2, 2}}},
-      {{"format", "pt"}});
+  Result<SafetensorsWriter> writer =
+      SafetensorsWriter::create(path,
+                                {{"b \"q\"\n", DType::BF16, {3}},
+                                 {"scalar", DType::I64, {}},
+                                 {"none", DType::F32, {0, 5}},
+                                 {"a", DType::F32, {2, 2}}},
+                                {{"format", "pt"}});
   ASSERT_TRUE(writer) << writer.message();
   const uint16_t b[3] = {1, 2, 3};
   const int64_t scalar = -5;
@@ -75,15 +78,19 @@ TEST_F(SafetensorsTest, WriterRefusesBadSpecs) {
   EXPECT_FALSE(SafetensorsWriter::create(
       path, {{"a", DType::F32, {1}}, {"a", DType::F32, {1}}}));
   EXPECT_FALSE(SafetensorsWriter::create(path, {{"a", DType::F32, {-1}}}));
-  EXPECT_FALSE(SafetensorsWriter::create(path, {{"a", DType::F32, {1LL << 62, 8}}}));
-  EXPECT_FALSE(SafetensorsWriter::create("/dev/full", {{"a", DType::F32, {1}}}));
+  EXPECT_FALSE(
+      SafetensorsWriter::create(path, {{"a", DType::F32, {1LL << 62, 8}}}));
+  EXPECT_FALSE(
+      SafetensorsWriter::create("/dev/full", {{"a", DType::F32, {1}}}));
   // More than any disk: refused before a byte is computed.
-  EXPECT_FALSE(SafetensorsWriter::create(path, {{"a", DType::F32, {1LL << 60}}}));
+  EXPECT_FALSE(
+      SafetensorsWriter::create(path, {{"a", DType::F32, {1LL << 60}}}));
   EXPECT_EQ(dir.fileCount(), 0u);
 }
 
 TEST_F(SafetensorsTest, ReadsUnalignedHeaders) {
-  const std::string one = R"({"x":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}})";
+  const std::string one =
+      R"({"x":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}})";
   for (int pad = 0; pad < 8; ++pad)
     EXPECT_EQ(errorOf(one + std::string(pad, ' '), 4), "");
   EXPECT_EQ(errorOf("{}", 0), "");
@@ -91,10 +98,10 @@ TEST_F(SafetensorsTest, ReadsUnalignedHeaders) {
 }
 
 TEST_F(SafetensorsTest, TruncatedAtEveryByte) {
-  const std::string whole = rawSafetensors(
-      R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},)"
-      R"("b":{"dtype":"U8","shape":[3],"data_offsets":[8,11]}})",
-      "01234567abc");
+  const std::string whole =
+      rawSafetensors(R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},)"
+                     R"("b":{"dtype":"U8","shape":[3],"data_offsets":[8,11]}})",
+                     "01234567abc");
   ASSERT_EQ(errorOf(whole), "");
   for (size_t size = 0; size < whole.size(); ++size)
     EXPECT_NE(errorOf(whole.substr(0, size)), "") << size;
@@ -117,14 +124,18 @@ TEST_F(SafetensorsTest, EveryByteChangedNeverCrashes) {
 TEST_F(SafetensorsTest, SaysWhatIsWrong) {
   auto one = [](const std::string &entry) { return "{\"x\":{" + entry + "}}"; };
   EXPECT_TRUE(contains(errorOf("abc"), "has 3 bytes, expected at least 8"));
-  EXPECT_TRUE(contains(errorOf(std::string(8, '\xff')), "expected at most 100000000"));
-  EXPECT_TRUE(contains(errorOf(std::string("\x10\0\0\0\0\0\0\0{}", 10)), "truncated"));
+  EXPECT_TRUE(
+      contains(errorOf(std::string(8, '\xff')), "expected at most 100000000"));
+  EXPECT_TRUE(
+      contains(errorOf(std::string("\x10\0\0\0\0\0\0\0{}", 10)), "truncated"));
   EXPECT_TRUE(contains(errorOf("[]", 0), "does not begin with '{'"));
   EXPECT_TRUE(contains(errorOf("{\"x\":", 0), "not valid JSON"));
   EXPECT_TRUE(contains(errorOf("{} {}", 0), "not valid JSON"));
   EXPECT_TRUE(contains(errorOf("{\"\xff\":1}", 0), "not valid JSON"));
-  EXPECT_TRUE(contains(errorOf("{\"x\":1}", 0), "'x': is the number 1, expected an object"));
-  EXPECT_TRUE(contains(errorOf("{\"__metadata__\":{\"a\":1}}", 0), "expected a string"));
+  EXPECT_TRUE(contains(errorOf("{\"x\":1}", 0),
+                       "'x': is the number 1, expected an object"));
+  EXPECT_TRUE(contains(errorOf("{\"__metadata__\":{\"a\":1}}", 0),
+                       "expected a string"));
   EXPECT_TRUE(contains(errorOf(one(R"("dtype":"F32","shape":[1])"), 4),
                        "tensor 'x': has no data_offsets"));
   EXPECT_TRUE(contains(
@@ -140,13 +151,19 @@ TEST_F(SafetensorsTest, SaysWhatIsWrong) {
       errorOf(one(R"("dtype":"F32","shape":[2],"data_offsets":[0,4])"), 4),
       "data_offsets [0, 4) hold 4 bytes, but shape [2] of F32 needs 8"));
   EXPECT_TRUE(contains(
-      errorOf(one(R"("dtype":"F32","shape":[4611686018427387904,4],"data_offsets":[0,0])"), 0),
+      errorOf(
+          one(R"("dtype":"F32","shape":[4611686018427387904,4],"data_offsets":[0,0])"),
+          0),
       "overflows"));
   EXPECT_TRUE(contains(
-      errorOf(one(R"("dtype":"F32","shape":[4611686018427387904,4,0],"data_offsets":[0,0])"), 0),
+      errorOf(
+          one(R"("dtype":"F32","shape":[4611686018427387904,4,0],"data_offsets":[0,0])"),
+          0),
       "overflows"));
   EXPECT_TRUE(contains(
-      errorOf(one(R"("dtype":"F32","shape":[18446744073709551615],"data_offsets":[0,0])"), 0),
+      errorOf(
+          one(R"("dtype":"F32","shape":[18446744073709551615],"data_offsets":[0,0])"),
+          0),
       "too large"));
   EXPECT_TRUE(contains(
       errorOf(one(R"("dtype":"F32","shape":[1],"data_offsets":[8,4])"), 4),
@@ -158,10 +175,13 @@ TEST_F(SafetensorsTest, SaysWhatIsWrong) {
       errorOf(one(R"("dtype":"F32","shape":[1],"data_offsets":[4])"), 4),
       "has 1 numbers, expected 2"));
   EXPECT_TRUE(contains(
-      errorOf(one(R"("dtype":"F32","dtype":"F32","shape":[1],"data_offsets":[0,4])"), 4),
+      errorOf(
+          one(R"("dtype":"F32","dtype":"F32","shape":[1],"data_offsets":[0,4])"),
+          4),
       "twice"));
   EXPECT_TRUE(contains(
-      errorOf(one(R"("dtype":"F32","shape":[1],"data_offsets":[0,4],"more":1)"), 4),
+      errorOf(one(R"("dtype":"F32","shape":[1],"data_offsets":[0,4],"more":1)"),
+              4),
       "unknown key 'more'"));
   EXPECT_TRUE(contains(
       errorOf(one(R"("dtype":"F32","shape":[1],"data_offsets":[4,8])"), 8),
@@ -176,14 +196,16 @@ TEST_F(SafetensorsTest, SaysWhatIsWrong) {
 
 TEST_F(SafetensorsTest, RefusesOverlapsHolesAndDuplicates) {
   auto two = [](const std::string &second, const std::string &offsets) {
-    return R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},")" + second +
-           R"(":{"dtype":"F32","shape":[2],"data_offsets":)" + offsets + "}}";
+    return R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},")" +
+           second + R"(":{"dtype":"F32","shape":[2],"data_offsets":)" +
+           offsets + "}}";
   };
   EXPECT_EQ(errorOf(two("b", "[8,16]"), 16), "");
   EXPECT_TRUE(contains(errorOf(two("b", "[4,12]"), 12), "overlap tensor 'a'"));
   EXPECT_TRUE(contains(errorOf(two("b", "[0,8]"), 8), "overlap"));
   EXPECT_TRUE(contains(errorOf(two("b", "[12,20]"), 20), "hole after byte 8"));
-  EXPECT_TRUE(contains(errorOf(two("a", "[8,16]"), 16), "'a' stands in the header twice"));
+  EXPECT_TRUE(contains(errorOf(two("a", "[8,16]"), 16),
+                       "'a' stands in the header twice"));
 }
 
 TEST_F(SafetensorsTest, DeepNestingIsRefusedAtOnce) {
@@ -199,9 +221,12 @@ TEST_F(SafetensorsTest, MessagesStayOneReadableLine) {
 }
 
 TEST_F(SafetensorsTest, OpensOnlyRegularFiles) {
-  EXPECT_TRUE(contains(SafetensorsFile::open(dir.path()).message(), "is a directory"));
-  EXPECT_TRUE(contains(SafetensorsFile::open(dir.path("no")).message(), "No such file"));
-  EXPECT_TRUE(contains(SafetensorsFile::open("/dev/null").message(), "not a regular"));
+  EXPECT_TRUE(
+      contains(SafetensorsFile::open(dir.path()).message(), "is a directory"));
+  EXPECT_TRUE(contains(SafetensorsFile::open(dir.path("no")).message(),
+                       "No such file"));
+  EXPECT_TRUE(
+      contains(SafetensorsFile::open("/dev/null").message(), "not a regular"));
 }
 
 } // namespace

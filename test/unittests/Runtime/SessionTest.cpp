@@ -1,4 +1,5 @@
-// Sessions on the fake module: any split of the same tokens gives the same bits.
+// Sessions on the fake module: any split of the same tokens gives the same
+// bits.
 #include "core/Session.h"
 
 #include "FakeModule.h"
@@ -47,7 +48,8 @@ protected:
   }
 
   // Feeds tokens [batch, length] in pieces of the given lengths.
-  Outcome feed(int64_t batch, int64_t length, const std::vector<int32_t> &tokens,
+  Outcome feed(int64_t batch, int64_t length,
+               const std::vector<int32_t> &tokens,
                const std::vector<int64_t> &pieces) {
     const int64_t D = model->manifest().width;
     std::unique_ptr<Session> session = makeSession(batch);
@@ -74,7 +76,8 @@ protected:
   void finish(Session &session, int64_t batch, Outcome &outcome) {
     for (int64_t layer = 0; layer < model->manifest().layers; ++layer)
       outcome.states.insert(outcome.states.end(), session.state(layer),
-                            session.state(layer) + batch * session.stateElements(layer));
+                            session.state(layer) +
+                                batch * session.stateElements(layer));
     outcome.positions = session.positions();
     EXPECT_FALSE(fake::running().exceeded);
   }
@@ -88,8 +91,9 @@ TEST_F(SessionTest, SplitsAreEquivalent) {
     for (int64_t length : {1, 2, 7, 8, 9, 16, 17, 31}) {
       SCOPED_TRACE(std::to_string(batch) + " x " + std::to_string(length));
       const std::vector<int32_t> tokens = makeTokens(batch * length);
-      const Outcome single = feed(batch, length, tokens,
-                                  std::vector<int64_t>(static_cast<size_t>(length), 1));
+      const Outcome single =
+          feed(batch, length, tokens,
+               std::vector<int64_t>(static_cast<size_t>(length), 1));
       EXPECT_EQ(single.states[0], static_cast<float>(length)) << "tokens seen";
       EXPECT_EQ(single.positions.back(), length);
       EXPECT_TRUE(feed(batch, length, tokens, {length}) == single);
@@ -136,7 +140,8 @@ TEST_F(SessionTest, RowsAlone) {
   std::unique_ptr<Session> session = makeSession(3);
   for (int64_t row = 0; row < 3; ++row) {
     std::vector<float> hidden(static_cast<size_t>(lengths[row] * 16));
-    ASSERT_TRUE(session->forwardRow(row, tokens.data(), lengths[row], hidden.data()));
+    ASSERT_TRUE(
+        session->forwardRow(row, tokens.data(), lengths[row], hidden.data()));
     const Outcome alone = feed(1, lengths[row], tokens, {lengths[row]});
     EXPECT_EQ(hidden, alone.hidden);
     for (int64_t layer = 0; layer < 2; ++layer)
@@ -160,15 +165,16 @@ TEST_F(SessionTest, ObserverSeesEveryTokenOnce) {
   std::vector<int> count(batch * length, 0);
   ASSERT_TRUE(session->forward(
       tokens.data(), length, hidden.data(),
-      [&](int64_t probe, const float *data, int64_t row, int64_t offset, int64_t rows,
-          int64_t stepLength, int64_t columns) {
+      [&](int64_t probe, const float *data, int64_t row, int64_t offset,
+          int64_t rows, int64_t stepLength, int64_t columns) {
         ASSERT_EQ(probe, 0);
         ASSERT_EQ(columns, D);
         for (int64_t r = 0; r < rows; ++r)
           for (int64_t t = 0; t < stepLength; ++t) {
             const int64_t at = (row + r) * length + offset + t;
             ++count[size_t(at)];
-            std::copy_n(data + (r * stepLength + t) * D, D, seen.begin() + at * D);
+            std::copy_n(data + (r * stepLength + t) * D, D,
+                        seen.begin() + at * D);
           }
       }));
   for (int times : count)
@@ -183,7 +189,8 @@ TEST_F(SessionTest, Errors) {
   Status status = session->forward(tokens.data(), 2, nullptr);
   EXPECT_EQ(status.message(),
             "token 256 at index 1 of sequence 1, expected 0 to 255");
-  EXPECT_EQ(session->positions(), (std::vector<int64_t>{0, 0})) << "nothing has run";
+  EXPECT_EQ(session->positions(), (std::vector<int64_t>{0, 0}))
+      << "nothing has run";
   EXPECT_EQ(session->state(0)[0], 0);
   const int32_t negative = -1;
   EXPECT_TRUE(contains(session->forwardRow(1, &negative, 1, nullptr).message(),
@@ -192,7 +199,8 @@ TEST_F(SessionTest, Errors) {
   EXPECT_FALSE(session->forwardRow(-1, tokens.data(), 1, nullptr));
   EXPECT_FALSE(session->forward(tokens.data(), 0, nullptr));
   EXPECT_FALSE(Session::create(*model, 0));
-  EXPECT_TRUE(contains(Session::create(*model, INT64_MAX / 8).message(), "too large"));
+  EXPECT_TRUE(
+      contains(Session::create(*model, INT64_MAX / 8).message(), "too large"));
 }
 
 TEST_F(SessionTest, Reset) {

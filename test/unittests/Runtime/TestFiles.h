@@ -32,7 +32,8 @@ public:
   }
   size_t fileCount() const {
     size_t count = 0;
-    for ([[maybe_unused]] const auto &entry : std::filesystem::directory_iterator(root))
+    for ([[maybe_unused]] const auto &entry :
+         std::filesystem::directory_iterator(root))
       ++count;
     return count;
   }
@@ -52,7 +53,8 @@ inline std::string readFile(const std::string &path) {
 }
 
 // A file of this header and data, whatever they say.
-inline std::string rawSafetensors(const std::string &json, const std::string &data) {
+inline std::string rawSafetensors(const std::string &json,
+                                  const std::string &data) {
   std::string file(8, '\0');
   for (int i = 0; i < 8; ++i)
     file[i] = static_cast<char>(static_cast<uint64_t>(json.size()) >> (8 * i));
@@ -82,7 +84,8 @@ inline ::testing::AssertionResult contains(const std::string &text,
                                            const std::string &part) {
   if (text.find(part) != std::string::npos)
     return ::testing::AssertionSuccess();
-  return ::testing::AssertionFailure() << "'" << text << "' lacks '" << part << "'";
+  return ::testing::AssertionFailure()
+         << "'" << text << "' lacks '" << part << "'";
 }
 
 } // namespace tnrt::test

@@ -16,7 +16,8 @@ TEST(ThreadPool, RunsEveryTaskOnce) {
     EXPECT_EQ(pool.size(), threads);
     for (int64_t tasks : {0, 1, 2, 7, 100, 5000}) {
       std::vector<int> counts(static_cast<size_t>(tasks), 0);
-      pool.forEach(tasks, [&](int64_t task) { ++counts[static_cast<size_t>(task)]; });
+      pool.forEach(tasks,
+                   [&](int64_t task) { ++counts[static_cast<size_t>(task)]; });
       for (int count : counts)
         ASSERT_EQ(count, 1);
     }
@@ -57,7 +58,8 @@ TEST(ThreadPool, CallerSleepsWhileAWorkerIsBusy) {
   for (int launch = 0; launch < 20; ++launch) {
     std::atomic<int> done{0};
     pool.forEach(2, [&](int64_t) {
-      std::this_thread::sleep_for(std::chrono::milliseconds(1 + done.load() * 3));
+      std::this_thread::sleep_for(
+          std::chrono::milliseconds(1 + done.load() * 3));
       ++done;
     });
     EXPECT_EQ(done, 2);

@@ -12,10 +12,10 @@ namespace tnrt {
 
 class AtomicFile {
 public:
-  // Creates `<path>.tmp-<pid>` beside the target (beside what it points to, for a
-  // symbolic link). An existing file keeps its contents until commit() and its
-  // permissions after it. Errors: a target that is a directory, a device or a
-  // pipe, one that may not be written, or a folder that is missing or full.
+  // Creates `<path>.tmp-<pid>` beside the target (beside what it points to, for
+  // a symbolic link). An existing file keeps its contents until commit() and
+  // its permissions after it. Errors: a target that is a directory, a device or
+  // a pipe, one that may not be written, or a folder that is missing or full.
   static Result<AtomicFile> create(const std::string &path);
   AtomicFile(AtomicFile &&other) noexcept;
   AtomicFile &operator=(AtomicFile &&other) noexcept;
@@ -46,7 +46,8 @@ private:
 Status replaceFile(const std::string &temporary, const std::string &path);
 
 // Writes all of `data` to `path`, atomically.
-Status writeFileAtomically(const std::string &path, const void *data, size_t bytes);
+Status writeFileAtomically(const std::string &path, const void *data,
+                           size_t bytes);
 
 } // namespace tnrt
 

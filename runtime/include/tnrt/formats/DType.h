@@ -11,7 +11,21 @@
 namespace tnrt {
 
 enum class DType {
-  F64, F32, F16, BF16, F8E5M2, F8E4M3, I64, I32, I16, I8, U64, U32, U16, U8, Bool
+  F64,
+  F32,
+  F16,
+  BF16,
+  F8E5M2,
+  F8E4M3,
+  I64,
+  I32,
+  I16,
+  I8,
+  U64,
+  U32,
+  U16,
+  U8,
+  Bool
 };
 
 // Bytes of one element.

@@ -13,7 +13,8 @@ namespace tnrt {
 class MappedFile {
 public:
   // Errors: cannot be opened or mapped, or is not a regular file.
-  static Result<std::shared_ptr<const MappedFile>> open(const std::string &path);
+  static Result<std::shared_ptr<const MappedFile>>
+  open(const std::string &path);
   ~MappedFile();
   MappedFile(const MappedFile &) = delete;
   MappedFile &operator=(const MappedFile &) = delete;
@@ -28,8 +29,8 @@ private:
   size_t bytes = 0;
 };
 
-// Gives the pages that lie wholly in [data, data + bytes) back to the page cache:
-// resident memory falls, and a later read maps them again.
+// Gives the pages that lie wholly in [data, data + bytes) back to the page
+// cache: resident memory falls, and a later read maps them again.
 void releaseMappedPages(const void *data, size_t bytes);
 
 // The whole of a regular file. Errors: as MappedFile, or larger than `limit`.

@@ -1,8 +1,10 @@
 // Parameters as kernels read them. The layouts are those of docs/Manifest.md:
 //   rows    row-major, as in the file
-//   panels  W[N, K] in panels of `width` rows; a panel is ceil(K / step) groups of
+//   panels  W[N, K] in panels of `width` rows; a panel is ceil(K / step) groups
+//   of
 //           width * step elements, element (n, k) at panel n / width, group
-//           k / step, offset (n % width) * step + k % step; zeros beyond N and K
+//           k / step, offset (n % width) * step + k % step; zeros beyond N and
+//           K
 #ifndef TNRT_FORMATS_PACK_H
 #define TNRT_FORMATS_PACK_H
 
@@ -25,8 +27,8 @@ struct Layout {
   }
 };
 
-// Errors: panels of something that is not a matrix, width or step below 1, sizes
-// that overflow.
+// Errors: panels of something that is not a matrix, width or step below 1,
+// sizes that overflow.
 Status checkLayout(const std::vector<int64_t> &shape, DType dtype,
                    const Layout &layout);
 
@@ -42,9 +44,9 @@ int64_t packUnits(const std::vector<int64_t> &shape, const Layout &layout);
 int64_t packedUnitBytes(const std::vector<int64_t> &shape, DType dtype,
                         const Layout &layout);
 
-// Packs pieces [begin, end) of `source` (F32, F16 or BF16) as `to` (F32 or BF16).
-// `destination` is the start of the whole packed parameter. Threads may pack
-// different ranges at once.
+// Packs pieces [begin, end) of `source` (F32, F16 or BF16) as `to` (F32 or
+// BF16). `destination` is the start of the whole packed parameter. Threads may
+// pack different ranges at once.
 void packRange(const TensorView &source, DType to, const Layout &layout,
                int64_t begin, int64_t end, void *destination);
 

@@ -1,11 +1,12 @@
 // Weights and tokenizer stored behind the ELF image of an executable:
 //
-//   image | padding to a page | safetensors stream | padding | tokenizer | footer
+//   image | padding to a page | safetensors stream | padding | tokenizer |
+//   footer
 //
 // The footer is the last 64 bytes of the file, little-endian: magic "TNLLMPAY",
-// u32 version, u32 footer size, u64 weights offset and size, u64 tokenizer offset
-// and size, u64 checksum (FNV-1a) of the bytes before it, u64 zero. An offset of 0
-// means that the part is absent.
+// u32 version, u32 footer size, u64 weights offset and size, u64 tokenizer
+// offset and size, u64 checksum (FNV-1a) of the bytes before it, u64 zero. An
+// offset of 0 means that the part is absent.
 #ifndef TNRT_FORMATS_PAYLOAD_H
 #define TNRT_FORMATS_PAYLOAD_H
 
@@ -26,9 +27,10 @@ struct Payload {
 };
 
 // Appends to the file `path`, which the caller has just linked: all tensors of
-// `weights` as one safetensors stream (null: none) and the tokenizer's bytes (null:
-// none). Errors: the file cannot be written, the disk is full, or it carries a
-// payload already; the file is then of no use and the caller removes it.
+// `weights` as one safetensors stream (null: none) and the tokenizer's bytes
+// (null: none). Errors: the file cannot be written, the disk is full, or it
+// carries a payload already; the file is then of no use and the caller removes
+// it.
 Status appendPayload(const std::string &path, const Checkpoint *weights,
                      const std::string *tokenizer);
 

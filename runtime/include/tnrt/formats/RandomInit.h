@@ -25,8 +25,8 @@ uint64_t randomKey(uint64_t seed, std::string_view tensor);
 // Elements [begin, begin + count) of a tensor of `total` elements. The normal
 // distribution is approximated by the sum of four uniforms (exact mean and
 // deviation, nothing beyond 3.46 deviations), which vectorises.
-void randomFill(const InitSpec &init, uint64_t key, int64_t total, int64_t begin,
-                int64_t count, float *out);
+void randomFill(const InitSpec &init, uint64_t key, int64_t total,
+                int64_t begin, int64_t count, float *out);
 
 } // namespace tnrt
 

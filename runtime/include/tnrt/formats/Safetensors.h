@@ -1,7 +1,7 @@
-// Reading and writing safetensors: an 8-byte little-endian header length, a JSON
-// header {name: {dtype, shape, data_offsets}}, then the data. Everything a file
-// says is checked before any of it is used, so that a hostile file gives one
-// message and never a crash.
+// Reading and writing safetensors: an 8-byte little-endian header length, a
+// JSON header {name: {dtype, shape, data_offsets}}, then the data. Everything a
+// file says is checked before any of it is used, so that a hostile file gives
+// one message and never a crash.
 #ifndef TNRT_FORMATS_SAFETENSORS_H
 #define TNRT_FORMATS_SAFETENSORS_H
 
@@ -18,8 +18,8 @@
 
 namespace tnrt {
 
-// One tensor of a mapped file. `data` is row-major and may be unaligned; it lives
-// as long as the file it comes from.
+// One tensor of a mapped file. `data` is row-major and may be unaligned; it
+// lives as long as the file it comes from.
 struct TensorView {
   std::string name;
   DType dtype = DType::F32;
@@ -31,12 +31,13 @@ struct TensorView {
 // One safetensors file, or a part of another file in the same format.
 class SafetensorsFile {
 public:
-  // Maps and validates `path`. Errors name the file and the tensor: header length
-  // against file size, JSON, duplicate names, dtypes, shapes, and data offsets
-  // that leave the data, overlap, or leave a hole.
+  // Maps and validates `path`. Errors name the file and the tensor: header
+  // length against file size, JSON, duplicate names, dtypes, shapes, and data
+  // offsets that leave the data, overlap, or leave a hole.
   static Result<SafetensorsFile> open(const std::string &path);
 
-  // The same of `size` bytes at `offset` of a mapping; `label` names it in errors.
+  // The same of `size` bytes at `offset` of a mapping; `label` names it in
+  // errors.
   static Result<SafetensorsFile> parse(std::shared_ptr<const MappedFile> file,
                                        size_t offset, size_t size,
                                        const std::string &label);
@@ -60,9 +61,9 @@ private:
 class Checkpoint {
 public:
   // `path`: a .safetensors file, an index (*.index.json), or a directory with
-  // model.safetensors or model.safetensors.index.json. Errors: those of the files;
-  // an index that names a file outside its directory, a shard that is missing, or
-  // a tensor that is not in its shard (all are listed).
+  // model.safetensors or model.safetensors.index.json. Errors: those of the
+  // files; an index that names a file outside its directory, a shard that is
+  // missing, or a tensor that is not in its shard (all are listed).
   static Result<Checkpoint> open(const std::string &path);
   static Checkpoint of(SafetensorsFile file);
 
@@ -105,9 +106,10 @@ public:
   // Appends data in the order of the tensors, in pieces of any size.
   Status write(const void *data, size_t bytes);
   // Writes a piece of tensor `index` at `byteOffset` of its data, in any order.
-  Status writeAt(size_t index, size_t byteOffset, const void *data, size_t bytes);
-  // Checks that the number of bytes written is that of the tensors, and puts the
-  // file in place. Without it the destructor removes what was written.
+  Status writeAt(size_t index, size_t byteOffset, const void *data,
+                 size_t bytes);
+  // Checks that the number of bytes written is that of the tensors, and puts
+  // the file in place. Without it the destructor removes what was written.
   Status commit();
 
 private:
