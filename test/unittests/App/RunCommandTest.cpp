@@ -21,8 +21,8 @@ using Tensors = std::map<std::string, Tensor>;
 template <typename T>
 Tensor tensor(DType dtype, std::vector<int64_t> shape, const std::vector<T> &values) {
   Tensor result{dtype, std::move(shape), {}};
-  result.bytes.resize(values.size() * sizeof(T));
-  std::memcpy(result.bytes.data(), values.data(), result.bytes.size());
+  auto begin = reinterpret_cast<const unsigned char *>(values.data());
+  result.bytes.assign(begin, begin + values.size() * sizeof(T));
   return result;
 }
 
