@@ -21,9 +21,10 @@ struct CompileOptions {
   CPUTarget target;
   DType dtype = DType::F32; // of the matrices; states, norms and sums are f32
 
-  // Rows (batch x length) that one call takes: what sizes every buffer.
+  // Rows (batch x length) that one call takes: what sizes every buffer. Prefill and
+  // decode take the same number, so that they share kernels and memory.
   int64_t prefillRows = 256;
-  int64_t decodeRows = 64;
+  int64_t decodeRows = 256;
   int64_t headRows = 64;
 };
 
