@@ -43,7 +43,8 @@ CLI::Validator countFrom(int64_t low) {
 // An option that may be given several times, one value each. The raw values are
 // taken: CLI11's conversion gives "{}" and brackets a meaning of its own.
 CLI::Option *addList(CLI::App &app, const std::string &name,
-                     std::vector<std::string> &values, const std::string &help) {
+                     std::vector<std::string> &values,
+                     const std::string &help) {
   CLI::callback_t store = [&values](const CLI::results_t &results) {
     values = results;
     return true;
@@ -57,31 +58,41 @@ CLI::Option *addList(CLI::App &app, const std::string &name,
 
 // The same for one text.
 CLI::Option *addText(CLI::App &app, const std::string &name,
-                     std::optional<std::string> &value, const std::string &help) {
+                     std::optional<std::string> &value,
+                     const std::string &help) {
   CLI::callback_t store = [&value](const CLI::results_t &results) {
     value = results.back();
     return true;
   };
-  return app.add_option(name, store, help)->type_name("TEXT")->type_size(1)->expected(1);
+  return app.add_option(name, store, help)
+      ->type_name("TEXT")
+      ->type_size(1)
+      ->expected(1);
 }
 
 class CommandLine {
 public:
   CommandLine(const std::string &program, const Manifest &manifest)
-      : program(program), app(manifest.name + ", compiled by " + manifest.compiler) {
+      : program(program),
+        app(manifest.name + ", compiled by " + manifest.compiler) {
     app.name(program);
     app.require_subcommand(1);
     app.fallthrough();
-    app.set_version_flag("--version", manifest.name + " " + manifest.fingerprint + "\n" +
+    app.set_version_flag("--version", manifest.name + " " +
+                                          manifest.fingerprint + "\n" +
                                           manifest.compiler);
-    app.add_option("--threads", common.threads, "worker threads (default: all cores)")
+    app.add_option("--threads", common.threads,
+                   "worker threads (default: all cores)")
         ->check(numberIn(1, 4096, "an integer from 1 to 4096"));
     app.add_option("--weights", common.weightsPath,
                    "checkpoint to use instead of the one compiled in")
         ->type_name("PATH");
-    app.add_flag("-q,--quiet", common.quiet, "no progress bar and no notes on stderr");
-    app.footer("Example: " + program + " generate -p \"Once upon a time\"\n" + program +
-               " COMMAND --help shows the options of a command and an example.");
+    app.add_flag("-q,--quiet", common.quiet,
+                 "no progress bar and no notes on stderr");
+    app.footer(
+        "Example: " + program + " generate -p \"Once upon a time\"\n" +
+        program +
+        " COMMAND --help shows the options of a command and an example.");
     addInfo();
     addGenerate();
     addScore();
@@ -91,7 +102,8 @@ public:
     addDetokenize();
   }
 
-  // Parses; the exit code when there is nothing to run (help, version, an error).
+  // Parses; the exit code when there is nothing to run (help, version, an
+  // error).
   std::optional<int> parse(int argc, const char *const *argv, Output &out) {
     try {
       app.parse(argc, argv);
@@ -127,7 +139,8 @@ private:
   // CLI11's message as one line; it has none for a command that is unknown.
   std::string explain(const CLI::ParseError &error) const {
     auto rest = app.remaining();
-    bool isWord = !rest.empty() && !rest.front().empty() && rest.front()[0] != '-';
+    bool isWord =
+        !rest.empty() && !rest.front().empty() && rest.front()[0] != '-';
     if (app.get_subcommands().empty() && isWord)
       return "unknown command \"" + escapeForLine(rest.front()) + "\"";
     std::string message = error.what();
@@ -149,34 +162,41 @@ private:
   }
 
   void addInfo() {
-    auto *sub = add("info", "sizes, target, state bytes, fingerprint", "info --json",
-                    [this](Environment &e) { return infoCommand(e, info); });
+    auto *sub =
+        add("info", "sizes, target, state bytes, fingerprint", "info --json",
+            [this](Environment &e) { return infoCommand(e, info); });
     sub->add_flag("--json", info.json, "the manifest and totals as JSON");
   }
 
   void addGenerate() {
-    auto *sub = add("generate", "continue a text",
-                    "generate -p \"Once upon a time\" -n 64 --temp 0.7 --seed 1",
-                    [this](Environment &e) { return generateCommand(e, generate); });
+    auto *sub =
+        add("generate", "continue a text",
+            "generate -p \"Once upon a time\" -n 64 --temp 0.7 --seed 1",
+            [this](Environment &e) { return generateCommand(e, generate); });
     addList(*sub, "-p,--prompt", generate.prompts,
             "text to continue; several make a batch");
     addList(*sub, "--prompt-file", generate.promptFiles,
             "file whose whole content is a prompt (- is standard input)")
         ->type_name("FILE");
-    sub->add_option("-n,--tokens", generate.maxTokens,
-                    "tokens to generate per sequence (default 128; -1: no limit)")
+    sub->add_option(
+           "-n,--tokens", generate.maxTokens,
+           "tokens to generate per sequence (default 128; -1: no limit)")
         ->check(numberIn(-1, kMany, "an integer from -1 to 1000000000"));
     addSampling(*sub);
-    addList(*sub, "--stop", generate.stops, "end before this text; may be repeated");
-    sub->add_option("--eos", generate.eosToken,
-                    "end at this token id, -1: never (default: the model's eos; none "
-                    "with the byte tokenizer)");
+    addList(*sub, "--stop", generate.stops,
+            "end before this text; may be repeated");
+    sub->add_option(
+        "--eos", generate.eosToken,
+        "end at this token id, -1: never (default: the model's eos; none "
+        "with the byte tokenizer)");
     sub->add_option("--save-state", generate.saveState,
                     "write the state at the end, to go on from")
         ->type_name("FILE");
-    sub->add_option("--load-state", generate.loadState, "go on from a saved state")
+    sub->add_option("--load-state", generate.loadState,
+                    "go on from a saved state")
         ->type_name("FILE");
-    sub->add_flag("--echo", generate.echo, "print the prompt before its continuation");
+    sub->add_flag("--echo", generate.echo,
+                  "print the prompt before its continuation");
     sub->add_flag("--json", generate.json, "print one JSON object at the end");
   }
 
@@ -185,13 +205,16 @@ private:
     sub.add_option("--temp", g.temperature,
                    "temperature; 0: always the likeliest token (default 0.8)")
         ->check(numberIn(0, 1e6, "a number from 0 to 1000000"));
-    sub.add_option("--top-k", g.topK, "keep the k likeliest; 0: all (default 40)")
+    sub.add_option("--top-k", g.topK,
+                   "keep the k likeliest; 0: all (default 40)")
         ->check(countFrom(0));
-    sub.add_option("--top-p", g.topP,
-                   "keep the likeliest that together reach p; 1: all (default 0.95)")
+    sub.add_option(
+           "--top-p", g.topP,
+           "keep the likeliest that together reach p; 1: all (default 0.95)")
         ->check(numberIn(0, 1, "a number from 0 to 1"));
-    sub.add_option("--min-p", g.minP,
-                   "drop what is below p times the likeliest; 0: none (default 0.05)")
+    sub.add_option(
+           "--min-p", g.minP,
+           "drop what is below p times the likeliest; 0: none (default 0.05)")
         ->check(numberIn(0, 1, "a number from 0 to 1"));
     sub.add_option("--repeat-penalty", g.repeatPenalty,
                    "divide the logits of recent tokens; 1: off (default 1)")
@@ -201,7 +224,8 @@ private:
         ->check(numberIn(0, 1 << 20, "an integer from 0 to 1048576"));
     sub.add_option("--seed", g.seed,
                    "of the random draws; -1: a new one, shown (the default)")
-        ->check(numberIn(-1, 9e18, "an integer from -1 to 9000000000000000000"));
+        ->check(
+            numberIn(-1, 9e18, "an integer from -1 to 9000000000000000000"));
   }
 
   void addScore() {
@@ -227,7 +251,8 @@ private:
                     "logits, hidden.<l>, state.<l> and position")
         ->required()
         ->type_name("FILE");
-    sub->add_option("--only", run.only, "of logits, hidden, state: what to write")
+    sub->add_option("--only", run.only,
+                    "of logits, hidden, state: what to write")
         ->delimiter(',')
         ->check(CLI::IsMember({"logits", "hidden", "state"}));
   }
@@ -242,8 +267,9 @@ private:
         ->check(countFrom(0));
     sub->add_option("--batch", bench.batch, "sequences (default 1)")
         ->check(numberIn(1, 65536, "an integer from 1 to 65536"));
-    sub->add_option("--position", bench.position,
-                    "position at which decoding starts (default: after the prompt)")
+    sub->add_option(
+           "--position", bench.position,
+           "position at which decoding starts (default: after the prompt)")
         ->check(countFrom(0));
     sub->add_option("--repeat", bench.repeat, "measured runs (default 3)")
         ->check(numberIn(1, 10000, "an integer from 1 to 10000"));
@@ -251,18 +277,21 @@ private:
   }
 
   void addTokenize() {
-    auto *sub = add("tokenize", "token ids of a text", "tokenize \"Hello\"",
-                    [this](Environment &e) { return tokenizeCommand(e, tokenize); });
+    auto *sub =
+        add("tokenize", "token ids of a text", "tokenize \"Hello\"",
+            [this](Environment &e) { return tokenizeCommand(e, tokenize); });
     addText(*sub, "text", tokenize.text, "text (default: the file)");
-    sub->add_option("--file", tokenize.file, "file with the text (default: standard input)")
+    sub->add_option("--file", tokenize.file,
+                    "file with the text (default: standard input)")
         ->type_name("FILE");
     sub->add_flag("--pieces", tokenize.pieces, "one id a line, with its text");
     sub->add_flag("--json", tokenize.json, "as a JSON array");
   }
 
   void addDetokenize() {
-    auto *sub = add("detokenize", "text of token ids", "detokenize 72 101 108 108 111",
-                    [this](Environment &e) { return detokenizeCommand(e, detokenize); });
+    auto *sub = add(
+        "detokenize", "text of token ids", "detokenize 72 101 108 108 111",
+        [this](Environment &e) { return detokenizeCommand(e, detokenize); });
     CLI::callback_t store = [this](const CLI::results_t &results) {
       detokenize.ids = results;
       return true;
@@ -334,7 +363,8 @@ int runApp(int argc, const char *const *argv, const tnrt_module &module) {
   } catch (const std::bad_alloc &) {
     std::fprintf(stderr, "%s: out of memory\n", program.c_str());
   } catch (const std::exception &error) {
-    std::fprintf(stderr, "%s: internal error: %s\n", program.c_str(), error.what());
+    std::fprintf(stderr, "%s: internal error: %s\n", program.c_str(),
+                 error.what());
   }
   return kInternal;
 }

@@ -21,7 +21,8 @@ double median(std::vector<double> values) {
     return 0;
   std::sort(values.begin(), values.end());
   size_t half = values.size() / 2;
-  return values.size() % 2 ? values[half] : (values[half - 1] + values[half]) / 2;
+  return values.size() % 2 ? values[half]
+                           : (values[half - 1] + values[half]) / 2;
 }
 
 // Peak resident memory of this process in bytes (VmHWM), or 0.
@@ -48,9 +49,11 @@ public:
         slab(std::max<int64_t>(manifest.capacity.prefillRows, 1)),
         hidden(static_cast<size_t>(options.batch * slab * manifest.width)),
         logits(static_cast<size_t>(options.batch * manifest.vocabSize)),
-        tokens(static_cast<size_t>(options.batch * std::max(options.prompt, int64_t(1)))) {
+        tokens(static_cast<size_t>(options.batch *
+                                   std::max(options.prompt, int64_t(1)))) {
     for (size_t i = 0; i < tokens.size(); ++i)
-      tokens[i] = static_cast<int32_t>(uniformAt(0, i) * double(manifest.vocabSize));
+      tokens[i] =
+          static_cast<int32_t>(uniformAt(0, i) * double(manifest.vocabSize));
   }
 
   // One prefill and one decode; false when interrupted.
@@ -87,13 +90,14 @@ private:
 
   // A step of generation as it is: the head and a greedy choice belong to it.
   Status decodeStep() {
-    if (Status status = session.forward(tokens.data(), 1, hidden.data()); !status)
+    if (Status status = session.forward(tokens.data(), 1, hidden.data());
+        !status)
       return status;
     session.logits(hidden.data(), options.batch, logits.data());
     for (int64_t row = 0; row < options.batch; ++row) {
       const float *begin = logits.data() + row * manifest.vocabSize;
-      tokens[static_cast<size_t>(row)] =
-          static_cast<int32_t>(std::max_element(begin, begin + manifest.vocabSize) - begin);
+      tokens[static_cast<size_t>(row)] = static_cast<int32_t>(
+          std::max_element(begin, begin + manifest.vocabSize) - begin);
     }
     return {};
   }
@@ -112,7 +116,8 @@ double perSecond(double amount, double seconds) {
 
 } // namespace
 
-Result<int> benchCommand(Environment &environment, const BenchOptions &options) {
+Result<int> benchCommand(Environment &environment,
+                         const BenchOptions &options) {
   if (options.prompt == 0 && options.gen == 0)
     return Error{"bench: --prompt and --gen are both 0: nothing to measure"};
   auto model = environment.loadModel();
@@ -143,11 +148,15 @@ Result<int> benchCommand(Environment &environment, const BenchOptions &options) 
   progress.finish();
 
   double prefillSeconds = median(prefill), decodeSeconds = median(decode);
-  double prefillRate = perSecond(double(options.prompt * options.batch), prefillSeconds);
-  double decodeRate = perSecond(double(options.gen * options.batch), decodeSeconds);
+  double prefillRate =
+      perSecond(double(options.prompt * options.batch), prefillSeconds);
+  double decodeRate =
+      perSecond(double(options.gen * options.batch), decodeSeconds);
   // Each step reads the parameters once and every sequence's states once.
-  int64_t stepBytes = (*model)->parameterBytes() + options.batch * (*model)->stateBytes();
-  double bandwidth = perSecond(double(options.gen) * double(stepBytes), decodeSeconds);
+  int64_t stepBytes =
+      (*model)->parameterBytes() + options.batch * (*model)->stateBytes();
+  double bandwidth =
+      perSecond(double(options.gen) * double(stepBytes), decodeSeconds);
   if (options.json) {
     Json json = {{"model", environment.manifest.name},
                  {"dtype", dtypeName(environment.manifest.dtype)},
@@ -168,7 +177,8 @@ Result<int> benchCommand(Environment &environment, const BenchOptions &options) 
     return int(kOk);
   }
   Output &out = environment.out;
-  out.write(environment.manifest.name + ", " + dtypeName(environment.manifest.dtype) + ", " +
+  out.write(environment.manifest.name + ", " +
+            dtypeName(environment.manifest.dtype) + ", " +
             std::to_string((*model)->threads()) + " threads, batch " +
             std::to_string(options.batch) + ", median of " +
             std::to_string(options.repeat) + "\n");
@@ -177,8 +187,8 @@ Result<int> benchCommand(Environment &environment, const BenchOptions &options) 
               formatNumber(prefillRate, 1) + " tok/s\n");
   if (options.gen > 0)
     out.write("decode   " + std::to_string(options.gen) + " tokens  " +
-              formatNumber(decodeRate, 1) + " tok/s  " + formatBytes(bandwidth) +
-              "/s of parameters and states\n");
+              formatNumber(decodeRate, 1) + " tok/s  " +
+              formatBytes(bandwidth) + "/s of parameters and states\n");
   out.write("peak memory  " + formatBytes(double(peakMemoryBytes())) + "\n");
   return int(kOk);
 }

@@ -19,10 +19,11 @@ struct InfoOptions {
 struct GenerateOptions {
   std::vector<std::string> prompts, promptFiles, stops;
   int64_t maxTokens = 128; // < 0: without limit
-  // What is not given comes from the loaded state file, else from SamplerOptions.
+  // What is not given comes from the loaded state file, else from
+  // SamplerOptions.
   std::optional<float> temperature, topP, minP, repeatPenalty;
   std::optional<int64_t> topK, repeatLast;
-  std::optional<int64_t> seed; // < 0: a new one
+  std::optional<int64_t> seed;     // < 0: a new one
   std::optional<int64_t> eosToken; // < 0: none
   std::string saveState, loadState;
   bool echo = false, json = false;
@@ -54,11 +55,13 @@ struct DetokenizeOptions {
 };
 
 Result<int> infoCommand(Environment &environment, const InfoOptions &options);
-Result<int> generateCommand(Environment &environment, const GenerateOptions &options);
+Result<int> generateCommand(Environment &environment,
+                            const GenerateOptions &options);
 Result<int> scoreCommand(Environment &environment, const ScoreOptions &options);
 Result<int> runCommand(Environment &environment, const RunOptions &options);
 Result<int> benchCommand(Environment &environment, const BenchOptions &options);
-Result<int> tokenizeCommand(Environment &environment, const TokenizeOptions &options);
+Result<int> tokenizeCommand(Environment &environment,
+                            const TokenizeOptions &options);
 Result<int> detokenizeCommand(Environment &environment,
                               const DetokenizeOptions &options);
 

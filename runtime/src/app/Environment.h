@@ -13,8 +13,8 @@
 
 namespace tnrt {
 
-// Exit codes. An interrupted command adds 128 + its signal (Interrupt.h); a closed
-// pipe ends like the signal that would have come: 128 + 13.
+// Exit codes. An interrupted command adds 128 + its signal (Interrupt.h); a
+// closed pipe ends like the signal that would have come: 128 + 13.
 enum ExitCode { kOk = 0, kInternal = 1, kBadInput = 2, kClosedPipe = 141 };
 
 struct CommonOptions {

@@ -16,7 +16,8 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 // Texts to go on from, one per sequence: -p first, then the files' contents.
-Result<std::vector<std::string>> collectPrompts(const GenerateOptions &options) {
+Result<std::vector<std::string>>
+collectPrompts(const GenerateOptions &options) {
   std::vector<std::string> prompts = options.prompts;
   for (const std::string &path : options.promptFiles) {
     auto text = readInput(path);
@@ -27,7 +28,8 @@ Result<std::vector<std::string>> collectPrompts(const GenerateOptions &options) 
   return prompts;
 }
 
-SamplerOptions samplerOptions(const GenerateOptions &options, SamplerOptions base) {
+SamplerOptions samplerOptions(const GenerateOptions &options,
+                              SamplerOptions base) {
   base.temperature = options.temperature.value_or(base.temperature);
   base.topK = options.topK.value_or(base.topK);
   base.topP = options.topP.value_or(base.topP);
@@ -109,7 +111,8 @@ Status GenerateRun::prepare() {
     return status;
   settings.maxTokens = options.maxTokens;
 
-  Status status = options.loadState.empty() ? startFromPrompts() : continueFromState();
+  Status status =
+      options.loadState.empty() ? startFromPrompts() : continueFromState();
   if (!status)
     return status;
   if (Status opened = openStreams(); !opened)
@@ -128,9 +131,10 @@ Status GenerateRun::chooseEos() {
   if (options.eosToken) {
     if (*options.eosToken >= m.vocabSize)
       return Error{"--eos: token id " + std::to_string(*options.eosToken) +
-                   " is out of range: expected [0, " + std::to_string(m.vocabSize) +
-                   "), or -1 for none"};
-    settings.eosToken = static_cast<int32_t>(std::max<int64_t>(*options.eosToken, -1));
+                   " is out of range: expected [0, " +
+                   std::to_string(m.vocabSize) + "), or -1 for none"};
+    settings.eosToken =
+        static_cast<int32_t>(std::max<int64_t>(*options.eosToken, -1));
     return {};
   }
   bool inRange = m.eosTokenId >= 0 && m.eosTokenId < m.vocabSize;
@@ -141,14 +145,16 @@ Status GenerateRun::chooseEos() {
 
 Status GenerateRun::startFromPrompts() {
   if (prompts.empty())
-    return Error{"generate: expected a prompt (-p TEXT or --prompt-file FILE) or "
-                 "--load-state FILE"};
+    return Error{
+        "generate: expected a prompt (-p TEXT or --prompt-file FILE) or "
+        "--load-state FILE"};
   settings.sampler = samplerOptions(options, SamplerOptions());
   uint64_t seed = givenSeed().value_or(std::random_device{}());
   sequences.resize(prompts.size());
   saved.resize(prompts.size());
   for (size_t row = 0; row < prompts.size(); ++row) {
-    // Each sequence has its own stream: alone with this seed, it would be the same.
+    // Each sequence has its own stream: alone with this seed, it would be the
+    // same.
     sequences[row].seed = seed + row;
     sequences[row].recent = RecentTokens(settings.sampler.repeatLast);
     if (Status status = addPrompt(row, prompts[row], /*isFirst=*/true); !status)
@@ -163,14 +169,17 @@ Status GenerateRun::continueFromState() {
     return opened.takeError();
   state = std::move(*opened);
   if (state->otherBuild())
-    environment.note(options.loadState +
-                     ": written by another build of a model of the same shapes");
+    environment.note(
+        options.loadState +
+        ": written by another build of a model of the same shapes");
   settings.sampler = samplerOptions(options, state->sampler());
   saved = state->sequences();
   if (!prompts.empty() && prompts.size() != 1 && prompts.size() != saved.size())
-    return Error{options.loadState + " holds " + std::to_string(saved.size()) +
-                 " sequences: expected no prompt, one for all, or one for each, "
-                 "found " + std::to_string(prompts.size())};
+    return Error{
+        options.loadState + " holds " + std::to_string(saved.size()) +
+        " sequences: expected no prompt, one for all, or one for each, "
+        "found " +
+        std::to_string(prompts.size())};
   uint64_t seed = givenSeed().value_or(std::random_device{}());
   for (size_t row = 0; row < saved.size(); ++row) {
     sequences.push_back(saved[row].sequence);
@@ -189,13 +198,16 @@ Status GenerateRun::continueFromState() {
   bool allEnded = std::all_of(sequences.begin(), sequences.end(),
                               [](const Sequence &s) { return s.ended; });
   if (allEnded)
-    return Error{options.loadState + ": every sequence has ended (at eos or a stop "
+    return Error{options.loadState +
+                 ": every sequence has ended (at eos or a stop "
                  "string): give a prompt to go on with"};
   return {};
 }
 
-Status GenerateRun::addPrompt(size_t row, const std::string &text, bool isFirst) {
-  auto ids = isFirst ? environment.encode(*tokenizer, text) : tokenizer->encode(text);
+Status GenerateRun::addPrompt(size_t row, const std::string &text,
+                              bool isFirst) {
+  auto ids =
+      isFirst ? environment.encode(*tokenizer, text) : tokenizer->encode(text);
   if (!ids)
     return Error{"prompt " + std::to_string(row + 1) + ": " + ids.message()};
   if (ids->empty() && isFirst) {
@@ -258,7 +270,8 @@ Result<int> GenerateRun::generate() {
       texts[static_cast<size_t>(row)] += text;
   });
   generator.onDone([&](int64_t row) { showText(static_cast<size_t>(row)); });
-  generator.onStopRequest([&] { return interrupted() || environment.out.failed(); });
+  generator.onStopRequest(
+      [&] { return interrupted() || environment.out.failed(); });
   Status status = generator.run();
   for (size_t row = 0; row < sequences.size(); ++row)
     if (sequences[row].finish == Finish::Running)
@@ -310,8 +323,9 @@ void GenerateRun::showJson(const Generator &generator) {
     entry["text"] = texts[row];
     entry["tokens"] = sequence.generated;
     entry["seed"] = sequence.seed;
-    entry["finish"] = sequence.finish == Finish::Running ? "interrupted"
-                                                         : finishName(sequence.finish);
+    entry["finish"] = sequence.finish == Finish::Running
+                          ? "interrupted"
+                          : finishName(sequence.finish);
     list.push_back(std::move(entry));
   }
   auto rate = [](int64_t tokens, double seconds) {
@@ -319,9 +333,11 @@ void GenerateRun::showJson(const Generator &generator) {
   };
   Json json = {{"sequences", list},
                {"prefill_tokens", times.prefillTokens},
-               {"prefill_tokens_per_second", rate(times.prefillTokens, times.prefillSeconds)},
+               {"prefill_tokens_per_second",
+                rate(times.prefillTokens, times.prefillSeconds)},
                {"decode_tokens", times.decodeTokens},
-               {"decode_tokens_per_second", rate(times.decodeTokens, times.decodeSeconds)}};
+               {"decode_tokens_per_second",
+                rate(times.decodeTokens, times.decodeSeconds)}};
   environment.out.write(dumpJson(json) + "\n");
 }
 
@@ -331,7 +347,8 @@ void GenerateRun::showTimes(const GenerateTimes &times) {
     if (tokens > 0)
       line += (line.empty() ? "" : "; ") + std::string(name) + " " +
               std::to_string(tokens) + " tokens, " +
-              formatNumber(seconds > 0 ? double(tokens) / seconds : 0, 1) + " tok/s";
+              formatNumber(seconds > 0 ? double(tokens) / seconds : 0, 1) +
+              " tok/s";
   };
   add("prefill", times.prefillTokens, times.prefillSeconds);
   add("decode", times.decodeTokens, times.decodeSeconds);
@@ -352,7 +369,8 @@ Status GenerateRun::save(Session &session) {
 
 } // namespace
 
-Result<int> generateCommand(Environment &environment, const GenerateOptions &options) {
+Result<int> generateCommand(Environment &environment,
+                            const GenerateOptions &options) {
   return GenerateRun(environment, options).run();
 }
 

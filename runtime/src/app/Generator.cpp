@@ -70,7 +70,8 @@ Status Generator::run() {
 Status Generator::prefill(int64_t row) {
   Sequence &sequence = sequences[static_cast<size_t>(row)];
   int64_t width = model.manifest().width, last = 0;
-  // Without a token to draw, the last one waits: it yields the next run's first.
+  // Without a token to draw, the last one waits: it yields the next run's
+  // first.
   size_t keep = settings.maxTokens == 0 ? 1 : 0;
   size_t fed = 0, total = sequence.pending.size() - keep;
   auto start = Clock::now();
@@ -116,7 +117,8 @@ Status Generator::decode() {
       continue;
     auto index = static_cast<int64_t>(row);
     ++timing.decodeTokens;
-    if (Status status = choose(index, logits.data() + index * manifest.vocabSize);
+    if (Status status =
+            choose(index, logits.data() + index * manifest.vocabSize);
         !status)
       return status;
     if (sequences[row].finish != Finish::Running)
@@ -198,9 +200,9 @@ void Generator::unparkAll() {
 }
 
 bool Generator::anyRunning() const {
-  return std::any_of(
-      sequences.begin(), sequences.end(),
-      [](const Sequence &s) { return s.finish == Finish::Running; });
+  return std::any_of(sequences.begin(), sequences.end(), [](const Sequence &s) {
+    return s.finish == Finish::Running;
+  });
 }
 
 bool Generator::stopNow() {

@@ -16,12 +16,12 @@ namespace tnrt {
 enum class Finish { Running, Length, Eos, Stop };
 const char *finishName(Finish finish); // "running", "length", "eos", "stop"
 
-// One sequence of a batch. What is neither text nor this run's result goes into a
-// state file.
+// One sequence of a batch. What is neither text nor this run's result goes into
+// a state file.
 struct Sequence {
   std::vector<int32_t> pending; // tokens the model has not seen yet
-  bool inPrompt = true;         // `pending` belongs to a prompt: no token sampled yet
-  bool ended = false;           // by eos or a stop string
+  bool inPrompt = true; // `pending` belongs to a prompt: no token sampled yet
+  bool ended = false;   // by eos or a stop string
   uint64_t seed = 0;
   uint64_t sampled = 0; // tokens drawn so far: the random counter
   RecentTokens recent{0};
@@ -59,9 +59,9 @@ public:
   // Asked between steps; true ends the run with what it has.
   void onStopRequest(StopRequest request) { stopRequest = std::move(request); }
 
-  // Runs until every sequence is done. Afterwards each row of the session stands
-  // right before its sequence's pending tokens. Errors: logits that are not
-  // finite, and those of Session.
+  // Runs until every sequence is done. Afterwards each row of the session
+  // stands right before its sequence's pending tokens. Errors: logits that are
+  // not finite, and those of Session.
   Status run();
 
   const GenerateTimes &times() const { return timing; }

@@ -53,8 +53,8 @@ std::string tokenizerText(const Manifest &manifest) {
 
 std::string modelText(const Manifest &m) {
   const Json &model = m.raw["model"];
-  std::string text = m.name + ": " + std::to_string(m.layers) + " layers, width " +
-                     std::to_string(m.width);
+  std::string text = m.name + ": " + std::to_string(m.layers) +
+                     " layers, width " + std::to_string(m.width);
   if (!m.states.empty())
     text += ", " + std::to_string(m.states.front().heads) + " heads";
   if (model.contains("glu_dim") && model["glu_dim"].is_number_integer())
@@ -87,9 +87,11 @@ Result<int> infoCommand(Environment &environment, const InfoOptions &options) {
   };
   line("model", modelText(m));
   line("parameters", groupDigits(parameterCount(m)) + " (" +
-                         formatBytes(double(parameterBytes(m))) + " in memory)");
+                         formatBytes(double(parameterBytes(m))) +
+                         " in memory)");
   line("dtype", dtypeName(m.dtype) + std::string(", state F32"));
-  line("state", groupDigits(stateBytes(m)) + " bytes per sequence, at any length");
+  line("state",
+       groupDigits(stateBytes(m)) + " bytes per sequence, at any length");
   line("arena", groupDigits(m.arenaBytes) + " bytes");
   line("target", m.target.triple + ", " + m.target.march);
   line("requires", required.empty() ? "nothing beyond the target" : required);

@@ -18,7 +18,7 @@ void onSignal(int signal) {
 
 InterruptScope::InterruptScope() {
   flag = 0;
-  struct sigaction action {};
+  struct sigaction action{};
   action.sa_handler = onSignal;
   sigemptyset(&action.sa_mask);
   action.sa_flags = SA_RESTART;

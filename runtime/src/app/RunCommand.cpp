@@ -22,7 +22,7 @@ std::string tensorText(const TensorView &view) {
 // What an input file says, checked against the model.
 struct RunInput {
   int64_t batch = 0, length = 0;
-  std::vector<int32_t> tokens; // [batch, length]
+  std::vector<int32_t> tokens;    // [batch, length]
   std::vector<int64_t> positions; // [batch]
   bool hasState = false;
 };
@@ -56,8 +56,8 @@ private:
     std::string states;
     if (!manifest.states.empty())
       states = ", state.0 to " + stateName(manifest.states.size() - 1);
-    return Error{"unknown tensors: " + unknown + " (expected input_ids" + states +
-                 " and position)"};
+    return Error{"unknown tensors: " + unknown + " (expected input_ids" +
+                 states + " and position)"};
   }
 
   Status readTokens() {
@@ -66,7 +66,8 @@ private:
       return Error{"has no tensor input_ids, I64 or I32 [B, N]"};
     bool isInteger = view->dtype == DType::I64 || view->dtype == DType::I32;
     if (!isInteger || view->shape.size() != 2)
-      return Error{"input_ids is " + tensorText(*view) + ", expected I64 or I32 [B, N]"};
+      return Error{"input_ids is " + tensorText(*view) +
+                   ", expected I64 or I32 [B, N]"};
     if (view->shape[0] < 1 || view->shape[1] < 1)
       return Error{"input_ids has the shape " + shapeText(view->shape) +
                    ", expected at least one sequence of at least one token"};
@@ -114,7 +115,8 @@ private:
     const TensorView *view = file.find("position");
     input.positions.assign(static_cast<size_t>(input.batch), 0);
     if (!view && input.hasState)
-      return Error{"has states but no position, I64 []: expected both or neither"};
+      return Error{
+          "has states but no position, I64 []: expected both or neither"};
     if (!view)
       return {};
     if (!input.hasState)
@@ -123,8 +125,9 @@ private:
     bool isScalar = shape.empty() || (shape.size() == 1 && shape[0] == 1);
     bool isPerRow = shape.size() == 1 && shape[0] == input.batch;
     if (view->dtype != DType::I64 || (!isScalar && !isPerRow))
-      return Error{"position is " + tensorText(*view) + ", expected I64 [] or I64 [" +
-                   std::to_string(input.batch) + "]"};
+      return Error{"position is " + tensorText(*view) +
+                   ", expected I64 [] or I64 [" + std::to_string(input.batch) +
+                   "]"};
     for (size_t row = 0; row < input.positions.size(); ++row) {
       int64_t position = readInteger(*view, isPerRow ? row : 0);
       // Far above any use, far below what f32 angles and i64 sums can hold.
@@ -156,8 +159,8 @@ private:
 // The output file: its tensors' order and the places of the pieces.
 class OutputWriter {
 public:
-  static Result<OutputWriter> create(const RunOptions &options, const Manifest &m,
-                                     const RunInput &input) {
+  static Result<OutputWriter> create(const RunOptions &options,
+                                     const Manifest &m, const RunInput &input) {
     OutputWriter writer(m, input);
     auto wants = [&](const char *kind) {
       return options.only.empty() ||
@@ -181,8 +184,9 @@ public:
             add(stateName(layer), DType::F32,
                 {input.batch, m.states[layer].heads, m.states[layer].keyWidth,
                  m.states[layer].valueWidth}));
-      bool same = std::all_of(input.positions.begin(), input.positions.end(),
-                              [&](int64_t p) { return p == input.positions[0]; });
+      bool same =
+          std::all_of(input.positions.begin(), input.positions.end(),
+                      [&](int64_t p) { return p == input.positions[0]; });
       std::vector<int64_t> shape;
       if (!same)
         shape.push_back(input.batch);
@@ -200,7 +204,8 @@ public:
 
   // f32 [rows, V] of sequence `row` from token `token` on.
   void logits(int64_t row, int64_t token, int64_t rows, const float *data) {
-    place(logitsIndex, row * input.length + token, rows, manifest.vocabSize, data);
+    place(logitsIndex, row * input.length + token, rows, manifest.vocabSize,
+          data);
   }
 
   // f32 [batch, length, columns] of the sequences from `row` on.
@@ -259,10 +264,12 @@ private:
   Status failure;
 };
 
-void restoreStates(const SafetensorsFile &file, Session &session, size_t layers) {
+void restoreStates(const SafetensorsFile &file, Session &session,
+                   size_t layers) {
   for (size_t layer = 0; layer < layers; ++layer) {
     const TensorView *view = file.find(stateName(layer));
-    std::memcpy(session.state(static_cast<int64_t>(layer)), view->data, view->bytes);
+    std::memcpy(session.state(static_cast<int64_t>(layer)), view->data,
+                view->bytes);
   }
 }
 
@@ -284,8 +291,10 @@ void writeLogits(OutputWriter &writer, Session &session, const Manifest &m,
 Result<int> compute(const Environment &environment, const RunInput &input,
                     Session &session, OutputWriter &writer) {
   const Manifest &m = environment.manifest;
-  int64_t slab = std::min(std::max<int64_t>(m.capacity.prefillRows, 1), input.length);
-  std::vector<float> hidden(static_cast<size_t>(input.batch * slab * m.width)), scratch;
+  int64_t slab =
+      std::min(std::max<int64_t>(m.capacity.prefillRows, 1), input.length);
+  std::vector<float> hidden(static_cast<size_t>(input.batch * slab * m.width)),
+      scratch;
   std::vector<int32_t> tokens(static_cast<size_t>(input.batch * slab));
   Progress progress("running", input.length, Progress::Unit::Items,
                     !environment.options.quiet);
@@ -298,11 +307,13 @@ Result<int> compute(const Environment &environment, const RunInput &input,
                   tokens.data() + b * length);
     Observer observer;
     if (writer.wantsHidden())
-      observer = [&](int64_t probe, const float *data, int64_t row, int64_t offset,
-                     int64_t batch, int64_t count, int64_t columns) {
+      observer = [&](int64_t probe, const float *data, int64_t row,
+                     int64_t offset, int64_t batch, int64_t count,
+                     int64_t columns) {
         writer.hidden(probe, row, begin + offset, batch, count, columns, data);
       };
-    if (Status status = session.forward(tokens.data(), length, hidden.data(), observer);
+    if (Status status =
+            session.forward(tokens.data(), length, hidden.data(), observer);
         !status)
       return status.takeError();
     if (writer.wantsLogits())

@@ -116,8 +116,8 @@ void Sampler::keepTopK(const float *logits) {
              kept.end());
 }
 
-// A quickselect by mass: each round halves, in expectation, the candidates among
-// which the last one to keep lies.
+// A quickselect by mass: each round halves, in expectation, the candidates
+// among which the last one to keep lies.
 void Sampler::keepTopP(const float *logits, float peak) {
   if (options.topP >= 1.0f || kept.size() < 2)
     return;

@@ -12,10 +12,10 @@ namespace tnrt {
 // top-p, min-p (each on the probabilities before the temperature), temperature,
 // draw.
 struct SamplerOptions {
-  float temperature = 0.8f;   // 0: the largest logit, no randomness
-  int64_t topK = 40;          // keep the k likeliest; 0: all
-  float topP = 0.95f;         // keep the likeliest until they hold p; 1: all
-  float minP = 0.05f;         // drop what is below p * (the likeliest's); 0: none
+  float temperature = 0.8f; // 0: the largest logit, no randomness
+  int64_t topK = 40;        // keep the k likeliest; 0: all
+  float topP = 0.95f;       // keep the likeliest until they hold p; 1: all
+  float minP = 0.05f;       // drop what is below p * (the likeliest's); 0: none
   float repeatPenalty = 1.0f; // arXiv 1909.05858, section 4.1; 1: none
   int64_t repeatLast = 64;    // tokens the penalty looks back; 0: none
 };
@@ -40,15 +40,15 @@ private:
   int64_t count = 0, next = 0;
 };
 
-// One sampler serves any number of sequences. Choosing takes O(V) time and, after
-// construction, no memory.
+// One sampler serves any number of sequences. Choosing takes O(V) time and,
+// after construction, no memory.
 class Sampler {
 public:
   Sampler(const SamplerOptions &options, int64_t vocabSize);
 
-  // Token of `logits` [V], which the penalty changes. `uniform` in [0, 1) decides
-  // the draw. Equal logits rank by id, the smaller first. -1: no logit is finite
-  // or +infinity (NaN counts as -infinity).
+  // Token of `logits` [V], which the penalty changes. `uniform` in [0, 1)
+  // decides the draw. Equal logits rank by id, the smaller first. -1: no logit
+  // is finite or +infinity (NaN counts as -infinity).
   int32_t sample(float *logits, const RecentTokens &recent, double uniform);
 
 private:
@@ -60,8 +60,8 @@ private:
 
   SamplerOptions options;
   int64_t vocabSize;
-  std::vector<int32_t> kept;     // candidates, by id
-  std::vector<int32_t> scratch;  // for selection
+  std::vector<int32_t> kept;      // candidates, by id
+  std::vector<int32_t> scratch;   // for selection
   std::vector<uint8_t> penalised; // [V], all zero between calls
 };
 

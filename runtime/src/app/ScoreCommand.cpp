@@ -1,5 +1,5 @@
-// score: log-probabilities of a text, slab by slab: memory does not grow with the
-// text beyond its tokens.
+// score: log-probabilities of a text, slab by slab: memory does not grow with
+// the text beyond its tokens.
 #include "Commands.h"
 #include "Interrupt.h"
 #include "LogProb.h"
@@ -38,7 +38,8 @@ public:
       return;
     std::string piece = tokenizer.pieceBytes(id);
     if (options.json) {
-      Json json = {{"index", index}, {"id", id}, {"text", piece}, {"logprob", logProb}};
+      Json json = {
+          {"index", index}, {"id", id}, {"text", piece}, {"logprob", logProb}};
       out.write((totals.tokens > 1 ? ",\n" : "\n") + dumpJson(json));
       return;
     }
@@ -47,7 +48,8 @@ public:
     filter.push(piece, shown);
     filter.flush(shown);
     out.write(std::to_string(index) + "\t" + std::to_string(id) + "\t" +
-              formatNumber(logProb, 6) + "\t\"" + escapeForLine(shown) + "\"\n");
+              formatNumber(logProb, 6) + "\t\"" + escapeForLine(shown) +
+              "\"\n");
   }
 
   void finish() {
@@ -55,10 +57,14 @@ public:
     double perplexity = std::exp(-mean), bits = -totals.logProb / std::log(2.0);
     double bitsPerByte = bits / double(std::max<int64_t>(totals.bytes, 1));
     if (options.json) {
-      Json json = {{"token_count", totals.tokens}, {"byte_count", totals.bytes},
-                   {"logprob", totals.logProb},    {"perplexity", perplexity},
-                   {"bits", bits},                 {"bits_per_byte", bitsPerByte}};
-      out.write((options.summary ? "" : "],") + dumpJson(json).substr(1) + "\n");
+      Json json = {{"token_count", totals.tokens},
+                   {"byte_count", totals.bytes},
+                   {"logprob", totals.logProb},
+                   {"perplexity", perplexity},
+                   {"bits", bits},
+                   {"bits_per_byte", bitsPerByte}};
+      out.write((options.summary ? "" : "],") + dumpJson(json).substr(1) +
+                "\n");
       return;
     }
     out.write("tokens " + std::to_string(totals.tokens) + "  logprob " +
@@ -76,7 +82,8 @@ private:
 
 } // namespace
 
-Result<int> scoreCommand(Environment &environment, const ScoreOptions &options) {
+Result<int> scoreCommand(Environment &environment,
+                         const ScoreOptions &options) {
   auto tokenizer = environment.loadTokenizer();
   if (!tokenizer)
     return tokenizer.takeError();
@@ -88,7 +95,8 @@ Result<int> scoreCommand(Environment &environment, const ScoreOptions &options) 
     return Error{options.file + ": " + encoded.message()};
   const std::vector<int32_t> &ids = *encoded;
   if (ids.size() < 2)
-    return Error{options.file + ": expected a text of at least 2 tokens, found " +
+    return Error{options.file +
+                 ": expected a text of at least 2 tokens, found " +
                  std::to_string(ids.size()) +
                  ": the first token has no context to be predicted from"};
   auto model = environment.loadModel();
@@ -112,7 +120,8 @@ Result<int> scoreCommand(Environment &environment, const ScoreOptions &options) 
     if (interrupted())
       break;
     int64_t length = std::min(slab, scored - begin);
-    if (Status status = (*session)->forward(ids.data() + begin, length, hidden.data());
+    if (Status status =
+            (*session)->forward(ids.data() + begin, length, hidden.data());
         !status)
       return status.takeError();
     for (int64_t row = 0; row < length; row += headRows) {
@@ -124,7 +133,8 @@ Result<int> scoreCommand(Environment &environment, const ScoreOptions &options) 
         double logProb =
             logProbability(logits.data() + i * m.vocabSize, m.vocabSize, id);
         if (std::isnan(logProb))
-          return Error{"the logits after position " + std::to_string(index - 1) +
+          return Error{"the logits after position " +
+                       std::to_string(index - 1) +
                        " are not finite: are the weights those of this model?"};
         report.add(index, id, logProb);
       }

@@ -26,7 +26,9 @@ std::string toHex(const std::string &bytes) {
 
 std::optional<std::string> fromHex(const std::string &hex) {
   auto digit = [](char c) {
-    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+    return c >= '0' && c <= '9'   ? c - '0'
+           : c >= 'a' && c <= 'f' ? c - 'a' + 10
+                                  : -1;
   };
   if (hex.size() % 2)
     return std::nullopt;
@@ -41,9 +43,12 @@ std::optional<std::string> fromHex(const std::string &hex) {
 }
 
 Json samplerToJson(const SamplerOptions &o) {
-  return {{"temp", o.temperature},  {"top_k", o.topK},
-          {"top_p", o.topP},        {"min_p", o.minP},
-          {"repeat_penalty", o.repeatPenalty}, {"repeat_last_n", o.repeatLast}};
+  return {{"temp", o.temperature},
+          {"top_k", o.topK},
+          {"top_p", o.topP},
+          {"min_p", o.minP},
+          {"repeat_penalty", o.repeatPenalty},
+          {"repeat_last_n", o.repeatLast}};
 }
 
 SamplerOptions samplerFromJson(const Json &json) {
@@ -111,8 +116,9 @@ Result<StateFile> StateFile::open(const std::string &path,
   const auto &metadata = state.file.metadata();
   auto format = metadata.find("format");
   if (format == metadata.end() || format->second != kFormat)
-    return state.error("not a state file: expected the metadata \"format\" to be \"" +
-                       std::string(kFormat) + "\"");
+    return state.error(
+        "not a state file: expected the metadata \"format\" to be \"" +
+        std::string(kFormat) + "\"");
   if (Status status = state.checkModel(manifest); !status)
     return status.takeError();
   if (Status status = state.readSequences(manifest); !status)
@@ -124,8 +130,8 @@ Result<StateFile> StateFile::open(const std::string &path,
 
 Status StateFile::checkModel(const Manifest &manifest) {
   const TensorView *position = file.find("position");
-  if (!position || position->dtype != DType::I64 || position->shape.size() != 1 ||
-      position->shape[0] < 1)
+  if (!position || position->dtype != DType::I64 ||
+      position->shape.size() != 1 || position->shape[0] < 1)
     return error("expected a tensor \"position\", I64 [B] with B >= 1");
   int64_t batch = position->shape[0];
 
@@ -155,7 +161,8 @@ Status StateFile::checkModel(const Manifest &manifest) {
 Status StateFile::readSequences(const Manifest &manifest) {
   const TensorView *position = file.find("position");
   int64_t batch = position->shape[0];
-  auto find = [&](const char *name, DType dtype, size_t rank) -> const TensorView * {
+  auto find = [&](const char *name, DType dtype,
+                  size_t rank) -> const TensorView * {
     const TensorView *view = file.find(name);
     bool fits = view && view->dtype == dtype && view->shape.size() == rank &&
                 view->shape[0] == batch;
@@ -181,7 +188,8 @@ Status StateFile::readSequences(const Manifest &manifest) {
                      ", but this model's vocabulary has " +
                      std::to_string(manifest.vocabSize) + " entries");
     if (sequence.pending.empty())
-      return error("pending holds no token for sequence " + std::to_string(row));
+      return error("pending holds no token for sequence " +
+                   std::to_string(row));
     if (readI64(*position, row) < 0)
       return error("position of sequence " + std::to_string(row) +
                    " is negative");
@@ -205,7 +213,8 @@ Status StateFile::readMetadata() {
     options = samplerFromJson(Json::parse(metadata["sampler"]));
     text = Json::parse(metadata["text"]);
     if (!text.is_array() || text.size() != saved.size())
-      return error("metadata \"text\": expected a list with one entry a sequence");
+      return error(
+          "metadata \"text\": expected a list with one entry a sequence");
     for (size_t row = 0; row < saved.size(); ++row) {
       auto bytes = fromHex(text[row].at("bytes").get<std::string>());
       auto stop = fromHex(text[row].at("stop").get<std::string>());
@@ -267,14 +276,17 @@ Status saveState(const std::string &path, const Manifest &manifest,
   };
   std::vector<Part> parts;
   for (size_t layer = 0; layer < manifest.states.size(); ++layer) {
-    auto bytes = static_cast<size_t>(batch * manifest.states[layer].elements()) *
-                 sizeof(float);
+    auto bytes =
+        static_cast<size_t>(batch * manifest.states[layer].elements()) *
+        sizeof(float);
     parts.push_back({{stateName(layer), DType::F32,
                       stateShape(manifest.states[layer], batch)},
-                     session.state(static_cast<int64_t>(layer)), bytes});
+                     session.state(static_cast<int64_t>(layer)),
+                     bytes});
   }
   auto addI64 = [&](const char *name, const std::vector<int64_t> &values) {
-    parts.push_back({{name, DType::I64, {batch}}, values.data(),
+    parts.push_back({{name, DType::I64, {batch}},
+                     values.data(),
                      values.size() * sizeof(int64_t)});
   };
   addI64("position", session.positions());
@@ -283,20 +295,22 @@ Status saveState(const std::string &path, const Manifest &manifest,
   addI64("in_prompt", inPrompt);
   addI64("ended", ended);
   parts.push_back({{"pending", DType::I32, {batch, pendingColumns}},
-                   pending.data(), pending.size() * sizeof(int32_t)});
+                   pending.data(),
+                   pending.size() * sizeof(int32_t)});
   parts.push_back({{"recent", DType::I32, {batch, recentColumns}},
-                   recent.data(), recent.size() * sizeof(int32_t)});
+                   recent.data(),
+                   recent.size() * sizeof(int32_t)});
 
   std::vector<TensorSpec> specs;
   for (const Part &part : parts)
     specs.push_back(part.spec);
-  auto writer = SafetensorsWriter::create(
-      path, specs,
-      {{"format", kFormat},
-       {"fingerprint", manifest.fingerprint},
-       {"model", manifest.name},
-       {"sampler", samplerToJson(sampler).dump()},
-       {"text", text.dump()}});
+  auto writer =
+      SafetensorsWriter::create(path, specs,
+                                {{"format", kFormat},
+                                 {"fingerprint", manifest.fingerprint},
+                                 {"model", manifest.name},
+                                 {"sampler", samplerToJson(sampler).dump()},
+                                 {"text", text.dump()}});
   if (!writer)
     return writer.takeError();
   for (const Part &part : parts)

@@ -7,10 +7,10 @@
 //   state.<l>       F32 [B, H, Dk, Dv]   right before the pending tokens
 //   position        I64 [B]
 //   pending         I32 [B, P]           -1 past a row's end
-//   recent          I32 [B, R]           for the repeat penalty; -1 past the end
-//   seed, sampled   I64 [B]              the random counter
-//   in_prompt       I64 [B]              1: the pending tokens are of a prompt
-//   ended           I64 [B]              1: by eos or a stop string
+//   recent          I32 [B, R]           for the repeat penalty; -1 past the
+//   end seed, sampled   I64 [B]              the random counter in_prompt I64
+//   [B]              1: the pending tokens are of a prompt ended           I64
+//   [B]              1: by eos or a stop string
 #ifndef TNRT_APP_STATEFILE_H
 #define TNRT_APP_STATEFILE_H
 
@@ -32,7 +32,8 @@ class StateFile {
 public:
   // Errors: not a state file, or one of another model (every difference in
   // shapes is named).
-  static Result<StateFile> open(const std::string &path, const Manifest &manifest);
+  static Result<StateFile> open(const std::string &path,
+                                const Manifest &manifest);
 
   const std::vector<SavedSequence> &sequences() const { return saved; }
   const SamplerOptions &sampler() const { return options; }

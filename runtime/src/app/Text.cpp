@@ -18,13 +18,14 @@ std::string formatBytes(double bytes) {
     bytes /= 1000;
     ++unit;
   }
-  return formatNumber(bytes, unit == 0 || bytes >= 100 ? 0 : 1) + " " + units[unit];
+  return formatNumber(bytes, unit == 0 || bytes >= 100 ? 0 : 1) + " " +
+         units[unit];
 }
 
 std::string groupDigits(int64_t value) {
   std::string digits = std::to_string(value);
-  for (auto at = static_cast<int64_t>(digits.size()) - 3; at > (value < 0 ? 1 : 0);
-       at -= 3)
+  for (auto at = static_cast<int64_t>(digits.size()) - 3;
+       at > (value < 0 ? 1 : 0); at -= 3)
     digits.insert(static_cast<size_t>(at), ",");
   return digits;
 }

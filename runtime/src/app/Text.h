@@ -10,8 +10,8 @@
 namespace tnrt {
 
 std::string formatNumber(double value, int decimals);
-std::string formatBytes(double bytes);    // "1.5 GB", decimal units
-std::string groupDigits(int64_t value);   // "1,234,567"
+std::string formatBytes(double bytes);  // "1.5 GB", decimal units
+std::string groupDigits(int64_t value); // "1,234,567"
 // Bytes that are not UTF-8 become U+FFFD.
 std::string dumpJson(const nlohmann::ordered_json &json, int indent = -1);
 

@@ -21,8 +21,8 @@ public:
 
   // Appends to `out` what may be shown; true when a stop string has come.
   bool push(int32_t token, std::string &out);
-  // Shows what might have become a stop string. An unfinished character is shown
-  // as U+FFFD, or kept for a later run when `keepPartial`.
+  // Shows what might have become a stop string. An unfinished character is
+  // shown as U+FFFD, or kept for a later run when `keepPartial`.
   void flush(std::string &out, bool keepPartial);
 
   // For a state file: bytes of an unfinished character, and text that was shown

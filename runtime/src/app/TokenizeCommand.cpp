@@ -14,8 +14,8 @@ std::vector<std::string> splitIds(const std::string &text) {
   std::vector<std::string> words;
   std::string word;
   for (char c : text + " ") {
-    bool separator = c == ' ' || c == '\n' || c == '\t' || c == '\r' || c == ',' ||
-                     c == '[' || c == ']';
+    bool separator = c == ' ' || c == '\n' || c == '\t' || c == '\r' ||
+                     c == ',' || c == '[' || c == ']';
     if (!separator)
       word += c;
     else if (!word.empty())
@@ -30,7 +30,8 @@ Result<std::vector<int32_t>> parseIds(const std::vector<std::string> &arguments,
   for (const std::string &argument : arguments)
     for (const std::string &word : splitIds(argument)) {
       int64_t id = 0;
-      auto [end, code] = std::from_chars(word.data(), word.data() + word.size(), id);
+      auto [end, code] =
+          std::from_chars(word.data(), word.data() + word.size(), id);
       if (code != std::errc() || end != word.data() + word.size())
         return Error{"\"" + escapeForLine(word) +
                      "\" is not a token id: expected an integer"};

@@ -15,8 +15,8 @@ Status requireUtf8(std::string_view text) {
   size_t at = findInvalidUtf8(text);
   if (at == std::string_view::npos)
     return {};
-  return Error{"expected text in UTF-8: the byte at offset " + std::to_string(at) +
-               " does not belong there"};
+  return Error{"expected text in UTF-8: the byte at offset " +
+               std::to_string(at) + " does not belong there"};
 }
 
 class ByteTokenizer : public Tokenizer {
@@ -33,7 +33,8 @@ public:
         return Error{"byte " + std::to_string(ids[i]) + " at offset " +
                      std::to_string(i) +
                      " of the text has no token: the model's vocabulary has " +
-                     std::to_string(vocabSize) + " entries, one per byte value"};
+                     std::to_string(vocabSize) +
+                     " entries, one per byte value"};
     }
     return ids;
   }
@@ -133,7 +134,9 @@ public:
   explicit SentencePieceTokenizer(int64_t vocabSize) : vocabSize(vocabSize) {}
 
 private:
-  bool has(int32_t id) const { return id >= 0 && id < processor.GetPieceSize(); }
+  bool has(int32_t id) const {
+    return id >= 0 && id < processor.GetPieceSize();
+  }
 
   static std::string withSpaces(std::string_view piece) {
     std::string out;
@@ -169,17 +172,17 @@ std::unique_ptr<Tokenizer> createByteTokenizer(int64_t vocabSize) {
   return std::make_unique<ByteTokenizer>(vocabSize);
 }
 
-Result<std::unique_ptr<Tokenizer>>
-parseSentencePiece(std::string_view bytes, const std::string &origin,
-                   int64_t vocabSize) {
+Result<std::unique_ptr<Tokenizer>> parseSentencePiece(std::string_view bytes,
+                                                      const std::string &origin,
+                                                      int64_t vocabSize) {
   auto tokenizer = std::make_unique<SentencePieceTokenizer>(vocabSize);
   if (Status status = tokenizer->load(bytes, origin); !status)
     return status.takeError();
   return std::unique_ptr<Tokenizer>(std::move(tokenizer));
 }
 
-Result<std::unique_ptr<Tokenizer>>
-loadSentencePiece(const std::string &path, int64_t vocabSize) {
+Result<std::unique_ptr<Tokenizer>> loadSentencePiece(const std::string &path,
+                                                     int64_t vocabSize) {
   Result<std::string> bytes = readInput(path);
   if (!bytes)
     return bytes.takeError();

@@ -16,8 +16,9 @@ class Tokenizer {
 public:
   virtual ~Tokenizer() = default;
 
-  // Ids of `text`, each in [0, vocabSize); no bos is added. Errors: text that is
-  // not UTF-8 (with the offset), a token that the model has no embedding for.
+  // Ids of `text`, each in [0, vocabSize); no bos is added. Errors: text that
+  // is not UTF-8 (with the offset), a token that the model has no embedding
+  // for.
   virtual Result<std::vector<int32_t>> encode(std::string_view text) const = 0;
 
   // Whole text of `ids`, as the tokenizer's own library decodes it. What is not
@@ -46,11 +47,11 @@ std::unique_ptr<Tokenizer> createByteTokenizer(int64_t vocabSize);
 
 // A sentencepiece model from a file, or from its bytes (`origin` names them in
 // messages).
-Result<std::unique_ptr<Tokenizer>>
-loadSentencePiece(const std::string &path, int64_t vocabSize);
-Result<std::unique_ptr<Tokenizer>>
-parseSentencePiece(std::string_view bytes, const std::string &origin,
-                   int64_t vocabSize);
+Result<std::unique_ptr<Tokenizer>> loadSentencePiece(const std::string &path,
+                                                     int64_t vocabSize);
+Result<std::unique_ptr<Tokenizer>> parseSentencePiece(std::string_view bytes,
+                                                      const std::string &origin,
+                                                      int64_t vocabSize);
 
 } // namespace tnrt
 

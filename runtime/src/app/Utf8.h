@@ -1,4 +1,5 @@
-// UTF-8 checks, and a filter that turns a stream of bytes into whole characters.
+// UTF-8 checks, and a filter that turns a stream of bytes into whole
+// characters.
 #ifndef TNRT_APP_UTF8_H
 #define TNRT_APP_UTF8_H
 
@@ -12,8 +13,8 @@ namespace tnrt {
 // overlong forms, no surrogates, at most U+10FFFF), or npos.
 size_t findInvalidUtf8(std::string_view text);
 
-// Passes bytes on as whole characters. A sequence that may still be completed is
-// held back; a byte that cannot be part of any character becomes U+FFFD.
+// Passes bytes on as whole characters. A sequence that may still be completed
+// is held back; a byte that cannot be part of any character becomes U+FFFD.
 class Utf8Filter {
 public:
   // Appends what has become complete to `out`.

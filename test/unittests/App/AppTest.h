@@ -26,8 +26,8 @@ protected:
   void SetUp() override {
     auto *info = ::testing::UnitTest::GetInstance()->current_test_info();
     folder = std::filesystem::temp_directory_path() /
-             (std::string("tnrt-") + info->test_suite_name() + "-" + info->name() +
-              "-" + std::to_string(::getpid()));
+             (std::string("tnrt-") + info->test_suite_name() + "-" +
+              info->name() + "-" + std::to_string(::getpid()));
     std::filesystem::create_directories(folder);
     use({});
   }
@@ -79,7 +79,9 @@ protected:
           << "'" << word << "' is not in: " << outcome.err;
   }
 
-  std::string path(const std::string &name) const { return (folder / name).string(); }
+  std::string path(const std::string &name) const {
+    return (folder / name).string();
+  }
 
   std::string write(const std::string &name, const std::string &bytes) const {
     std::ofstream(path(name), std::ios::binary) << bytes;

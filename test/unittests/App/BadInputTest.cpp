@@ -39,35 +39,60 @@ TEST_F(BadInputTest, Usage) {
   expectBadInput({"score"}, {"file"});
   expectBadInput({"run"}, {"--input"});
   expectBadInput({"run", "--input", "a"}, {"--output"});
-  expectBadInput({"run", "--input", "a", "--output", "b", "--only", "colour"}, {"colour"});
+  expectBadInput({"run", "--input", "a", "--output", "b", "--only", "colour"},
+                 {"colour"});
   expectBadInput({"--threads", "0", "info"}, {"--threads", "1 to 4096"});
   expectBadInput({"--threads", "two", "info"}, {"two"});
   expectBadInput({"bench", "--batch", "0"}, {"--batch"});
   expectBadInput({"bench", "--gen", "-1"}, {"--gen"});
-  expectBadInput({"bench", "--gen", "0", "--prompt", "0"}, {"nothing to measure"});
+  expectBadInput({"bench", "--gen", "0", "--prompt", "0"},
+                 {"nothing to measure"});
 }
 
 TEST_F(BadInputTest, SamplingOptions) {
   for (auto [option, value] : std::vector<std::pair<std::string, std::string>>{
-           {"--temp", "-1"}, {"--temp", "nan"}, {"--temp", "hot"}, {"--temp", "inf"},
-           {"--top-k", "-1"}, {"--top-k", "1.5"}, {"--top-p", "1.1"}, {"--top-p", "-0.1"},
-           {"--min-p", "2"}, {"--repeat-penalty", "0"}, {"--repeat-penalty", "-1"},
-           {"--repeat-last-n", "-1"}, {"--repeat-last-n", "99999999"}, {"--seed", "x"},
-           {"--seed", "-2"}, {"-n", "-2"}, {"-n", "many"}, {"--eos", "256"}, {"--eos", "x"}})
-    expectBadInput({"generate", "-p", "a", option, value}, {option.substr(1), value});
+           {"--temp", "-1"},
+           {"--temp", "nan"},
+           {"--temp", "hot"},
+           {"--temp", "inf"},
+           {"--top-k", "-1"},
+           {"--top-k", "1.5"},
+           {"--top-p", "1.1"},
+           {"--top-p", "-0.1"},
+           {"--min-p", "2"},
+           {"--repeat-penalty", "0"},
+           {"--repeat-penalty", "-1"},
+           {"--repeat-last-n", "-1"},
+           {"--repeat-last-n", "99999999"},
+           {"--seed", "x"},
+           {"--seed", "-2"},
+           {"-n", "-2"},
+           {"-n", "many"},
+           {"--eos", "256"},
+           {"--eos", "x"}})
+    expectBadInput({"generate", "-p", "a", option, value},
+                   {option.substr(1), value});
   expectBadInput({"generate", "-p", "a", "--stop", ""}, {"--stop"});
-  expectBadInput({"generate", "-p", "a", "--stop", "\xFF"}, {"--stop", "UTF-8"});
+  expectBadInput({"generate", "-p", "a", "--stop", "\xFF"},
+                 {"--stop", "UTF-8"});
 }
 
 TEST_F(BadInputTest, Texts) {
-  expectBadInput({"generate", "-p", "fine", "-p", "b\xFF"}, {"prompt 2", "UTF-8", "offset 1"});
-  expectBadInput({"generate", "--prompt-file", write("bad", "ab\xC3")}, {"prompt 1", "offset 2"});
-  expectBadInput({"generate", "--prompt-file", path("none")}, {path("none"), "No such file"});
-  expectBadInput({"generate", "--prompt-file", folder.string()}, {folder.string()});
-  expectBadInput({"score", write("bad2", "abc\xED\xA0\x80")}, {path("bad2"), "UTF-8", "offset 3"});
+  expectBadInput({"generate", "-p", "fine", "-p", "b\xFF"},
+                 {"prompt 2", "UTF-8", "offset 1"});
+  expectBadInput({"generate", "--prompt-file", write("bad", "ab\xC3")},
+                 {"prompt 1", "offset 2"});
+  expectBadInput({"generate", "--prompt-file", path("none")},
+                 {path("none"), "No such file"});
+  expectBadInput({"generate", "--prompt-file", folder.string()},
+                 {folder.string()});
+  expectBadInput({"score", write("bad2", "abc\xED\xA0\x80")},
+                 {path("bad2"), "UTF-8", "offset 3"});
   expectBadInput({"score", path("none")}, {path("none")});
-  expectBadInput({"score", write("empty", "")}, {path("empty"), "at least 2 tokens"});
-  expectBadInput({"score", write("one", "x")}, {path("one"), "at least 2 tokens"});
+  expectBadInput({"score", write("empty", "")},
+                 {path("empty"), "at least 2 tokens"});
+  expectBadInput({"score", write("one", "x")},
+                 {path("one"), "at least 2 tokens"});
 }
 
 TEST_F(BadInputTest, ByteOutsideASmallVocabulary) {
@@ -91,22 +116,26 @@ TEST_F(BadInputTest, ManifestAndMachine) {
   module.manifest_size = 1;
   expectBadInput({"info"}, {"manifest"});
   use({});
-  expectBadInput({"-q", "--weights", path("none"), "generate", "-p", "a"}, {path("none")});
+  expectBadInput({"-q", "--weights", path("none"), "generate", "-p", "a"},
+                 {path("none")});
 }
 
 TEST_F(BadInputTest, FullStandardOutput) {
   int full = ::open("/dev/full", O_WRONLY);
   ASSERT_GE(full, 0);
   for (std::vector<std::string> arguments :
-       std::vector<std::vector<std::string>>{{"info"},
-                                             {"-q", "generate", "-p", "a"},
-                                             {"-q", "generate", "-p", "a", "--json"},
-                                             {"-q", "score", write("t", "text")},
-                                             {"tokenize", "a"},
-                                             {"--help"}}) {
+       std::vector<std::vector<std::string>>{
+           {"info"},
+           {"-q", "generate", "-p", "a"},
+           {"-q", "generate", "-p", "a", "--json"},
+           {"-q", "score", write("t", "text")},
+           {"tokenize", "a"},
+           {"--help"}}) {
     Outcome outcome = runInto(full, arguments);
     EXPECT_EQ(outcome.code, 2) << arguments[0];
-    EXPECT_NE(outcome.err.find("standard output: No space left"), std::string::npos) << outcome.err;
+    EXPECT_NE(outcome.err.find("standard output: No space left"),
+              std::string::npos)
+        << outcome.err;
     EXPECT_EQ(std::count(outcome.err.begin(), outcome.err.end(), '\n'), 1);
   }
   ::close(full);
@@ -116,7 +145,8 @@ TEST_F(BadInputTest, ClosedPipeIsQuietAndSavesTheState) {
   int ends[2];
   ASSERT_EQ(::pipe(ends), 0);
   ::close(ends[0]);
-  Outcome outcome = runInto(ends[1], {"-q", "generate", "-p", "a", "-n", "-1", "--save-state", path("s")});
+  Outcome outcome = runInto(ends[1], {"-q", "generate", "-p", "a", "-n", "-1",
+                                      "--save-state", path("s")});
   EXPECT_EQ(outcome.code, 141);
   EXPECT_EQ(outcome.err, "");
   EXPECT_TRUE(std::filesystem::exists(path("s")));

@@ -47,9 +47,10 @@ TEST_F(CommandTest, InfoSaysWhatWasCompiled) {
   Outcome outcome = run({"info"});
   EXPECT_EQ(outcome.code, 0);
   for (const char *word : {"fake: 2 layers, width 16", "8,192", "x86-64-v4",
-                           "00112233445566778899aabbccddeeff", "random, seed 7", "bytes",
-                           "96 bytes per sequence"})
-    EXPECT_NE(outcome.out.find(word), std::string::npos) << word << "\n" << outcome.out;
+                           "00112233445566778899aabbccddeeff", "random, seed 7",
+                           "bytes", "96 bytes per sequence"})
+    EXPECT_NE(outcome.out.find(word), std::string::npos) << word << "\n"
+                                                         << outcome.out;
   Json info = json({"info", "--json"});
   EXPECT_EQ(info["fingerprint"], "00112233445566778899aabbccddeeff");
   EXPECT_EQ(info["parameter_count"], 8192);
@@ -59,7 +60,8 @@ TEST_F(CommandTest, InfoSaysWhatWasCompiled) {
 
 TEST_F(CommandTest, InfoDoesNotNeedTheWeights) {
   fake::Config config;
-  config.weights = R"({"kind": "link", "path": "/nonexistent/model.safetensors"})";
+  config.weights =
+      R"({"kind": "link", "path": "/nonexistent/model.safetensors"})";
   use(config);
   EXPECT_EQ(run({"info"}).code, 0);
   EXPECT_EQ(run({"info", "--json"}).code, 0);
@@ -70,20 +72,25 @@ TEST_F(CommandTest, HelpAndVersion) {
   Outcome help = run({"--help"});
   EXPECT_EQ(help.code, 0);
   EXPECT_EQ(help.err, "");
-  for (const char *command : {"info", "generate", "score", "run", "bench", "tokenize", "detokenize"}) {
+  for (const char *command : {"info", "generate", "score", "run", "bench",
+                              "tokenize", "detokenize"}) {
     EXPECT_NE(help.out.find(command), std::string::npos);
     Outcome one = run({command, "--help"});
     EXPECT_EQ(one.code, 0);
-    EXPECT_NE(one.out.find(std::string("Usage: model ") + command), std::string::npos) << one.out;
-    EXPECT_NE(one.out.find(std::string("Example: model ") + command), std::string::npos) << one.out;
+    EXPECT_NE(one.out.find(std::string("Usage: model ") + command),
+              std::string::npos)
+        << one.out;
+    EXPECT_NE(one.out.find(std::string("Example: model ") + command),
+              std::string::npos)
+        << one.out;
   }
   Outcome version = run({"--version"});
   EXPECT_EQ(version.code, 0);
   EXPECT_NE(version.out.find("fake"), std::string::npos);
 }
 
-// The text's probability through `score` is that through `run`'s arithmetic: each
-// slab boundary is crossed (8 rows a step, 4 a head).
+// The text's probability through `score` is that through `run`'s arithmetic:
+// each slab boundary is crossed (8 rows a step, 4 a head).
 TEST_F(CommandTest, ScoreAddsUp) {
   std::string text = "The quick brown fox jumps over the lazy dog. 0123456789";
   Json score = json({"score", write("text", text), "--json"});
@@ -99,7 +106,8 @@ TEST_F(CommandTest, ScoreAddsUp) {
   auto count = static_cast<double>(text.size() - 1);
   EXPECT_NEAR(score["logprob"].get<double>(), sum, 1e-9);
   EXPECT_NEAR(score["perplexity"].get<double>(), std::exp(-sum / count), 1e-9);
-  EXPECT_NEAR(score["bits_per_byte"].get<double>(), -sum / std::log(2.0) / count, 1e-9);
+  EXPECT_NEAR(score["bits_per_byte"].get<double>(),
+              -sum / std::log(2.0) / count, 1e-9);
   EXPECT_EQ(score["token_count"], text.size() - 1);
 
   Json summary = json({"score", path("text"), "--json", "--summary"});
@@ -134,14 +142,16 @@ TEST_F(CommandTest, ScoreOfBrokenWeights) {
 
 TEST_F(CommandTest, ScoreAsLines) {
   Outcome outcome = run({"score", write("a", "h\xC3\xA4\n")});
-  EXPECT_EQ(std::count(outcome.out.begin(), outcome.out.end(), '\n'), 4) << outcome.out;
+  EXPECT_EQ(std::count(outcome.out.begin(), outcome.out.end(), '\n'), 4)
+      << outcome.out;
   EXPECT_NE(outcome.out.find("3\t10\t"), std::string::npos);
   EXPECT_NE(outcome.out.find("perplexity"), std::string::npos);
 }
 
 TEST_F(CommandTest, BenchMeasures) {
-  Json bench = json({"--threads", "2", "bench", "--prompt", "20", "--gen", "5", "--batch", "3",
-                     "--position", "1000", "--repeat", "2", "--json"});
+  Json bench =
+      json({"--threads", "2", "bench", "--prompt", "20", "--gen", "5",
+            "--batch", "3", "--position", "1000", "--repeat", "2", "--json"});
   EXPECT_EQ(bench["threads"], 2);
   EXPECT_EQ(bench["batch"], 3);
   EXPECT_GT(bench["prefill_tokens_per_second"].get<double>(), 0);
@@ -154,7 +164,10 @@ TEST_F(CommandTest, BenchMeasures) {
 }
 
 TEST_F(CommandTest, GlobalOptionsStandAnywhere) {
-  EXPECT_EQ(run({"bench", "--gen", "1", "--prompt", "1", "--threads", "1", "-q"}).code, 0);
+  EXPECT_EQ(
+      run({"bench", "--gen", "1", "--prompt", "1", "--threads", "1", "-q"})
+          .code,
+      0);
 }
 
 } // namespace

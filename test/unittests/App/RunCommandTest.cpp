@@ -19,7 +19,8 @@ struct Tensor {
 using Tensors = std::map<std::string, Tensor>;
 
 template <typename T>
-Tensor tensor(DType dtype, std::vector<int64_t> shape, const std::vector<T> &values) {
+Tensor tensor(DType dtype, std::vector<int64_t> shape,
+              const std::vector<T> &values) {
   Tensor result{dtype, std::move(shape), {}};
   auto begin = reinterpret_cast<const unsigned char *>(values.data());
   result.bytes.assign(begin, begin + values.size() * sizeof(T));
@@ -54,13 +55,14 @@ protected:
       return tensors;
     }
     for (const TensorView &view : opened->tensors())
-      tensors[view.name] = {view.dtype, view.shape, {view.data, view.data + view.bytes}};
+      tensors[view.name] = {
+          view.dtype, view.shape, {view.data, view.data + view.bytes}};
     return tensors;
   }
 
   Tensors forward(const Tensors &input, std::vector<std::string> more = {}) {
-    std::vector<std::string> arguments = {"-q", "run", "--input", save("in", input),
-                                          "--output", path("out")};
+    std::vector<std::string> arguments = {
+        "-q", "run", "--input", save("in", input), "--output", path("out")};
     arguments.insert(arguments.end(), more.begin(), more.end());
     Outcome outcome = run(arguments);
     EXPECT_EQ(outcome.code, 0) << outcome.err;
@@ -84,20 +86,23 @@ protected:
     return tensor(DType::I64, {tokens.shape[0], end - begin}, part);
   }
 
-  static void expectPart(const Tensor &whole, const Tensor &part, int64_t begin) {
+  static void expectPart(const Tensor &whole, const Tensor &part,
+                         int64_t begin) {
     auto a = values<float>(whole), b = values<float>(part);
     int64_t width = whole.shape[2];
     for (int64_t row = 0; row < whole.shape[0]; ++row)
-      EXPECT_TRUE(std::equal(b.begin() + row * part.shape[1] * width,
-                             b.begin() + (row + 1) * part.shape[1] * width,
-                             a.begin() + (row * whole.shape[1] + begin) * width));
+      EXPECT_TRUE(
+          std::equal(b.begin() + row * part.shape[1] * width,
+                     b.begin() + (row + 1) * part.shape[1] * width,
+                     a.begin() + (row * whole.shape[1] + begin) * width));
   }
 
   void expectBad(const Tensors &input, const std::vector<std::string> &words) {
     std::ofstream(path("out")) << "precious";
     std::vector<std::string> all = words;
     all.push_back(save("in", input));
-    expectBadInput({"run", "--input", path("in"), "--output", path("out")}, all);
+    expectBadInput({"run", "--input", path("in"), "--output", path("out")},
+                   all);
     EXPECT_EQ(read(path("out")), "precious");
   }
 };
@@ -115,7 +120,8 @@ TEST_F(RunCommandTest, NamesAndShapes) {
   EXPECT_EQ(fileCount(), 2) << "no temporary stays";
 }
 
-// state[0] counts tokens and state[1] is a known sum: the values, not only shapes.
+// state[0] counts tokens and state[1] is a known sum: the values, not only
+// shapes.
 TEST_F(RunCommandTest, StatesOfEveryRow) {
   Tensor tokens = ids(5, 13);
   Tensors out = forward({{"input_ids", tokens}});
@@ -173,7 +179,8 @@ TEST_F(RunCommandTest, Int32TokensAndOnly) {
   EXPECT_EQ(a["logits"].bytes, b["logits"].bytes);
   EXPECT_EQ(b.count("hidden.0"), 0u);
   EXPECT_EQ(b.count("state.1"), 1u);
-  EXPECT_EQ(forward({{"input_ids", ids(1, 6)}}, {"--only", "hidden"}).size(), 1u);
+  EXPECT_EQ(forward({{"input_ids", ids(1, 6)}}, {"--only", "hidden"}).size(),
+            1u);
 }
 
 TEST_F(RunCommandTest, PositionsPerRow) {
@@ -186,7 +193,8 @@ TEST_F(RunCommandTest, PositionsPerRow) {
   EXPECT_EQ(out["position"].shape, (std::vector<int64_t>{2}));
   EXPECT_EQ(values<int64_t>(out["position"]), (std::vector<int64_t>{6, 93}));
   input["position"] = tensor<int64_t>(DType::I64, {1}, {3});
-  EXPECT_EQ(values<int64_t>(forward(input)["position"]), (std::vector<int64_t>{6}));
+  EXPECT_EQ(values<int64_t>(forward(input)["position"]),
+            (std::vector<int64_t>{6}));
 }
 
 TEST_F(RunCommandTest, OutputMayReplaceInput) {
@@ -196,35 +204,47 @@ TEST_F(RunCommandTest, OutputMayReplaceInput) {
 }
 
 TEST_F(RunCommandTest, InterruptionLeavesTheOldOutput) {
-  module.prefill = [](void *context, int64_t batch, int64_t length, const int32_t *tokens,
-                      const int64_t *positions, float *hidden) {
+  module.prefill = [](void *context, int64_t batch, int64_t length,
+                      const int32_t *tokens, const int64_t *positions,
+                      float *hidden) {
     std::raise(SIGTERM);
     fake::prefill(context, batch, length, tokens, positions, hidden);
   };
   std::string file = save("in", {{"input_ids", ids(1, 40)}});
   write("out", "precious");
-  EXPECT_EQ(run({"-q", "run", "--input", file, "--output", path("out")}).code, 143);
+  EXPECT_EQ(run({"-q", "run", "--input", file, "--output", path("out")}).code,
+            143);
   EXPECT_EQ(read(path("out")), "precious");
   EXPECT_EQ(fileCount(), 2);
 }
 
 TEST_F(RunCommandTest, BadTokens) {
-  expectBad({{"position", tensor<int64_t>(DType::I64, {}, {0})}}, {"no tensor input_ids"});
+  expectBad({{"position", tensor<int64_t>(DType::I64, {}, {0})}},
+            {"no tensor input_ids"});
   expectBad({{"input_ids", tensor<float>(DType::F32, {1, 1}, {0})}},
             {"input_ids is F32 [1, 1]", "I64 or I32 [B, N]"});
-  expectBad({{"input_ids", tensor<int64_t>(DType::I64, {2}, {0, 1})}}, {"I64 [2]", "[B, N]"});
-  expectBad({{"input_ids", tensor<int64_t>(DType::I64, {0, 4}, {})}}, {"[0, 4]", "at least one"});
-  expectBad({{"input_ids", tensor<int64_t>(DType::I64, {4, 0}, {})}}, {"[4, 0]", "at least one"});
-  expectBad({{"input_ids", tensor<int64_t>(DType::I64, {2, 2}, {0, 1, 256, 2})}},
-            {"input_ids[1, 0] is 256", "[0, 256)"});
-  expectBad({{"input_ids", tensor<int64_t>(DType::I64, {1, 2}, {3, -1})}}, {"input_ids[0, 1] is -1"});
-  expectBad({{"input_ids", tensor<int64_t>(DType::I64, {1, 1}, {int64_t(1) << 32})}}, {"4294967296"});
+  expectBad({{"input_ids", tensor<int64_t>(DType::I64, {2}, {0, 1})}},
+            {"I64 [2]", "[B, N]"});
+  expectBad({{"input_ids", tensor<int64_t>(DType::I64, {0, 4}, {})}},
+            {"[0, 4]", "at least one"});
+  expectBad({{"input_ids", tensor<int64_t>(DType::I64, {4, 0}, {})}},
+            {"[4, 0]", "at least one"});
+  expectBad(
+      {{"input_ids", tensor<int64_t>(DType::I64, {2, 2}, {0, 1, 256, 2})}},
+      {"input_ids[1, 0] is 256", "[0, 256)"});
+  expectBad({{"input_ids", tensor<int64_t>(DType::I64, {1, 2}, {3, -1})}},
+            {"input_ids[0, 1] is -1"});
+  expectBad(
+      {{"input_ids", tensor<int64_t>(DType::I64, {1, 1}, {int64_t(1) << 32})}},
+      {"4294967296"});
 }
 
 TEST_F(RunCommandTest, BadStates) {
   Tensors start = forward({{"input_ids", ids(1, 3)}});
-  Tensors good = {{"input_ids", ids(1, 3)}, {"state.0", start["state.0"]},
-                  {"state.1", start["state.1"]}, {"position", start["position"]}};
+  Tensors good = {{"input_ids", ids(1, 3)},
+                  {"state.0", start["state.0"]},
+                  {"state.1", start["state.1"]},
+                  {"position", start["position"]}};
   Tensors input = good;
   input.erase("position");
   expectBad(input, {"states but no position"});
@@ -252,17 +272,23 @@ TEST_F(RunCommandTest, BadStates) {
   input = good;
   input["state.2"] = good["state.1"];
   input["surprise"] = good["state.1"];
-  expectBad(input, {"unknown tensors", "state.2", "surprise", "state.0 to state.1"});
+  expectBad(input,
+            {"unknown tensors", "state.2", "surprise", "state.0 to state.1"});
 }
 
 TEST_F(RunCommandTest, BadFiles) {
   std::string good = save("in", {{"input_ids", ids(1, 3)}});
-  expectBadInput({"run", "--input", path("none"), "--output", path("out")}, {path("none")});
-  expectBadInput({"run", "--input", write("cut", read(good).substr(0, 20)), "--output", path("out")},
+  expectBadInput({"run", "--input", path("none"), "--output", path("out")},
+                 {path("none")});
+  expectBadInput({"run", "--input", write("cut", read(good).substr(0, 20)),
+                  "--output", path("out")},
                  {path("cut")});
-  expectBadInput({"run", "--input", good, "--output", path("no/folder/out")}, {"no/folder/out"});
-  expectBadInput({"run", "--input", good, "--output", folder.string()}, {folder.string()});
-  expectBadInput({"run", "--input", good, "--output", "/dev/full"}, {"/dev/full"});
+  expectBadInput({"run", "--input", good, "--output", path("no/folder/out")},
+                 {"no/folder/out"});
+  expectBadInput({"run", "--input", good, "--output", folder.string()},
+                 {folder.string()});
+  expectBadInput({"run", "--input", good, "--output", "/dev/full"},
+                 {"/dev/full"});
   EXPECT_EQ(fileCount(), 2);
 }
 

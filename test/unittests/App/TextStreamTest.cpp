@@ -1,6 +1,6 @@
 // Streaming text: whole characters only, and nothing of a stop string.
-#include "StopMatcher.h"
 #include "TextStream.h"
+#include "StopMatcher.h"
 #include "Utf8.h"
 
 #include <gtest/gtest.h>
@@ -14,23 +14,26 @@ TEST(Utf8Test, FindsTheFirstBadByte) {
   EXPECT_EQ(findInvalidUtf8("plain \xC3\xA4 \xE2\x82\xAC \xF0\x9F\x98\x80"),
             std::string_view::npos);
   EXPECT_EQ(findInvalidUtf8(""), std::string_view::npos);
-  for (const char *bad : {"ab\x80", "ab\xFF", "ab\xC0\x80", "ab\xC1\xBF",
-                          "ab\xE0\x80\x80", "ab\xED\xA0\x80", "ab\xF4\x90\x80\x80",
-                          "ab\xF0\x80\x80\x80", "ab\xC3", "ab\xE2\x82", "ab\xF5\x80"})
+  for (const char *bad :
+       {"ab\x80", "ab\xFF", "ab\xC0\x80", "ab\xC1\xBF", "ab\xE0\x80\x80",
+        "ab\xED\xA0\x80", "ab\xF4\x90\x80\x80", "ab\xF0\x80\x80\x80", "ab\xC3",
+        "ab\xE2\x82", "ab\xF5\x80"})
     EXPECT_EQ(findInvalidUtf8(bad), 2u) << bad;
 }
 
 // Every character of one to four bytes at the edges of its range, cut at every
 // byte: the parts shown are whole characters and add up to the text.
 TEST(Utf8Test, NeverShowsPartOfACharacter) {
-  std::string text = "a\x7F\xC2\x80\xDF\xBF\xE0\xA0\x80\xED\x9F\xBF\xEE\x80\x80\xEF\xBF\xBF"
-                     "\xF0\x90\x80\x80\xF4\x8F\xBF\xBFz";
+  std::string text =
+      "a\x7F\xC2\x80\xDF\xBF\xE0\xA0\x80\xED\x9F\xBF\xEE\x80\x80\xEF\xBF\xBF"
+      "\xF0\x90\x80\x80\xF4\x8F\xBF\xBFz";
   for (size_t cut = 0; cut <= text.size(); ++cut)
     for (size_t second = cut; second <= text.size(); ++second) {
       Utf8Filter filter;
       std::string all;
-      for (std::string part : {text.substr(0, cut), text.substr(cut, second - cut),
-                               text.substr(second)}) {
+      for (std::string part :
+           {text.substr(0, cut), text.substr(cut, second - cut),
+            text.substr(second)}) {
         std::string shown;
         filter.push(part, shown);
         EXPECT_EQ(findInvalidUtf8(shown), std::string_view::npos);
@@ -44,7 +47,10 @@ TEST(Utf8Test, NeverShowsPartOfACharacter) {
 TEST(Utf8Test, ReplacesWhatCannotBecomeACharacter) {
   Utf8Filter filter;
   std::string out;
-  filter.push("a\xFF" "b\xE2\x82" "c", out);
+  filter.push("a\xFF"
+              "b\xE2\x82"
+              "c",
+              out);
   EXPECT_EQ(out, std::string("a") + kReplacement + "b" + kReplacement + "c");
   out.clear();
   filter.push("\xF0\x9F", out);
@@ -54,7 +60,8 @@ TEST(Utf8Test, ReplacesWhatCannotBecomeACharacter) {
 }
 
 TEST(Utf8Test, EscapesForOneLine) {
-  EXPECT_EQ(escapeForLine("a\n\t\"\\\x01\xC3\xA4"), "a\\n\\t\\\"\\\\\\x01\xC3\xA4");
+  EXPECT_EQ(escapeForLine("a\n\t\"\\\x01\xC3\xA4"),
+            "a\\n\\t\\\"\\\\\\x01\xC3\xA4");
 }
 
 std::string feed(StopMatcher &matcher, const std::vector<std::string> &parts,
@@ -74,7 +81,8 @@ TEST(StopMatcherTest, FindsAStopAcrossEveryCut) {
   for (size_t cut = 0; cut <= text.size(); ++cut) {
     StopMatcher matcher({"\nUser:"});
     bool stopped = false;
-    EXPECT_EQ(feed(matcher, {text.substr(0, cut), text.substr(cut)}, stopped), "one");
+    EXPECT_EQ(feed(matcher, {text.substr(0, cut), text.substr(cut)}, stopped),
+              "one");
     EXPECT_TRUE(stopped);
   }
   StopMatcher bytewise({"\nUser:"});

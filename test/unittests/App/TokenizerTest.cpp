@@ -8,8 +8,10 @@ namespace tnrt::test {
 namespace {
 
 const char *kModelPath = TNLLM_APP_INPUTS "/tokenizer.model";
-const char *kTexts[] = {"Hello world", "na\xC3\xAFve \xE2\x82\xAC 5 \xF0\x9F\x98\x80\n\ttabs",
-                        "a  b   c", " leading", "trailing ", "x"};
+const char *kTexts[] = {
+    "Hello world", "na\xC3\xAFve \xE2\x82\xAC 5 \xF0\x9F\x98\x80\n\ttabs",
+    "a  b   c",    " leading",
+    "trailing ",   "x"};
 
 std::unique_ptr<Tokenizer> loadModel() {
   auto tokenizer = loadSentencePiece(kModelPath, 512);
@@ -57,8 +59,9 @@ TEST(SentencePieceTest, RoundTrip) {
 TEST(SentencePieceTest, KnownIds) {
   auto ids = loadModel()->encode("Hello w\xC3\xB6rld \xF0\x9F\x98\x80\n  x");
   ASSERT_TRUE(ids);
-  EXPECT_EQ(*ids, (std::vector<int32_t>{394, 291, 367, 268, 198, 185, 435, 439, 437, 427,
-                                        243, 162, 155, 131, 13, 427, 427, 464}));
+  EXPECT_EQ(*ids,
+            (std::vector<int32_t>{394, 291, 367, 268, 198, 185, 435, 439, 437,
+                                  427, 243, 162, 155, 131, 13, 427, 427, 464}));
 }
 
 TEST(SentencePieceTest, StreamingAgreesWithWholeDecoding) {
@@ -107,15 +110,17 @@ TEST(SentencePieceTest, VocabularySmallerThanTheTokenizer) {
 }
 
 TEST(SentencePieceTest, RefusesOtherFiles) {
-  for (std::string bytes : {std::string(), std::string("not a model"),
-                            std::string(1000, '\xFF'), std::string("\x0A\x7F", 2)}) {
+  for (std::string bytes :
+       {std::string(), std::string("not a model"), std::string(1000, '\xFF'),
+        std::string("\x0A\x7F", 2)}) {
     auto tokenizer = parseSentencePiece(bytes, "some.model", 512);
     ASSERT_FALSE(tokenizer);
     EXPECT_NE(tokenizer.message().find("some.model"), std::string::npos);
   }
   auto missing = loadSentencePiece("/nonexistent/tokenizer.model", 512);
   ASSERT_FALSE(missing);
-  EXPECT_NE(missing.message().find("/nonexistent/tokenizer.model"), std::string::npos);
+  EXPECT_NE(missing.message().find("/nonexistent/tokenizer.model"),
+            std::string::npos);
 }
 
 class TokenizeCommandTest : public AppTest {
@@ -132,7 +137,8 @@ protected:
 TEST_F(TokenizeCommandTest, Bytes) {
   EXPECT_EQ(run({"tokenize", "Hi\xC3\xA4"}).out, "72 105 195 164\n");
   EXPECT_EQ(run({"tokenize", "Hi", "--json"}).out, "[72,105]\n");
-  EXPECT_EQ(run({"tokenize", "H\n", "--pieces"}).out, "72\t\"H\"\n10\t\"\\n\"\n");
+  EXPECT_EQ(run({"tokenize", "H\n", "--pieces"}).out,
+            "72\t\"H\"\n10\t\"\\n\"\n");
   EXPECT_EQ(run({"tokenize", "--file", write("text", "Hi")}).out, "72 105\n");
   EXPECT_EQ(run({"tokenize", ""}).out, "\n");
   EXPECT_EQ(run({"tokenize", "[a,b]"}).out, "91 97 44 98 93\n");
@@ -161,7 +167,8 @@ TEST_F(TokenizeCommandTest, Errors) {
   expectBadInput({"tokenize", "--file", folder.string()}, {"directory"});
   expectBadInput({"detokenize", "12x"}, {"12x", "token id"});
   expectBadInput({"detokenize", "256"}, {"256", "[0, 256)"});
-  expectBadInput({"detokenize", "99999999999999999999999"}, {"expected an integer"});
+  expectBadInput({"detokenize", "99999999999999999999999"},
+                 {"expected an integer"});
   useSentencePiece();
   expectBadInput({"tokenize", "a\xFF"}, {"UTF-8", "offset 1"});
   fake::Config config;
