@@ -78,3 +78,15 @@ function(tnllm_add_tool name)
   target_precompile_headers(${name} REUSE_FROM tnllm_pch)
   tnllm_link_mlir(${name} ${ARG_MLIR})
 endfunction()
+
+# tnllm_add_unittest(NAME sources... [LINK tnllm targets]): a GoogleTest program of
+# compiler libraries, registered with CTest.
+function(tnllm_add_unittest name)
+  cmake_parse_arguments(ARG "" "" "LINK" ${ARGN})
+  add_executable(${name} ${ARG_UNPARSED_ARGUMENTS})
+  target_link_libraries(${name} PRIVATE ${ARG_LINK} GTest::gtest_main)
+  if(TNLLM_SANITIZE)
+    target_sources(${name} PRIVATE ${CMAKE_SOURCE_DIR}/cmake/sanitizer_options.cpp)
+  endif()
+  add_test(NAME ${name} COMMAND ${name})
+endfunction()

@@ -2,7 +2,7 @@
 #
 # On PATH: the build's programs (tnllm-opt, tnllmc) and LLVM's (FileCheck, not,
 # count, split-file, llvm-objdump, ...). Substitutions: %tnllmc, %tnllm-opt,
-# %python (with numpy), %root (the source tree), %examples, beside lit's own.
+# %python (with numpy), %root (the source tree), %build, %examples, beside lit's own.
 # Features: avx2, avx512, avx512bf16 (this CPU), asan (a sanitized build), root
 # (permissions do not bind), mount (a private tmpfs can be mounted), x86_64.
 
@@ -33,6 +33,7 @@ config.substitutions += [
     ("%tnllm-opt", os.path.join(bin_dir, "tnllm-opt")),
     ("%python", config.python),
     ("%root", config.tnllm_source_dir),
+    ("%build", config.tnllm_build_dir),
     ("%examples", os.path.join(config.tnllm_source_dir, "examples")),
 ]
 
