@@ -1,0 +1,33 @@
+// Runs functions of the tn dialect in f64: the oracle that compiled programs are
+// compared with.
+#ifndef TNLLM_REFERENCE_INTERPRETER_H
+#define TNLLM_REFERENCE_INTERPRETER_H
+
+#include "tnllm/Reference/Tensor.h"
+
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "llvm/ADT/StringMap.h"
+
+#include <functional>
+
+namespace tnllm::reference {
+
+struct Environment {
+  // Values of the module's tn.param by symbol, in their declared shape. Values of
+  // bf16 parameters must be bf16 numbers.
+  llvm::StringMap<Tensor> parameters;
+  // Receives every tn.probe in the order of execution; may be empty.
+  std::function<void(llvm::StringRef name, const Tensor &value)> observer;
+};
+
+// The results of `function` for `inputs`, one for each argument. Understands tn,
+// func.call, func.return and arith.constant. Fails with a diagnostic at the
+// operation: unknown operations, missing parameters, run-time shapes that do not
+// fit, token ids outside their table, recursion.
+mlir::FailureOr<llvm::SmallVector<Tensor>> evaluate(mlir::func::FuncOp function,
+                                                    llvm::ArrayRef<Tensor> inputs,
+                                                    const Environment &environment);
+
+} // namespace tnllm::reference
+
+#endif // TNLLM_REFERENCE_INTERPRETER_H

@@ -1,0 +1,126 @@
+// tn-check-forms: the forms of lightning attention, compared with its recurrence.
+#include "TensorFiles.h"
+#include "tnllm/Reference/Ops.h"
+#include "tnllm/Reference/Passes.h"
+
+#include "mlir/IR/BuiltinOps.h"
+#include "mlir/IR/Matchers.h"
+#include "llvm/Support/Format.h"
+#include "llvm/Support/raw_ostream.h"
+
+#include <cmath>
+
+namespace tnllm {
+#define GEN_PASS_DEF_TNCHECKFORMS
+#include "tnllm/Reference/Passes.h.inc"
+} // namespace tnllm
+
+using namespace mlir;
+using namespace tnllm;
+using namespace tnllm::reference;
+
+// Positions [begin, end) of [B, N, H, d].
+static Tensor positions(const Tensor &x, int64_t begin, int64_t end) {
+  Tensor result({x.dim(0), end - begin, x.dim(2), x.dim(3)});
+  int64_t row = x.dim(2) * x.dim(3);
+  for (int64_t b = 0; b < x.dim(0); ++b)
+    for (int64_t i = 0; i < (end - begin) * row; ++i)
+      result[b * (end - begin) * row + i] = x[(b * x.dim(1) + begin) * row + i];
+  return result;
+}
+
+// The chunked form of the first half, then of the second from the state between.
+static AttentionResults inTwoParts(const AttentionOperands &in, int64_t chunk) {
+  int64_t length = in.q.dim(1), cut = length / 2;
+  auto part = [&](int64_t begin, int64_t end, const Tensor &state) {
+    Tensor q = positions(in.q, begin, end), k = positions(in.k, begin, end),
+           v = positions(in.v, begin, end);
+    return attentionChunked({q, k, v, in.slopes, state, in.scale}, chunk);
+  };
+  AttentionResults first = part(0, cut, in.state);
+  AttentionResults second = part(cut, length, first.newState);
+  Tensor out(in.v.shape());
+  int64_t row = in.v.dim(2) * in.v.dim(3);
+  for (int64_t b = 0; b < in.v.dim(0); ++b)
+    for (int64_t t = 0; t < length; ++t)
+      for (int64_t i = 0; i < row; ++i)
+        out[(b * length + t) * row + i] =
+            t < cut ? first.out[(b * cut + t) * row + i]
+                    : second.out[(b * (length - cut) + t - cut) * row + i];
+  return {out, second.newState};
+}
+
+namespace {
+
+struct CheckFormsPass : public tnllm::impl::TNCheckFormsBase<CheckFormsPass> {
+  using TNCheckFormsBase::TNCheckFormsBase;
+
+  void runOnOperation() override {
+    random.seed(seed);
+    if (chunk < 1 || batch < 1 || length < 1) {
+      getOperation().emitError("expected batch, length and chunk of at least 1");
+      return signalPassFailure();
+    }
+    WalkResult walk = getOperation().walk([&](tn::LightningAttentionOp op) {
+      return succeeded(check(op)) ? WalkResult::advance() : WalkResult::interrupt();
+    });
+    llvm::outs().flush();
+    if (walk.wasInterrupted())
+      signalPassFailure();
+    markAllAnalysesPreserved();
+  }
+
+  SmallVector<int64_t> runTimeShape(RankedTensorType type) {
+    SmallVector<int64_t> shape(type.getShape());
+    for (auto [i, size] : llvm::enumerate(shape))
+      if (ShapedType::isDynamic(size))
+        size = i == 0 ? batch : length;
+    return shape;
+  }
+
+  Tensor slopesOf(tn::LightningAttentionOp op, int64_t heads) {
+    Tensor slopes({heads});
+    DenseElementsAttr constant;
+    if (matchPattern(op.getSlopes(), m_Constant(&constant))) {
+      for (auto [i, slope] : llvm::enumerate(constant.getValues<float>()))
+        slopes[i] = slope;
+      return slopes;
+    }
+    // From none over hardly any to nearly everything in a step.
+    std::uniform_real_distribution<double> exponent(-12, 0);
+    for (int64_t h = 1; h < heads; ++h)
+      slopes[h] = std::exp(exponent(random));
+    return slopes;
+  }
+
+  LogicalResult check(tn::LightningAttentionOp op) {
+    SmallVector<int64_t> shape = runTimeShape(op.getQ().getType());
+    if (ShapedType::isDynamic(op.getQ().getType().getDimSize(2)) ||
+        ShapedType::isDynamic(op.getQ().getType().getDimSize(3)) ||
+        ShapedType::isDynamic(op.getV().getType().getDimSize(3)))
+      return op.emitError("expected static heads and widths to check its forms");
+    Tensor q = randomNormal(shape, random), k = randomNormal(shape, random);
+    shape[3] = op.getV().getType().getDimSize(3);
+    Tensor v = randomNormal(shape, random);
+    Tensor slopes = slopesOf(op, shape[2]);
+    Tensor state = randomNormal({shape[0], shape[2], q.dim(3), shape[3]}, random);
+    AttentionOperands in{q, k, v, slopes, state, op.getScale().convertToFloat()};
+    AttentionResults expected = attentionRecurrent(in);
+    double worst = 0;
+    for (const AttentionResults &form :
+         {attentionQuadratic(in), attentionChunked(in, chunk), inTwoParts(in, chunk)})
+      worst = std::max({worst, relativeError(form.out, expected.out),
+                        relativeError(form.newState, expected.newState)});
+    llvm::outs() << "lightning_attention q [" << shapeText(q.shape()) << "] v ["
+                 << shapeText(v.shape()) << "]: largest relative difference "
+                 << llvm::format("%.3g", worst) << "\n";
+    if (worst > tolerance)
+      return op.emitError("its forms differ by ")
+             << worst << ", more than " << double(tolerance);
+    return success();
+  }
+
+  std::mt19937_64 random;
+};
+
+} // namespace

@@ -1,0 +1,289 @@
+// The interpreter: walks a function and calls the definition of each operation.
+#include "tnllm/Reference/Interpreter.h"
+
+#include "TN/TNDialect.h"
+#include "tnllm/Reference/Ops.h"
+
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/IR/BuiltinAttributes.h"
+#include "llvm/ADT/DenseMap.h"
+#include "llvm/ADT/TypeSwitch.h"
+
+#include <memory>
+
+using namespace mlir;
+using namespace tnllm;
+using namespace tnllm::reference;
+
+// Deeper than any program that is not recursive.
+static constexpr int kMaxCalls = 64;
+
+namespace {
+
+// Values may be large and have many users.
+using Shared = std::shared_ptr<const Tensor>;
+
+Shared share(Tensor tensor) { return std::make_shared<const Tensor>(std::move(tensor)); }
+
+// One activation of a function.
+class Frame {
+public:
+  Frame(const Environment &environment, int depth)
+      : environment(environment), depth(depth) {}
+
+  FailureOr<SmallVector<Shared>> run(func::FuncOp function, ArrayRef<Shared> inputs);
+
+private:
+  const Tensor &get(Value value) { return *values.lookup(value); }
+  const Tensor *getOptional(Value value) { return value ? &get(value) : nullptr; }
+
+  LogicalResult set(Operation *op, Value result, Shared value);
+  LogicalResult set(Operation *op, Tensor value) {
+    return set(op, op->getResult(0), share(std::move(value)));
+  }
+
+  LogicalResult execute(Operation *op);
+  LogicalResult checkOperands(Operation *op);
+  LogicalResult call(func::CallOp op);
+  LogicalResult constant(arith::ConstantOp op);
+  LogicalResult getParam(tn::GetParamOp op);
+  LogicalResult embed(tn::EmbeddingOp op);
+  LogicalResult attend(tn::LightningAttentionOp op);
+  LogicalResult fused(tn::FusedOp op);
+  LogicalResult observe(tn::ProbeOp op);
+  LogicalResult activate(tn::ActivationOp op);
+
+  const Environment &environment;
+  int depth;
+  DenseMap<Value, Shared> values;
+};
+
+} // namespace
+
+// The static sizes of `type` are those of `shape`.
+static bool fits(RankedTensorType type, ArrayRef<int64_t> shape) {
+  return type.getRank() == static_cast<int64_t>(shape.size()) &&
+         llvm::all_of(llvm::zip(type.getShape(), shape), [](auto sizes) {
+           return ShapedType::isDynamic(std::get<0>(sizes)) ||
+                  std::get<0>(sizes) == std::get<1>(sizes);
+         });
+}
+
+LogicalResult Frame::set(Operation *op, Value result, Shared value) {
+  auto type = dyn_cast<RankedTensorType>(result.getType());
+  if (!type || !fits(type, value->shape()))
+    return op->emitError("computed a value of shape [")
+           << shapeText(value->shape()) << "] where the type is " << result.getType();
+  values[result] = std::move(value);
+  return success();
+}
+
+FailureOr<SmallVector<Shared>> Frame::run(func::FuncOp function,
+                                          ArrayRef<Shared> inputs) {
+  if (function.isDeclaration() || !function.getBody().hasOneBlock())
+    return function.emitError("expected a body of one block to run"), failure();
+  if (inputs.size() != function.getNumArguments())
+    return function.emitError("expected ") << function.getNumArguments()
+                                           << " inputs, got " << inputs.size(),
+           failure();
+  for (auto [argument, input] : llvm::zip(function.getArguments(), inputs))
+    if (failed(set(function, argument, input)))
+      return failure();
+  Block &body = function.getBody().front();
+  for (Operation &op : body.without_terminator())
+    if (failed(execute(&op)))
+      return failure();
+  SmallVector<Shared> results;
+  for (Value value : body.getTerminator()->getOperands())
+    results.push_back(values.lookup(value));
+  return results;
+}
+
+// What the verifiers cannot see in dynamic dimensions.
+LogicalResult Frame::checkOperands(Operation *op) {
+  auto mismatch = [&](Value a, Value b) {
+    return op->emitError("run-time shapes [") << shapeText(get(a).shape()) << "] and ["
+                                              << shapeText(get(b).shape())
+                                              << "] do not fit";
+  };
+  if (isa<tn::AddOp, tn::MulOp>(op) &&
+      get(op->getOperand(0)).shape() != get(op->getOperand(1)).shape())
+    return mismatch(op->getOperand(0), op->getOperand(1));
+  if (auto lrpe = dyn_cast<tn::LRPEOp>(op))
+    if (get(lrpe.getX()).dim(0) != get(lrpe.getPositions()).dim(0))
+      return mismatch(lrpe.getX(), lrpe.getPositions());
+  if (auto attention = dyn_cast<tn::LightningAttentionOp>(op)) {
+    const Tensor &q = get(attention.getQ());
+    for (Value other : {attention.getK(), attention.getV()})
+      if (get(other).shape().drop_back() != q.shape().drop_back())
+        return mismatch(attention.getQ(), other);
+    if (get(attention.getK()).lastDim() != q.lastDim())
+      return mismatch(attention.getQ(), attention.getK());
+    SmallVector<int64_t> state = {q.dim(0), q.dim(2), q.dim(3),
+                                  get(attention.getV()).dim(3)};
+    if (get(attention.getState()).shape() != ArrayRef<int64_t>(state))
+      return mismatch(attention.getQ(), attention.getState());
+    if (get(attention.getSlopes()).size() != q.dim(2))
+      return mismatch(attention.getQ(), attention.getSlopes());
+  }
+  return success();
+}
+
+LogicalResult Frame::execute(Operation *op) {
+  if (failed(checkOperands(op)))
+    return failure();
+  return TypeSwitch<Operation *, LogicalResult>(op)
+      .Case([&](func::CallOp op) { return call(op); })
+      .Case([&](arith::ConstantOp op) { return constant(op); })
+      .Case([&](tn::GetParamOp op) { return getParam(op); })
+      .Case([&](tn::EmbeddingOp op) { return embed(op); })
+      .Case([&](tn::LightningAttentionOp op) { return attend(op); })
+      .Case([&](tn::FusedOp op) { return fused(op); })
+      .Case([&](tn::ProbeOp op) { return observe(op); })
+      .Case([&](tn::ActivationOp op) { return activate(op); })
+      .Case([&](tn::LinearOp op) {
+        return set(op, linear(get(op.getX()), get(op.getWeight()),
+                              getOptional(op.getBias())));
+      })
+      .Case([&](tn::AddOp op) {
+        return set(op, add(get(op.getLhs()), get(op.getRhs())));
+      })
+      .Case([&](tn::MulOp op) {
+        return set(op, mul(get(op.getLhs()), get(op.getRhs())));
+      })
+      .Case([&](tn::ShiftedExpOp op) { return set(op, shiftedExp(get(op.getX()))); })
+      .Case([&](tn::CastOp op) {
+        bool narrows = op.getResult().getType().getElementType().isBF16();
+        return set(op, narrows ? roundToBF16(get(op.getX())) : get(op.getX()));
+      })
+      .Case([&](tn::NormOp op) {
+        return set(op, norm(op.getKind(), get(op.getX()), getOptional(op.getWeight()),
+                            getOptional(op.getBias()),
+                            op.getEpsilon().convertToFloat()));
+      })
+      .Case([&](tn::SliceOp op) {
+        return set(op, slice(get(op.getX()), op.getColumns()[0], op.getColumns()[1]));
+      })
+      .Case([&](tn::SplitHeadsOp op) {
+        ArrayRef<int64_t> heads = op.getResult().getType().getShape().take_back(2);
+        SmallVector<int64_t> shape(get(op.getX()).shape().drop_back());
+        shape.append(heads.begin(), heads.end());
+        return set(op, get(op.getX()).reshaped(shape));
+      })
+      .Case([&](tn::MergeHeadsOp op) {
+        ArrayRef<int64_t> split = get(op.getX()).shape();
+        SmallVector<int64_t> shape(split.drop_back(2));
+        shape.push_back(split.take_back(2)[0] * split.back());
+        return set(op, get(op.getX()).reshaped(shape));
+      })
+      .Case([&](tn::DecaySlopesOp op) {
+        return set(op,
+                   decaySlopes(op.getRule(), op.getResult().getType().getDimSize(0)));
+      })
+      .Case([&](tn::LRPEOp op) {
+        return set(op, lrpe(get(op.getX()), get(op.getTheta()), get(op.getPositions())));
+      })
+      .Default([](Operation *op) {
+        return op->emitError("the reference interpreter does not know this operation");
+      });
+}
+
+LogicalResult Frame::call(func::CallOp op) {
+  auto callee = SymbolTable::lookupNearestSymbolFrom<func::FuncOp>(op, op.getCalleeAttr());
+  if (depth == kMaxCalls)
+    return op.emitError("calls nest deeper than ") << kMaxCalls;
+  SmallVector<Shared> inputs;
+  for (Value operand : op.getOperands())
+    inputs.push_back(values.lookup(operand));
+  FailureOr<SmallVector<Shared>> results =
+      Frame(environment, depth + 1).run(callee, inputs);
+  if (failed(results))
+    return failure();
+  for (auto [result, value] : llvm::zip(op.getResults(), *results))
+    if (failed(set(op, result, value)))
+      return failure();
+  return success();
+}
+
+LogicalResult Frame::constant(arith::ConstantOp op) {
+  auto elements = dyn_cast<DenseElementsAttr>(op.getValue());
+  if (!elements)
+    return op.emitError("expected a dense tensor constant");
+  std::vector<double> data;
+  if (isa<FloatType>(elements.getElementType()))
+    for (const APFloat &element : elements.getValues<APFloat>()) {
+      APFloat value = element;
+      bool losesInfo;
+      value.convert(APFloat::IEEEdouble(), APFloat::rmNearestTiesToEven, &losesInfo);
+      data.push_back(value.convertToDouble());
+    }
+  else
+    for (const APInt &element : elements.getValues<APInt>())
+      data.push_back(static_cast<double>(element.getSExtValue()));
+  return set(op, Tensor(elements.getType().getShape(), std::move(data)));
+}
+
+LogicalResult Frame::getParam(tn::GetParamOp op) {
+  auto found = environment.parameters.find(op.getParam());
+  if (found == environment.parameters.end())
+    return op.emitError("no value for the parameter '") << op.getParam() << "'";
+  // The environment outlives the run: no copy.
+  return set(op, op.getResult(), Shared(Shared(), &found->second));
+}
+
+LogicalResult Frame::embed(tn::EmbeddingOp op) {
+  const Tensor &ids = get(op.getIds()), &table = get(op.getTable());
+  for (int64_t i = 0; i < ids.size(); ++i)
+    if (ids[i] < 0 || ids[i] >= table.dim(0))
+      return op.emitError("id ") << static_cast<int64_t>(ids[i]) << " at element " << i
+                                 << " is outside the table of " << table.dim(0)
+                                 << " rows";
+  return set(op, embedding(ids, table, op.getScale().convertToFloat()));
+}
+
+LogicalResult Frame::attend(tn::LightningAttentionOp op) {
+  AttentionResults results =
+      attentionRecurrent({get(op.getQ()), get(op.getK()), get(op.getV()),
+                          get(op.getSlopes()), get(op.getState()),
+                          op.getScale().convertToFloat()});
+  if (failed(set(op, op.getOut(), share(std::move(results.out)))))
+    return failure();
+  return set(op, op.getNewState(), share(std::move(results.newState)));
+}
+
+LogicalResult Frame::fused(tn::FusedOp op) {
+  Block &body = op.getBody().front();
+  for (Operation &inner : body.without_terminator())
+    if (failed(execute(&inner)))
+      return failure();
+  return set(op, op.getResult(),
+             values.lookup(cast<tn::YieldOp>(body.getTerminator()).getValue()));
+}
+
+LogicalResult Frame::observe(tn::ProbeOp op) {
+  if (environment.observer)
+    environment.observer(op.getName(), get(op.getX()));
+  return success();
+}
+
+LogicalResult Frame::activate(tn::ActivationOp op) {
+  const Tensor &x = get(op.getX());
+  std::optional<ArrayRef<int64_t>> columns = op.getColumns();
+  return set(op, activation(op.getKind(), x, columns ? (*columns)[0] : 0,
+                            columns ? (*columns)[1] : x.lastDim()));
+}
+
+FailureOr<SmallVector<Tensor>> reference::evaluate(func::FuncOp function,
+                                                   ArrayRef<Tensor> inputs,
+                                                   const Environment &environment) {
+  SmallVector<Shared> shared;
+  for (const Tensor &input : inputs)
+    shared.push_back(Shared(Shared(), &input));
+  FailureOr<SmallVector<Shared>> results = Frame(environment, 0).run(function, shared);
+  if (failed(results))
+    return failure();
+  SmallVector<Tensor> tensors;
+  for (const Shared &result : *results)
+    tensors.push_back(*result);
+  return tensors;
+}
