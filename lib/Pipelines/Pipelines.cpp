@@ -54,6 +54,8 @@ void tnllm::buildTNKPipeline(OpPassManager &pm, const CompileOptions &options) {
   convert.tileRows = options.target.tileRows;
   convert.panelWidth = options.target.panelWidth;
   convert.bf16Pairs = options.target.hasBF16Dot;
+  // A quarter of the second cache: the panel stays there while the rows stream by.
+  convert.blockBytes = options.target.l2Bytes / 4;
   pm.addPass(createConvertTNToTNK(convert));
   pm.addPass(createCanonicalizerPass());
   pm.addPass(createCSEPass());

@@ -30,6 +30,8 @@ def ConvertTNToTNK : Pass<"convert-tn-to-tnk", "::mlir::ModuleOp"> {
            "columns of the register tile, and of a panel of packed weights">,
     Option<"bf16Pairs", "bf16-pairs", "bool", "false",
            "pack bf16 weights in pairs for the dot product instruction">,
+    Option<"blockBytes", "block-bytes", "int64_t", "262144",
+           "bytes of a panel that all rows pass over while it is in the cache">,
     Option<"chunk", "chunk", "int64_t", "64",
            "positions in a chunk of the chunked attention">,
     Option<"rowBlock", "row-block", "int64_t", "8",

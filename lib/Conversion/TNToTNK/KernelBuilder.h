@@ -22,6 +22,7 @@ struct TileSizes {
   int64_t tileRows = 6;    // rows of the register tile
   int64_t panelWidth = 64; // columns of the register tile
   bool bf16Pairs = false;  // bf16 weights in pairs
+  int64_t blockBytes = 256 << 10; // of a panel, kept in the cache
   int64_t chunk = 64;      // positions of an attention chunk
   int64_t rowBlock = 8;    // rows of a task of a row-wise kernel
 };
@@ -128,7 +129,8 @@ private:
 // those named, in the order of the comment, and leaves it finished.
 //===----------------------------------------------------------------------===//
 
-// One task is one panel of the weight.
+// One task is one panel of the weight. The depth is cut in blocks of `blockBytes` of
+// the panel; between blocks the sums wait in scratch, in f32.
 void buildLinear(KernelBuilder &k, mlir::Value x, mlir::Value weight, mlir::Value bias,
                  mlir::Value rows, int64_t columns, const Epilogue &epilogue);
 

@@ -24,26 +24,84 @@ static Value panelOf(KernelBuilder &k, Value weight, Value p) {
   return memref::SubViewOp::create(b, panelType, weight, offsets, sizes, strides);
 }
 
+namespace {
+
+// A panel against all rows, block by block of the depth.
+class LinearKernel {
+public:
+  LinearKernel(KernelBuilder &k, Value x, Value weight, Value bias, Value rows,
+               int64_t columns, const Epilogue &epilogue)
+      : k(k), x(x), bias(bias), rows(rows), epilogue(epilogue),
+        width(k.sizes.panelWidth), inBounds(columns % width == 0) {
+    auto type = cast<MemRefType>(x.getType());
+    depth = type.getDimSize(1);
+    capacity = type.getDimSize(0);
+    panel = panelOf(k, weight, k.task());
+    pairs = cast<MemRefType>(panel.getType()).getDimSize(1) == 2 * width;
+    column = k.mul(k.task(), k.index(width));
+  }
+
+  void build() {
+    int64_t elementBytes =
+        cast<MemRefType>(x.getType()).getElementTypeBitWidth() / 8;
+    // Even, for pairs.
+    int64_t block =
+        std::max<int64_t>(2, k.sizes.blockBytes / (width * elementBytes) / 2 * 2);
+    int64_t last = (depth - 1) / block * block; // first depth of the last block
+    if (last > 0)
+      accumulateBlocks(block, last);
+    forRowTiles([&](Value row, int64_t tileRows) {
+      Value tile = contract(row, tileRows, k.index(last), depth - last);
+      if (bias) {
+        Value values = k.loadRow(bias, {}, column, width, inBounds);
+        tile = arith::AddFOp::create(k.b, tile, k.broadcastRow(values, tileRows));
+      }
+      epilogue.apply(k, tile, {row, column, tileRows, width, inBounds});
+    });
+  }
+
+private:
+  void forRowTiles(KernelBuilder::TileBody body) {
+    k.forTiles(rows, KernelBuilder::halvingSizes(k.sizes.tileRows), body);
+  }
+
+  // sums += x[:, 0..last) * panel[0..last), block by block.
+  void accumulateBlocks(int64_t block, int64_t last) {
+    sums = k.scratch(capacity, width);
+    forRowTiles([&](Value row, int64_t tileRows) {
+      Value zeros = k.constant(k.tileType(tileRows, width), 0.0);
+      k.storeTile(zeros, sums, {row, k.index(0), tileRows, width, true});
+    });
+    k.forLoop(k.index(0), k.index(last), block, [&](Value start) {
+      forRowTiles([&](Value row, int64_t tileRows) {
+        Value tile = contract(row, tileRows, start, block);
+        k.storeTile(tile, sums, {row, k.index(0), tileRows, width, true});
+      });
+    });
+  }
+
+  // The sums so far, plus those of `size` depths from `start`.
+  Value contract(Value row, int64_t tileRows, Value start, int64_t size) {
+    Value tile = sums ? k.loadTile(sums, {row, k.index(0), tileRows, width, true})
+                      : k.constant(k.tileType(tileRows, width), 0.0);
+    Value panelRow = pairs ? k.div(start, k.index(2)) : start;
+    return k.contract(x, {row, start}, panel, {panelRow, k.index(0)}, tile,
+                      k.index(size), /*transposeA=*/false, pairs);
+  }
+
+  KernelBuilder &k;
+  Value x, bias, rows;
+  const Epilogue &epilogue;
+  int64_t width, depth, capacity;
+  bool inBounds, pairs;
+  Value panel, column;
+  Value sums; // [capacity, width], where there is more than one block
+};
+
+} // namespace
+
 void kernels::buildLinear(KernelBuilder &k, Value x, Value weight, Value bias,
                           Value rows, int64_t columns, const Epilogue &epilogue) {
-  int64_t width = k.sizes.panelWidth;
-  bool inBounds = columns % width == 0;
-  Value panel = panelOf(k, weight, k.task());
-  Value column = k.mul(k.task(), k.index(width));
-  Value zero = k.index(0);
-  Value depth = k.index(cast<MemRefType>(x.getType()).getDimSize(1));
-  bool pairs = cast<MemRefType>(panel.getType()).getDimSize(1) == 2 * width;
-  k.forTiles(rows, KernelBuilder::halvingSizes(k.sizes.tileRows),
-             [&](Value row, int64_t tileRows) {
-               Value acc = k.constant(k.tileType(tileRows, width), 0.0);
-               Value tile = k.contract(x, {row, zero}, panel, {zero, zero}, acc, depth,
-                                      /*transposeA=*/false, pairs);
-               if (bias) {
-                 Value values = k.loadRow(bias, {}, column, width, inBounds);
-                 tile = arith::AddFOp::create(k.b, tile,
-                                              k.broadcastRow(values, tileRows));
-               }
-               epilogue.apply(k, tile, {row, column, tileRows, width, inBounds});
-             });
+  LinearKernel(k, x, weight, bias, rows, columns, epilogue).build();
   k.finish();
 }

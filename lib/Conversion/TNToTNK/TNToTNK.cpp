@@ -682,7 +682,7 @@ struct ConvertTNToTNKPass
     ModuleOp module = getOperation();
     if (failed(checkOptions()))
       return signalPassFailure();
-    TileSizes sizes{tileRows, panelWidth, bf16Pairs, chunk, rowBlock};
+    TileSizes sizes{tileRows, panelWidth, bf16Pairs, blockBytes, chunk, rowBlock};
     ModuleState state(module, sizes);
     ArrayAttr states = stateTypes(module);
 
