@@ -19,6 +19,8 @@ static bool differ(int64_t a, int64_t b) {
 // True when the leading dimensions (all but the last `trailing`) may be equal.
 static bool sameLeading(RankedTensorType a, RankedTensorType b, int64_t trailingA,
                         int64_t trailingB) {
+  if (a.getRank() < trailingA || b.getRank() < trailingB)
+    return false;
   ArrayRef<int64_t> da = a.getShape().drop_back(trailingA);
   ArrayRef<int64_t> db = b.getShape().drop_back(trailingB);
   if (da.size() != db.size())
@@ -44,8 +46,9 @@ LogicalResult ParamOp::verify() {
   if (!type || !type.hasStaticShape() || type.getRank() == 0)
     return emitOpError("expected a ranked tensor of static shape, got ")
            << getType() << " [param-C1]";
-  if (!type.getElementType().isF32() && !type.getElementType().isBF16())
-    return emitOpError("expected elements of f32 or bf16, got ")
+  Type element = type.getElementType();
+  if (!element.isF32() && !element.isBF16() && !element.isSignlessInteger(8))
+    return emitOpError("expected elements of f32, bf16 or i8, got ")
            << type.getElementType() << " [param-C2]";
   return success();
 }
@@ -60,6 +63,23 @@ LogicalResult GetParamOp::verifySymbolUses(SymbolTableCollection &symbolTable) {
                               << getResult().getType()
                               << " differs from the parameter's type "
                               << param.getType() << " [get_param-C2]";
+    diag.attachNote(param.getLoc()) << "declared here";
+    return diag;
+  }
+  return success();
+}
+
+LogicalResult RowScalesOp::verifySymbolUses(SymbolTableCollection &symbolTable) {
+  auto param = symbolTable.lookupNearestSymbolFrom<ParamOp>(*this, getParamAttr());
+  if (!param)
+    return emitOpError("expected a tn.param named '")
+           << getParam() << "' [row_scales-C1]";
+  RankedTensorType type = param.getTensorType(), result = getResult().getType();
+  if (type.getRank() != 2 || !type.getElementType().isInteger(8) ||
+      result.getShape() != type.getShape().take_front()) {
+    InFlightDiagnostic diag = emitOpError("expected one scale for each row of an i8 "
+                                          "matrix, got ")
+                              << result << " for " << type << " [row_scales-C2]";
     diag.attachNote(param.getLoc()) << "declared here";
     return diag;
   }
@@ -94,10 +114,18 @@ LogicalResult LinearOp::verify() {
     return emitOpError("expected the last dimension of x to equal dimension 1 of the "
                        "weight (")
            << weight.getDimSize(1) << "), got " << x << " [linear-C2]";
-  if (x.getElementType() != weight.getElementType())
-    return emitOpError("expected x and weight of one element type, got ")
+  bool quantised = weight.getElementType().isInteger(8);
+  if (quantised ? !x.getElementType().isF32()
+                : x.getElementType() != weight.getElementType())
+    return emitOpError("expected x and weight of one element type, or f32 and i8, got ")
            << x.getElementType() << " and " << weight.getElementType()
            << " [linear-C3]";
+  if (quantised != static_cast<bool>(getScales()) ||
+      (quantised && (getScales().getType().getRank() != 1 ||
+                     differ(lastDim(getScales().getType()), weight.getDimSize(0)))))
+    return emitOpError("expected ")
+           << weight.getDimSize(0)
+           << " scales with an i8 weight and none with another [linear-C6]";
   if (!sameLeading(x, result, 1, 1) || differ(lastDim(result), weight.getDimSize(0)))
     return emitOpError("expected a result of x's leading dimensions and ")
            << weight.getDimSize(0) << " columns, got " << result << " [linear-C4]";
@@ -187,7 +215,8 @@ LogicalResult SliceOp::verify() {
   if (failed(verifyColumnRange(*this, getColumns(), lastDim(x), "slice-C2")))
     return failure();
   int64_t width = getColumns()[1] - getColumns()[0];
-  if (!sameLeading(x, result, 1, 1) || differ(lastDim(result), width))
+  // Exactly: a slice of unknown width would look like the whole to the folder.
+  if (!sameLeading(x, result, 1, 1) || lastDim(result) != width)
     return emitOpError("expected a result of x's leading dimensions and ")
            << width << " columns, got " << result << " [slice-C3]";
   return success();
@@ -237,7 +266,7 @@ OpFoldResult MergeHeadsOp::fold(FoldAdaptor) {
 LogicalResult LRPEOp::verify() {
   RankedTensorType x = getX().getType(), result = getResult().getType();
   RankedTensorType theta = getTheta().getType(), positions = getPositions().getType();
-  if (x.getRank() != 4)
+  if (x.getRank() != 4 || x.isDynamicDim(2) || x.isDynamicDim(3))
     return emitOpError("expected x of [B, N, H, d], got ") << x << " [lrpe-C1]";
   ArrayRef<int64_t> shape = x.getShape();
   if (theta.getShape() != ArrayRef<int64_t>({shape[2], 1, shape[3]}))

@@ -1,0 +1,40 @@
+// Kernels and contractions print as they were parsed.
+// RUN: tnllm-opt %s | tnllm-opt | FileCheck %s
+// RUN: tnllm-opt %s --mlir-print-op-generic | tnllm-opt | FileCheck %s
+
+// CHECK-LABEL: tnk.kernel @double(
+// CHECK-SAME: %{{.*}}: memref<8x64xf32>, %{{.*}}: memref<8x64xf32>, %{{.*}}: index)
+tnk.kernel @double(%x: memref<8x64xf32>, %y: memref<8x64xf32>, %row: index) {
+  %c0 = arith.constant 0 : index
+  %v = vector.load %x[%row, %c0] : memref<8x64xf32>, vector<64xf32>
+  %w = arith.addf %v, %v : vector<64xf32>
+  vector.store %w, %y[%row, %c0] : memref<8x64xf32>, vector<64xf32>
+  // CHECK: tnk.return
+  tnk.return
+}
+
+// CHECK-LABEL: tnk.kernel @contract
+tnk.kernel @contract(%a: memref<256x64xf32>, %b: memref<64x64xf32>, %rows: index, %task: index) {
+  %c0 = arith.constant 0 : index
+  %acc = arith.constant dense<0.0> : vector<6x64xf32>
+  // CHECK: %[[R:.*]] = tnk.contract %{{.*}}[%{{.*}}, %{{.*}}], %{{.*}}[%{{.*}}, %{{.*}}], %{{.*}} depth %{{.*}} : memref<256x64xf32>, memref<64x64xf32>, vector<6x64xf32>
+  %r = tnk.contract %a[%task, %c0], %b[%c0, %c0], %acc depth %rows
+     : memref<256x64xf32>, memref<64x64xf32>, vector<6x64xf32>
+  // CHECK: tnk.contract transpose_a %{{.*}}, %[[R]] depth
+  %s = tnk.contract transpose_a %a[%c0, %task], %b[%c0, %c0], %r depth %rows
+     : memref<256x64xf32>, memref<64x64xf32>, vector<6x64xf32>
+  vector.store %s, %b[%c0, %c0] : memref<64x64xf32>, vector<6x64xf32>
+  tnk.return
+}
+
+// CHECK-LABEL: tnk.kernel @pairs
+tnk.kernel @pairs(%a: memref<256x64xbf16>, %b: memref<32x128xbf16>, %c: memref<6x64xf32>, %task: index) {
+  %c0 = arith.constant 0 : index
+  %c64 = arith.constant 64 : index
+  %acc = arith.constant dense<0.0> : vector<6x64xf32>
+  // CHECK: tnk.contract pairs %{{.*}} : memref<256x64xbf16>, memref<32x128xbf16>, vector<6x64xf32>
+  %r = tnk.contract pairs %a[%task, %c0], %b[%c0, %c0], %acc depth %c64
+     : memref<256x64xbf16>, memref<32x128xbf16>, vector<6x64xf32>
+  vector.store %r, %c[%c0, %c0] : memref<6x64xf32>, vector<6x64xf32>
+  tnk.return
+}

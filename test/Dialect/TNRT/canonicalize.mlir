@@ -1,0 +1,38 @@
+// Handles are values: unused ones go, equal ones are one. Launches and probes stay.
+// RUN: tnllm-opt %s --canonicalize --cse | FileCheck %s
+
+tnk.kernel @k(%x: memref<8x64xf32>, %y: memref<8x64xf32>, %task: index) {
+  tnk.return
+}
+
+// CHECK-LABEL: func @handles
+// CHECK: %[[W:.*]] = tnrt.param %{{.*}}[0]
+// CHECK-NOT: tnrt.param
+// CHECK-NOT: tnrt.state
+// CHECK-NOT: tnrt.alloc
+// CHECK: tnrt.launch %{{.*}} @k tasks(%{{.*}}) (%[[W]], %[[W]])
+// CHECK: tnrt.launch %{{.*}} @k tasks(%{{.*}}) (%[[W]], %[[W]])
+// CHECK: tnrt.probe
+func.func @handles(%context: !tnrt.context, %n: index) {
+  %w = tnrt.param %context[0] : memref<8x64xf32>
+  %same = tnrt.param %context[0] : memref<8x64xf32>
+  %unused = tnrt.param %context[1] : memref<8x64xf32>
+  %state = tnrt.state %context[0] : memref<8x64xf32>
+  %buffer = tnrt.alloc : memref<8x64xf32>
+  tnrt.launch %context @k tasks(%n) (%w, %same) : memref<8x64xf32>, memref<8x64xf32>
+  tnrt.launch %context @k tasks(%n) (%w, %same) : memref<8x64xf32>, memref<8x64xf32>
+  tnrt.probe %context[0] %w, %n : memref<8x64xf32>
+  return
+}
+
+// Two buffers are two, though their types are the same.
+// CHECK-LABEL: func @buffers
+// CHECK: %[[X:.*]] = tnrt.alloc
+// CHECK: %[[Y:.*]] = tnrt.alloc
+// CHECK: tnrt.launch %{{.*}} (%[[X]], %[[Y]])
+func.func @buffers(%context: !tnrt.context, %n: index) {
+  %x = tnrt.alloc : memref<8x64xf32>
+  %y = tnrt.alloc : memref<8x64xf32>
+  tnrt.launch %context @k tasks(%n) (%x, %y) : memref<8x64xf32>, memref<8x64xf32>
+  return
+}

@@ -1,0 +1,45 @@
+// Each constraint of docs/Spec.md, violated.
+// RUN: tnllm-opt %s --verify-diagnostics --split-input-file
+
+func.func @f(%context: !tnrt.context, %n: index) {
+  // expected-error @+1 {{expected a tnk.kernel named 'missing' [launch-C1]}}
+  tnrt.launch %context @missing tasks(%n) (%n) : index
+  return
+}
+
+// -----
+
+// A function, but not of a kernel's signature.
+func.func private @other(%n: index) {
+  return
+}
+func.func @f(%context: !tnrt.context, %n: index) {
+  // expected-error @+1 {{expected a tnk.kernel named 'other' [launch-C1]}}
+  tnrt.launch %context @other tasks(%n) (%n) : index
+  return
+}
+
+// -----
+
+// expected-note @+1 {{kernel declared here}}
+tnk.kernel @k(%x: memref<8x64xf32>, %rows: index, %task: index) {
+  tnk.return
+}
+func.func @f(%context: !tnrt.context, %x: memref<8x32xf32>, %n: index) {
+  // expected-error @+1 {{arguments differ from the kernel's, which are ('memref<8x64xf32>', 'index') and the task [launch-C2]}}
+  tnrt.launch %context @k tasks(%n) (%x, %n) : memref<8x32xf32>, index
+  return
+}
+
+// -----
+
+// expected-note @+1 {{kernel declared here}}
+tnk.kernel @k(%x: memref<8x64xf32>, %task: index) {
+  tnk.return
+}
+func.func @f(%context: !tnrt.context, %x: memref<8x64xf32>, %n: index) {
+  // The task's number is not among the arguments of a launch.
+  // expected-error @+1 {{[launch-C2]}}
+  tnrt.launch %context @k tasks(%n) (%x, %n) : memref<8x64xf32>, index
+  return
+}

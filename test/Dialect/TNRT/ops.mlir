@@ -1,0 +1,47 @@
+// The schedule prints as it was parsed.
+// RUN: tnllm-opt %s | tnllm-opt | FileCheck %s
+// RUN: tnllm-opt %s --mlir-print-op-generic | tnllm-opt | FileCheck %s
+
+tnk.kernel @linear(%x: memref<256x64xf32>, %w: memref<1x64x64xf32>, %y: memref<256x64xf32>,
+                   %rows: index, %task: index) {
+  tnk.return
+}
+
+// CHECK-LABEL: func @schedule(%{{.*}}: !tnrt.context
+func.func @schedule(%context: !tnrt.context, %rows: index) {
+  // CHECK: tnrt.arena %{{.*}} : memref<131072xi8>
+  %arena = tnrt.arena %context : memref<131072xi8>
+  %c0 = arith.constant 0 : index
+  %x = memref.view %arena[%c0][] : memref<131072xi8> to memref<256x64xf32>
+  // CHECK: tnrt.alloc : memref<256x64xf32>
+  %y = tnrt.alloc : memref<256x64xf32>
+  // CHECK: tnrt.param %{{.*}}[3] : memref<1x64x64xf32>
+  %w = tnrt.param %context[3] : memref<1x64x64xf32>
+  // CHECK: tnrt.state %{{.*}}[0] : memref<64x4x32x16xf32>
+  %s = tnrt.state %context[0] : memref<64x4x32x16xf32>
+  // CHECK: tnrt.launch %{{.*}} @linear tasks(%{{.*}}) (%{{.*}}, %{{.*}}, %{{.*}}, %{{.*}}) : memref<256x64xf32>, memref<1x64x64xf32>, memref<256x64xf32>, index
+  tnrt.launch %context @linear tasks(%rows) (%x, %w, %y, %rows)
+      : memref<256x64xf32>, memref<1x64x64xf32>, memref<256x64xf32>, index
+  // CHECK: tnrt.probe %{{.*}}[1] %{{.*}}, %{{.*}} : memref<256x64xf32>
+  tnrt.probe %context[1] %y, %rows : memref<256x64xf32>
+  return
+}
+
+// A kernel after convert-tnk-to-func, and its launch.
+// CHECK-LABEL: func private @lowered(%{{.*}}: !tnrt.arguments, %{{.*}}: i64)
+func.func private @lowered(%args: !tnrt.arguments, %task: i64) {
+  // CHECK: tnrt.kernel_arg %{{.*}}[0] : memref<256x64xf32>
+  %x = tnrt.kernel_arg %args[0] : memref<256x64xf32>
+  // CHECK: tnrt.kernel_arg %{{.*}}[1] : index
+  %rows = tnrt.kernel_arg %args[1] : index
+  %v = memref.load %x[%rows, %rows] : memref<256x64xf32>
+  memref.store %v, %x[%rows, %rows] : memref<256x64xf32>
+  return
+}
+
+// CHECK-LABEL: func @launch_lowered
+func.func @launch_lowered(%context: !tnrt.context, %x: memref<256x64xf32>, %rows: index) {
+  // CHECK: tnrt.launch %{{.*}} @lowered
+  tnrt.launch %context @lowered tasks(%rows) (%x, %rows) : memref<256x64xf32>, index
+  return
+}
