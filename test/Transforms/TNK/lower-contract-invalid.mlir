@@ -1,0 +1,14 @@
+// RUN: tnllm-opt %s --pass-pipeline='builtin.module(tnk.kernel(tnk-lower-contract))' \
+// RUN:   --verify-diagnostics
+
+tnk.kernel @pairs(%a: memref<8x64xbf16>, %b: memref<32x40xbf16>, %c: memref<8x20xf32>,
+                  %depth: index, %task: index) {
+  %c0 = arith.constant 0 : index
+  %acc = arith.constant dense<0.0> : vector<1x20xf32>
+  // expected-error @below {{expected a multiple of 16 columns for pairs, got 20}}
+  %r = tnk.contract pairs %a[%task, %c0], %b[%c0, %c0], %acc depth %depth
+     : memref<8x64xbf16>, memref<32x40xbf16>, vector<1x20xf32>
+  vector.transfer_write %r, %c[%task, %c0] {in_bounds = [true, true]}
+     : vector<1x20xf32>, memref<8x20xf32>
+  tnk.return
+}

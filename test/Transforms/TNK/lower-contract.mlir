@@ -1,0 +1,103 @@
+// RUN: tnllm-opt %s --pass-pipeline='builtin.module(tnk.kernel(tnk-lower-contract))' \
+// RUN:   | FileCheck %s
+
+// Two rows of one vector each: a row of B against one element of each row of A.
+// CHECK-LABEL: tnk.kernel @plain(
+// CHECK-SAME: %[[A:.*]]: memref<8x64xf32>, %[[B:.*]]: memref<64x32xf32>, %[[C:.*]]: memref<8x32xf32>, %[[D:.*]]: index, %[[T:.*]]: index)
+// CHECK: %[[ACC:.*]] = arith.constant dense<1.0
+// CHECK-DAG: %[[S0:.*]] = vector.extract %[[ACC]][0]
+// CHECK-DAG: %[[S1:.*]] = vector.extract %[[ACC]][1]
+// CHECK: %[[R:.*]]:2 = scf.for %[[K:[^ ]*]] = %{{.*}} to %[[D]] step %{{.*}} iter_args(%[[X0:.*]] = %[[S0]], %[[X1:.*]] = %[[S1]]) -> (vector<32xf32>, vector<32xf32>) {
+// CHECK: %[[KB:.*]] = arith.addi %[[T]], %[[K]]
+// CHECK: %[[ROW:.*]] = vector.load %[[B]][%[[KB]], %{{.*}}] : memref<64x32xf32>, vector<32xf32>
+// CHECK: %[[E0:.*]] = memref.load %[[A]][%[[T]], %[[K0:.*]]]
+// CHECK: %[[V0:.*]] = vector.broadcast %[[E0]] : f32 to vector<32xf32>
+// CHECK: %[[Y0:.*]] = math.fma %[[V0]], %[[ROW]], %[[X0]]
+// CHECK: %[[T1:.*]] = arith.addi %[[T]], %{{.*}}
+// CHECK: %[[E1:.*]] = memref.load %[[A]][%[[T1]],
+// CHECK: %[[V1:.*]] = vector.broadcast %[[E1]]
+// CHECK: %[[Y1:.*]] = math.fma %[[V1]], %[[ROW]], %[[X1]]
+// CHECK: scf.yield %[[Y0]], %[[Y1]]
+// CHECK: vector.insert %[[R]]#0, %{{.*}} [0]
+// CHECK: vector.insert %[[R]]#1, %{{.*}} [1]
+// CHECK-NOT: tnk.contract
+tnk.kernel @plain(%a: memref<8x64xf32>, %b: memref<64x32xf32>, %c: memref<8x32xf32>,
+                  %depth: index, %task: index) {
+  %c0 = arith.constant 0 : index
+  %zero = arith.constant 0.0 : f32
+  %acc = arith.constant dense<1.0> : vector<2x32xf32>
+  %r = tnk.contract %a[%task, %c0], %b[%task, %c0], %acc depth %depth
+     : memref<8x64xf32>, memref<64x32xf32>, vector<2x32xf32>
+  vector.transfer_write %r, %c[%task, %c0] {in_bounds = [true, true]}
+     : vector<2x32xf32>, memref<8x32xf32>
+  tnk.return
+}
+
+// A read by columns: the depth moves its first index, the row its second.
+// CHECK-LABEL: tnk.kernel @transposed(
+// CHECK-SAME: %[[A:.*]]: memref<64x8xf32>,
+// CHECK-SAME: %[[T:[^ ]*]]: index) {
+// CHECK: scf.for %[[K:[^ ]*]] =
+// CHECK: vector.load
+// CHECK: %[[P:.*]] = arith.addi %[[T]], %[[K]]
+// CHECK: memref.load %[[A]][%[[P]], %[[T]]]
+// CHECK: %[[M1:.*]] = arith.addi %[[T]], %c1
+// CHECK: memref.load %[[A]][%{{.*}}, %[[M1]]]
+tnk.kernel @transposed(%a: memref<64x8xf32>, %b: memref<64x16xf32>,
+                       %c: memref<8x16xf32>, %depth: index, %task: index) {
+  %c0 = arith.constant 0 : index
+  %acc = arith.constant dense<0.0> : vector<2x16xf32>
+  %r = tnk.contract transpose_a %a[%task, %task], %b[%task, %c0], %acc depth %depth
+     : memref<64x8xf32>, memref<64x16xf32>, vector<2x16xf32>
+  vector.transfer_write %r, %c[%task, %c0] {in_bounds = [true, true]}
+     : vector<2x16xf32>, memref<8x16xf32>
+  tnk.return
+}
+
+// bf16 without pairs widens before it multiplies.
+// CHECK-LABEL: tnk.kernel @bf16(
+// CHECK: scf.for
+// CHECK: %[[ROW:.*]] = vector.load %{{.*}} : memref<64x32xbf16>, vector<32xbf16>
+// CHECK: %[[WIDE:.*]] = arith.extf %[[ROW]] : vector<32xbf16> to vector<32xf32>
+// CHECK: %[[E:.*]] = memref.load %{{.*}} : memref<8x64xbf16>
+// CHECK: %[[EW:.*]] = arith.extf %[[E]] : bf16 to f32
+// CHECK: %[[V:.*]] = vector.broadcast %[[EW]] : f32 to vector<32xf32>
+// CHECK: math.fma %[[V]], %[[WIDE]]
+tnk.kernel @bf16(%a: memref<8x64xbf16>, %b: memref<64x32xbf16>, %c: memref<8x32xf32>,
+                 %depth: index, %task: index) {
+  %c0 = arith.constant 0 : index
+  %acc = arith.constant dense<0.0> : vector<1x32xf32>
+  %r = tnk.contract %a[%task, %c0], %b[%c0, %c0], %acc depth %depth
+     : memref<8x64xbf16>, memref<64x32xbf16>, vector<1x32xf32>
+  vector.transfer_write %r, %c[%task, %c0] {in_bounds = [true, true]}
+     : vector<1x32xf32>, memref<8x32xf32>
+  tnk.return
+}
+
+// In pairs: half the steps; 32 columns are two accumulators of 16 lanes, and a pair of
+// A is one word in every lane.
+// CHECK-LABEL: tnk.kernel @pairs(
+// CHECK-SAME: %[[A:.*]]: memref<8x64xbf16>, %[[B:.*]]: memref<32x64xbf16>, %{{.*}}: memref<8x32xf32>, %[[D:.*]]: index,
+// CHECK: %[[STEPS:.*]] = arith.shrui %[[D]], %{{.*}} : index
+// CHECK: %[[R:.*]]:2 = scf.for %[[K:[^ ]*]] = %{{.*}} to %[[STEPS]] {{.*}} -> (vector<16xf32>, vector<16xf32>) {
+// CHECK: %[[B0:.*]] = vector.load %[[B]][{{.*}}] : memref<32x64xbf16>, vector<32xbf16>
+// CHECK: %[[B1:.*]] = vector.load %[[B]][{{.*}}] : memref<32x64xbf16>, vector<32xbf16>
+// CHECK: %[[TWICE:.*]] = arith.shli %[[K]], %{{.*}} : index
+// CHECK: %[[P:.*]] = vector.load %[[A]][{{.*}}] : memref<8x64xbf16>, vector<2xbf16>
+// CHECK: %[[W:.*]] = vector.bitcast %[[P]] : vector<2xbf16> to vector<1xi32>
+// CHECK: %[[WS:.*]] = vector.broadcast %[[W]] : vector<1xi32> to vector<16xi32>
+// CHECK: %[[PS:.*]] = vector.bitcast %[[WS]] : vector<16xi32> to vector<32xbf16>
+// CHECK: x86vector.avx512.dot %{{.*}}, %[[PS]], %[[B0]]
+// CHECK: x86vector.avx512.dot %{{.*}}, %[[PS]], %[[B1]]
+// CHECK: vector.insert_strided_slice %[[R]]#0, {{.*}}offsets = [0]
+// CHECK: vector.insert_strided_slice %[[R]]#1, {{.*}}offsets = [16]
+tnk.kernel @pairs(%a: memref<8x64xbf16>, %b: memref<32x64xbf16>, %c: memref<8x32xf32>,
+                  %depth: index, %task: index) {
+  %c0 = arith.constant 0 : index
+  %acc = arith.constant dense<0.0> : vector<1x32xf32>
+  %r = tnk.contract pairs %a[%task, %c0], %b[%c0, %c0], %acc depth %depth
+     : memref<8x64xbf16>, memref<32x64xbf16>, vector<1x32xf32>
+  vector.transfer_write %r, %c[%task, %c0] {in_bounds = [true, true]}
+     : vector<1x32xf32>, memref<8x32xf32>
+  tnk.return
+}
