@@ -27,13 +27,19 @@ void writeTarget(json::OStream &out, const CPUTarget &target) {
 
 void writeLayout(json::OStream &out, const ParameterLayout &layout) {
   out.attributeObject("layout", [&] {
-    if (layout.kind == ParameterLayout::Rows) {
+    switch (layout.kind) {
+    case ParameterLayout::Rows:
       out.attribute("kind", "rows");
-      return;
+      break;
+    case ParameterLayout::Panels:
+      out.attribute("kind", "panels");
+      out.attribute("width", layout.width);
+      out.attribute("step", layout.step);
+      break;
+    case ParameterLayout::RowScales:
+      out.attribute("kind", "row_scales");
+      break;
     }
-    out.attribute("kind", "panels");
-    out.attribute("width", layout.width);
-    out.attribute("step", layout.step);
   });
 }
 
@@ -62,7 +68,7 @@ void writeParameter(json::OStream &out, const ProgramParameter &parameter) {
       for (int64_t size : parameter.shape)
         out.value(size);
     });
-    out.attribute("dtype", stringify(parameter.dtype));
+    out.attribute("dtype", elementName(parameter.dtype));
     writeLayout(out, parameter.layout);
     writeInit(out, parameter.init);
   });

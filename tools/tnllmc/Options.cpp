@@ -33,10 +33,10 @@ cl::opt<std::string>
                 cl::init("native"),
                 cl::desc("CPU to compile for (native: this machine's)"),
                 cl::cat(category));
-cl::opt<std::string> dtypeOption("dtype", cl::value_desc("f32|bf16"),
+cl::opt<std::string> dtypeOption("dtype", cl::value_desc("f32|bf16|int8"),
                                  cl::init("f32"),
                                  cl::desc("Type of the weights in memory (f32); "
-                                          "states and sums are f32 with either"),
+                                          "states and sums are f32 with any"),
                                  cl::cat(category));
 cl::opt<std::string>
     weightsOption("weights", cl::value_desc("link|embed"), cl::init("link"),
@@ -84,7 +84,8 @@ const Choice<Stage> stages[] = {
     {"llvm", Stage::LLVM},   {"asm", Stage::Assembly},   {"obj", Stage::Object},
     {"exe", Stage::Executable}};
 const Choice<tnllm::DType> dtypes[] = {{"f32", tnllm::DType::F32},
-                                       {"bf16", tnllm::DType::BF16}};
+                                       {"bf16", tnllm::DType::BF16},
+                                       {"int8", tnllm::DType::I8}};
 const Choice<tnllm::WeightsSource::Kind> weightKinds[] = {
     {"link", tnllm::WeightsSource::Link}, {"embed", tnllm::WeightsSource::Embed}};
 const Choice<int> targets[] = {{"cpu", 0}};

@@ -15,7 +15,9 @@ namespace tnllm {
 
 // How the generated code reads a parameter.
 struct ParameterLayout {
-  enum Kind { Rows, Panels } kind = Rows;
+  // RowScales: not the tensor [N, K] itself but the N scales that its rows are
+  // quantised by where another parameter reads it as I8; the dtype is F32.
+  enum Kind { Rows, Panels, RowScales } kind = Rows;
   int64_t width = 0; // Panels: rows of W in one panel
   int64_t step = 0;  // Panels: columns that stand together, 2 for bf16 pairs
 };

@@ -61,6 +61,29 @@ json::Object parse(const std::string &text) {
   return std::move(*value->getAsObject());
 }
 
+TEST(Manifest, DescribesInt8Weights) {
+  ProgramInfo program = makeProgram();
+  ProgramParameter weight = program.parameters[0], scales = weight;
+  weight.dtype = DType::I8;
+  weight.layout = {ParameterLayout::Panels, 64, 1};
+  scales.dtype = DType::F32;
+  scales.layout = {ParameterLayout::RowScales};
+  program.parameters = {weight, scales};
+  json::Object manifest = parse(
+      buildManifest(makeSpec(), makeTarget(), DType::I8, program, {}, {}));
+  EXPECT_EQ(manifest.getString("dtype"), "int8");
+  const json::Array &parameters = *manifest.getArray("parameters");
+  ASSERT_EQ(parameters.size(), 2u);
+  EXPECT_EQ(parameters[0].getAsObject()->getString("dtype"), "i8");
+  EXPECT_EQ(*parameters[0].getAsObject()->getObject("layout"),
+            (json::Object{{"kind", "panels"}, {"width", 64}, {"step", 1}}));
+  EXPECT_EQ(parameters[1].getAsObject()->getString("dtype"), "f32");
+  EXPECT_EQ(*parameters[1].getAsObject()->getObject("layout"),
+            (json::Object{{"kind", "row_scales"}}));
+  EXPECT_EQ(*parameters[1].getAsObject()->getArray("shape"), (json::Array{100, 64}));
+  EXPECT_EQ(byteWidth(DType::I8), 1);
+}
+
 json::Object build(const WeightsSource &weights, const TokenizerSource &tokenizer) {
   return parse(buildManifest(makeSpec(), makeTarget(), DType::BF16, makeProgram(),
                              weights, tokenizer));
@@ -143,6 +166,7 @@ TEST(Manifest, FingerprintFollowsWhatChangesTheCode) {
   EXPECT_EQ(base.find_first_not_of("0123456789abcdef"), std::string::npos);
   EXPECT_EQ(base, getFingerprint(makeSpec(), makeTarget(), DType::F32));
   EXPECT_NE(base, getFingerprint(makeSpec(), makeTarget(), DType::BF16));
+  EXPECT_NE(base, getFingerprint(makeSpec(), makeTarget(), DType::I8));
   ModelSpec spec = makeSpec();
   spec.normEps = 1e-5;
   EXPECT_NE(base, getFingerprint(spec, makeTarget(), DType::F32));
