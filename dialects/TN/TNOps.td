@@ -14,6 +14,8 @@ class TN_Op<string mnemonic, list<Trait> traits = []>
 // f32 or bf16 data.
 def TN_Tensor : RankedTensorOf<[F32, BF16]>;
 def TN_F32Tensor : RankedTensorOf<[F32]>;
+// Parameters: f32, bf16, or i8 with a scale for each row.
+def TN_Weight : RankedTensorOf<[F32, BF16, I8]>;
 
 //===----------------------------------------------------------------------===//
 // Parameters
@@ -22,19 +24,28 @@ def TN_F32Tensor : RankedTensorOf<[F32]>;
 def TN_ParamOp : TN_Op<"param", [Symbol]> {
   let summary = "declares a parameter of the model";
   let description = [{
-    The symbol is the tensor's name in a checkpoint; the type is what the compiled
-    program reads, so a bf16 program declares bf16 matrices whatever the file holds.
+    The symbol is the tensor's name in a checkpoint, unless `tensor` gives another: one
+    tensor may be read in two types. The type is what the compiled program reads,
+    whatever the file holds; i8 is the tensor divided by its `tn.row_scales`, rounded.
 
     ```mlir
     tn.param @"model.embed_tokens.weight" : tensor<256x64xf32> init <normal, 2.0e-02 : f64>
+    tn.param @head tensor "model.embed_tokens.weight" : tensor<256x64xi8> init <normal, 2.0e-02 : f64>
     ```
   }];
-  let arguments = (ins SymbolNameAttr:$sym_name, TypeAttr:$type, TN_InitAttr:$init);
-  let assemblyFormat = "$sym_name `:` $type `init` $init attr-dict";
+  let arguments = (ins SymbolNameAttr:$sym_name, OptionalAttr<StrAttr>:$tensor,
+                       TypeAttr:$type, TN_InitAttr:$init);
+  let assemblyFormat = [{
+    $sym_name (`tensor` $tensor^)? `:` $type `init` $init attr-dict
+  }];
   let hasVerifier = 1;
   let extraClassDeclaration = [{
     ::mlir::RankedTensorType getTensorType() {
       return ::llvm::cast<::mlir::RankedTensorType>(getType());
+    }
+    // The tensor's name in a checkpoint.
+    ::mlir::StringAttr getTensorName() {
+      return getTensorAttr() ? getTensorAttr() : getSymNameAttr();
     }
   }];
 }
@@ -48,7 +59,23 @@ def TN_GetParamOp : TN_Op<"get_param", [
     ```
   }];
   let arguments = (ins FlatSymbolRefAttr:$param);
-  let results = (outs TN_Tensor:$result);
+  let results = (outs TN_Weight:$result);
+  let assemblyFormat = "$param `:` type($result) attr-dict";
+}
+
+def TN_RowScalesOp : TN_Op<"row_scales", [
+    Pure, DeclareOpInterfaceMethods<SymbolUserOpInterface>]> {
+  let summary = "the scales of the rows of an i8 parameter";
+  let description = [{
+    `result[n] = max_k |w[n, k]| / 127` of the tensor in the checkpoint, and 1 where the
+    row is zero.
+
+    ```mlir
+    %s = tn.row_scales @"lm_head.weight" : tensor<256xf32>
+    ```
+  }];
+  let arguments = (ins FlatSymbolRefAttr:$param);
+  let results = (outs TN_F32Tensor:$result);
   let assemblyFormat = "$param `:` type($result) attr-dict";
 }
 
@@ -76,23 +103,25 @@ def TN_EmbeddingOp : TN_Op<"embedding", [Pure]> {
   let hasVerifier = 1;
 }
 
-def TN_LinearOp : TN_Op<"linear", [Pure]> {
+def TN_LinearOp : TN_Op<"linear", [Pure, AttrSizedOperandSegments]> {
   let summary = "x W^T + b";
   let description = [{
-    `result[..., n] = sum_k x[..., k] * weight[n, k] + bias[n]`. Operands are f32 or
-    bf16; products and sums are f32.
+    `result[..., n] = scales[n] * sum_k x[..., k] * weight[n, k] + bias[n]`. Operands
+    are both f32 or both bf16, or x is f32 and the weight i8 with scales; products and
+    sums are f32.
 
     ```mlir
-    %y = tn.linear %x, %w bias %b
-       : tensor<?x?x64xf32>, tensor<192x64xf32>, tensor<192xf32> -> tensor<?x?x192xf32>
+    %y = tn.linear %x, %w bias %b : tensor<192xf32>
+       : tensor<?x?x64xf32>, tensor<192x64xf32> -> tensor<?x?x192xf32>
     ```
   }];
-  let arguments = (ins TN_Tensor:$x, TN_Tensor:$weight,
-                       Optional<TN_F32Tensor>:$bias);
+  let arguments = (ins TN_Tensor:$x, TN_Weight:$weight,
+                       Optional<TN_F32Tensor>:$scales, Optional<TN_F32Tensor>:$bias);
   let results = (outs TN_F32Tensor:$result);
   let assemblyFormat = [{
-    $x `,` $weight (`bias` $bias^)? attr-dict `:` type($x) `,` type($weight)
-    (`,` type($bias)^)? `->` type($result)
+    $x `,` $weight (`scales` $scales^ `:` type($scales))?
+    (`bias` $bias^ `:` type($bias))? attr-dict `:` type($x) `,` type($weight) `->`
+    type($result)
   }];
   let hasVerifier = 1;
 }

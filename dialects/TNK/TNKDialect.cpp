@@ -68,8 +68,9 @@ LogicalResult ContractOp::verify() {
     return emitOpError("expected A to be a matrix with two indices [contract-C1]");
   if (b.getRank() != 2 || getBIndices().size() != 2)
     return emitOpError("expected B to be a matrix with two indices [contract-C2]");
-  if (a.getElementType() != b.getElementType())
-    return emitOpError("expected A and B of one element type, got ")
+  bool quantised = a.getElementType().isF32() && b.getElementType().isInteger(8);
+  if (a.getElementType() != b.getElementType() && !quantised)
+    return emitOpError("expected A and B of one element type, or f32 and i8, got ")
            << a.getElementType() << " and " << b.getElementType() << " [contract-C3]";
   if (getPairs() && (!b.getElementType().isBF16() || getTransposeA()))
     return emitOpError("expected pairs to be bf16 with A not transposed [contract-C4]");

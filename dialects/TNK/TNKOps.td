@@ -69,7 +69,7 @@ def TNK_ContractOp : TNK_Op<"contract", [
 
     - `A` is a matrix at `[m, p]`; with `transpose_a`, it is read as `A[p + k, m + i]`
       from the indices `[p, m]`.
-    - `B` is a matrix at `[p', n]`. With `pairs`, of bf16, depths 2k and 2k + 1 of a
+    - `B` is a matrix at `[p', n]`, of A's type or of i8. With `pairs`, of bf16, depths 2k and 2k + 1 of a
       column stand beside each other, as the dot product of AVX-512 reads them: from
       the indices `[p', n]`, `B[p' + k / 2, n + 2 j + k % 2]`. `depth` is even then.
 
@@ -80,7 +80,7 @@ def TNK_ContractOp : TNK_Op<"contract", [
   }];
   let arguments = (ins Arg<MemRefOf<[F32, BF16]>, "", [MemRead]>:$a,
                        Variadic<Index>:$aIndices,
-                       Arg<MemRefOf<[F32, BF16]>, "", [MemRead]>:$b,
+                       Arg<MemRefOf<[F32, BF16, I8]>, "", [MemRead]>:$b,
                        Variadic<Index>:$bIndices,
                        VectorOfRankAndType<[2], [F32]>:$acc, Index:$depth,
                        UnitAttr:$transpose_a, UnitAttr:$pairs);

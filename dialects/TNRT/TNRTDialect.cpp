@@ -11,12 +11,19 @@ using namespace mlir;
 using namespace tnllm::tnrt;
 
 #include "TNRT/TNRTDialect.cpp.inc"
+#include "TNRT/TNRTEnums.cpp.inc"
+#define GET_ATTRDEF_CLASSES
+#include "TNRT/TNRTAttrs.cpp.inc"
 #define GET_TYPEDEF_CLASSES
 #include "TNRT/TNRTTypes.cpp.inc"
 #define GET_OP_CLASSES
 #include "TNRT/TNRTOps.cpp.inc"
 
 void TNRTDialect::initialize() {
+  addAttributes<
+#define GET_ATTRDEF_LIST
+#include "TNRT/TNRTAttrs.cpp.inc"
+      >();
   addTypes<
 #define GET_TYPEDEF_LIST
 #include "TNRT/TNRTTypes.cpp.inc"

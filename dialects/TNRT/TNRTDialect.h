@@ -10,6 +10,9 @@
 #include "mlir/Interfaces/SideEffectInterfaces.h"
 
 #include "TNRT/TNRTDialect.h.inc"
+#include "TNRT/TNRTEnums.h.inc"
+#define GET_ATTRDEF_CLASSES
+#include "TNRT/TNRTAttrs.h.inc"
 #define GET_TYPEDEF_CLASSES
 #include "TNRT/TNRTTypes.h.inc"
 #define GET_OP_CLASSES

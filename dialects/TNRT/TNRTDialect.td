@@ -14,6 +14,7 @@ def TNRT_Dialect : Dialect {
     functions are ordinary `func.func`s whose first argument is the context.
   }];
   let useDefaultTypePrinterParser = 1;
+  let useDefaultAttributePrinterParser = 1;
 }
 
 #endif // TNRT_DIALECT_TD

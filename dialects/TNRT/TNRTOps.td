@@ -5,6 +5,7 @@
 include "TNRT/TNRTDialect.td"
 include "mlir/IR/AttrTypeBase.td"
 include "mlir/IR/BuiltinTypes.td"
+include "mlir/IR/EnumAttr.td"
 include "mlir/IR/SymbolInterfaces.td"
 include "mlir/Interfaces/SideEffectInterfaces.td"
 
@@ -14,6 +15,27 @@ class TNRT_Op<string mnemonic, list<Trait> traits = []>
 def TNRT_Context : TypeDef<TNRT_Dialect, "Context"> {
   let mnemonic = "context";
   let summary = "opaque handle of the running model";
+}
+
+def TNRT_LayoutKind : I32EnumAttr<"LayoutKind", "how a parameter lies in memory", [
+  I32EnumAttrCase<"Rows", 0, "rows">,
+  I32EnumAttrCase<"Panels", 1, "panels">,
+  I32EnumAttrCase<"RowScales", 2, "row_scales">]> {
+  let cppNamespace = "::tnllm::tnrt";
+  let genSpecializedAttr = 0;
+}
+
+def TNRT_LayoutAttr : AttrDef<TNRT_Dialect, "Layout"> {
+  let mnemonic = "layout";
+  let summary = "how the runtime lays out a parameter";
+  let description = [{
+    `rows`: as in the checkpoint. `panels`: panels of `width` rows; `step` columns of one
+    row stand together. `row_scales`: the scales of an i8 parameter instead of its data.
+    docs/Manifest.md gives the formulas. `width` and `step` are 0 but for panels.
+  }];
+  let parameters = (ins EnumParameter<TNRT_LayoutKind>:$kind, "int64_t":$width,
+                        "int64_t":$step);
+  let assemblyFormat = "`<` $kind `,` $width `,` $step `>`";
 }
 
 def TNRT_AllocOp : TNRT_Op<"alloc"> {

@@ -31,7 +31,7 @@ OwningOpRef<ModuleOp> tnllm::buildTNModule(MLIRContext &context, const ModelSpec
   context.appendDialectRegistry(registry);
   context.loadAllAvailableDialects();
   SpecToTNOptions build;
-  build.bf16 = options.dtype == DType::BF16;
+  build.weights = options.dtype;
   build.prefillRows = options.prefillRows;
   build.headRows = options.headRows;
   return convertSpecToTN(context, spec, build);

@@ -20,17 +20,32 @@ static ParameterInit initOf(tn::InitAttr attr) {
   llvm_unreachable("unknown initialisation");
 }
 
+static DType dtypeOf(Type element) {
+  if (element.isInteger(8))
+    return DType::I8;
+  return element.isBF16() ? DType::BF16 : DType::F32;
+}
+
+static ParameterLayout layoutOf(tnrt::LayoutAttr attr) {
+  switch (attr.getKind()) {
+  case tnrt::LayoutKind::Rows:
+    return {ParameterLayout::Rows, 0, 0};
+  case tnrt::LayoutKind::Panels:
+    return {ParameterLayout::Panels, attr.getWidth(), attr.getStep()};
+  case tnrt::LayoutKind::RowScales:
+    return {ParameterLayout::RowScales, 0, 0};
+  }
+  llvm_unreachable("unknown layout");
+}
+
 static ProgramParameter parameterOf(DictionaryAttr entry) {
   ProgramParameter parameter;
   parameter.tensor = entry.getAs<StringAttr>(parameter_keys::kTensor).str();
   auto type = cast<RankedTensorType>(
       entry.getAs<TypeAttr>(parameter_keys::kType).getValue());
   parameter.shape.assign(type.getShape().begin(), type.getShape().end());
-  parameter.dtype = type.getElementType().isBF16() ? DType::BF16 : DType::F32;
-  int64_t width = entry.getAs<IntegerAttr>(parameter_keys::kWidth).getInt();
-  if (width > 0)
-    parameter.layout = {ParameterLayout::Panels, width,
-                        entry.getAs<IntegerAttr>(parameter_keys::kStep).getInt()};
+  parameter.dtype = dtypeOf(type.getElementType());
+  parameter.layout = layoutOf(entry.getAs<tnrt::LayoutAttr>(parameter_keys::kLayout));
   parameter.init = initOf(entry.getAs<tn::InitAttr>(parameter_keys::kInit));
   return parameter;
 }

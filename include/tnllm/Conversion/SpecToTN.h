@@ -3,6 +3,7 @@
 #define TNLLM_CONVERSION_SPECTOTN_H
 
 #include "tnllm/Spec/ModelSpec.h"
+#include "tnllm/Target/DType.h"
 
 #include "mlir/IR/BuiltinOps.h"
 #include "mlir/IR/OwningOpRef.h"
@@ -10,7 +11,9 @@
 namespace tnllm {
 
 struct SpecToTNOptions {
-  bool bf16 = false;         // matrices and the inputs of linear maps in bf16
+  // Type of the matrices. BF16: the inputs of linear maps too. I8: with a scale for each
+  // row, but for the embedding, which is bf16.
+  DType weights = DType::F32;
   int64_t prefillRows = 256; // largest batch x length of one @prefill call
   int64_t headRows = 64;     // largest number of rows of one @head call
 };

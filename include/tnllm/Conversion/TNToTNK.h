@@ -12,8 +12,7 @@ namespace parameter_keys {
 inline constexpr llvm::StringLiteral kTensor = "tensor"; // string
 inline constexpr llvm::StringLiteral kType = "type";     // tensor type
 inline constexpr llvm::StringLiteral kInit = "init";     // #tn.init
-inline constexpr llvm::StringLiteral kWidth = "width";   // i64; 0: row-major
-inline constexpr llvm::StringLiteral kStep = "step";     // i64
+inline constexpr llvm::StringLiteral kLayout = "layout"; // #tnrt.layout
 } // namespace parameter_keys
 
 } // namespace tnllm

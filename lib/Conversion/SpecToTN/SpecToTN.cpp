@@ -26,8 +26,14 @@ constexpr Role kBlockRoles[] = {
     Role::L1Bias,          Role::L2Weight,       Role::L2Bias,
     Role::L3Weight,        Role::L3Bias};
 
-// The values that a block's parameters have inside one function.
+// The values that a block's parameters have inside one function, by role; the scales
+// of a quantised one stand under scalesKey.
 using RoleMap = llvm::SmallDenseMap<int, Value>;
+
+constexpr int scalesKey(Role role) { return -1 - static_cast<int>(role); }
+
+// The symbol of a tied head that is read in another type than the embedding.
+constexpr llvm::StringLiteral kTiedHeadName = "tied_head";
 
 class ModuleBuilder {
 public:
@@ -51,8 +57,15 @@ private:
   //===--------------------------------------------------------------------===//
 
   Type f32() { return b.getF32Type(); }
-  // What linear maps read: their weights and their inputs.
-  Type matrixElement() { return options.bf16 ? Type(b.getBF16Type()) : f32(); }
+  bool isQuantised(Role role) {
+    return options.weights == DType::I8 && isMatrix(role) && role != Role::Embedding;
+  }
+
+  Type elementType(Role role) {
+    if (!isMatrix(role) || options.weights == DType::F32)
+      return f32();
+    return isQuantised(role) ? Type(b.getI8Type()) : Type(b.getBF16Type());
+  }
 
   // [B, N, dims...] of f32.
   RankedTensorType activation(ArrayRef<int64_t> dims) {
@@ -77,8 +90,7 @@ private:
   }
 
   RankedTensorType parameterType(const Parameter &parameter) {
-    return RankedTensorType::get(parameter.shape,
-                                 isMatrix(parameter.role) ? matrixElement() : f32());
+    return RankedTensorType::get(parameter.shape, elementType(parameter.role));
   }
 
   RankedTensorType stateType(int64_t layer) {
@@ -102,12 +114,33 @@ private:
 
   void declareParameters() {
     for (const Parameter &parameter : parameters)
-      ParamOp::create(b, parameter.tensor, parameterType(parameter), initOf(parameter));
+      ParamOp::create(b, b.getStringAttr(parameter.tensor), StringAttr(),
+                      TypeAttr::get(parameterType(parameter)), initOf(parameter));
+    if (spec.tiedHead && options.weights == DType::I8)
+      declareTiedHead();
+  }
+
+  // The embedding's tensor once more, as i8.
+  void declareTiedHead() {
+    const Parameter &embedding = *find(Role::Embedding, -1);
+    auto type = RankedTensorType::get(embedding.shape, b.getI8Type());
+    ParamOp::create(b, b.getStringAttr(kTiedHeadName),
+                    b.getStringAttr(embedding.tensor), TypeAttr::get(type),
+                    initOf(embedding));
   }
 
   const Parameter *find(Role role, int64_t layer) {
     std::optional<int64_t> index = spec.parameterIndex(role, layer);
     return index ? &parameters[*index] : nullptr;
+  }
+
+  // The scales of a parameter, or null where it is not quantised.
+  Value getScales(Role role, int64_t layer = -1) {
+    const Parameter *parameter = find(role, layer);
+    if (!parameter || !isQuantised(role))
+      return {};
+    auto type = RankedTensorType::get({parameter->shape[0]}, f32());
+    return RowScalesOp::create(b, type, parameter->tensor);
   }
 
   // The value of a parameter, or null where the model has no such one.
@@ -139,14 +172,19 @@ private:
                           llvm::APFloat(static_cast<float>(spec.normEps)));
   }
 
-  Value linear(Value x, Value weight, Value bias) {
+  Value linear(Value x, Value weight, Value scales, Value bias) {
     auto type = cast<RankedTensorType>(x.getType());
-    if (options.bf16)
+    if (cast<RankedTensorType>(weight.getType()).getElementType().isBF16())
       x = CastOp::create(b, type.clone(b.getBF16Type()), x);
     int64_t columns = cast<RankedTensorType>(weight.getType()).getDimSize(0);
     SmallVector<int64_t> shape(type.getShape());
     shape.back() = columns;
-    return LinearOp::create(b, RankedTensorType::get(shape, f32()), x, weight, bias);
+    return LinearOp::create(b, RankedTensorType::get(shape, f32()), x, weight, scales,
+                            bias);
+  }
+
+  Value linear(Value x, RoleMap &p, Role weight, Role bias) {
+    return linear(x, p[int(weight)], p[scalesKey(weight)], p[int(bias)]);
   }
 
   tn::ActivationKind activationKind() {
@@ -201,7 +239,7 @@ private:
   std::pair<Value, Value> gla(Value x, Value positions, Value slopes, Value state,
                               RoleMap &p, bool useLrpe) {
     Value y = norm(x, p[int(Role::TokenNormWeight)], p[int(Role::TokenNormBias)]);
-    Value qkvu = linear(y, p[int(Role::QkvuWeight)], p[int(Role::QkvuBias)]);
+    Value qkvu = linear(y, p, Role::QkvuWeight, Role::QkvuBias);
     qkvu = ActivationOp::create(
         b, qkvu.getType(), activationKind(), qkvu,
         b.getDenseI64ArrayAttr({0, 2 * spec.hiddenDim}));
@@ -218,17 +256,17 @@ private:
     Value o = MergeHeadsOp::create(b, activation({spec.hiddenDim}), attention.getOut());
     o = norm(o, p[int(Role::MixerNormWeight)], p[int(Role::MixerNormBias)]);
     o = MulOp::create(b, o.getType(), o, part(qkvu, 3));
-    Value out = linear(o, p[int(Role::OutWeight)], p[int(Role::OutBias)]);
+    Value out = linear(o, p, Role::OutWeight, Role::OutBias);
     return {out, attention.getNewState()};
   }
 
   // Simple gated linear unit.
   Value sglu(Value x, RoleMap &p) {
     Value y = norm(x, p[int(Role::ChannelNormWeight)], p[int(Role::ChannelNormBias)]);
-    Value l1 = linear(y, p[int(Role::L1Weight)], p[int(Role::L1Bias)]);
-    Value l2 = linear(y, p[int(Role::L2Weight)], p[int(Role::L2Bias)]);
+    Value l1 = linear(y, p, Role::L1Weight, Role::L1Bias);
+    Value l2 = linear(y, p, Role::L2Weight, Role::L2Bias);
     Value product = MulOp::create(b, l1.getType(), l1, l2);
-    return linear(product, p[int(Role::L3Weight)], p[int(Role::L3Bias)]);
+    return linear(product, p, Role::L3Weight, Role::L3Bias);
   }
 
   //===--------------------------------------------------------------------===//
@@ -261,8 +299,11 @@ private:
                                 RankedTensorType::get({spec.heads}, f32()),
                                 stateType(layer)};
     for (Role role : kBlockRoles)
-      if (const Parameter *parameter = find(role, layer))
+      if (const Parameter *parameter = find(role, layer)) {
         inputs.push_back(parameterType(*parameter));
+        if (isQuantised(role))
+          inputs.push_back(RankedTensorType::get({parameter->shape[0]}, f32()));
+      }
     block = createFunction(useLrpe ? "block_lrpe" : "block", inputs,
                            {inputs[0], inputs[3]}, options.prefillRows,
                            /*isPrivate=*/true);
@@ -276,8 +317,11 @@ private:
     RoleMap p;
     unsigned next = 4;
     for (Role role : kBlockRoles)
-      if (find(role, layer))
+      if (find(role, layer)) {
         p[int(role)] = block.getArgument(next++);
+        if (isQuantised(role))
+          p[scalesKey(role)] = block.getArgument(next++);
+      }
     Value x = block.getArgument(0);
     auto [mixed, state] = gla(x, block.getArgument(1), block.getArgument(2),
                               block.getArgument(3), p, useLrpe);
@@ -311,8 +355,11 @@ private:
     func::FuncOp block = getBlock(layer);
     SmallVector<Value> arguments = {x, positions, slopes(layer), state};
     for (Role role : kBlockRoles)
-      if (Value parameter = get(role, layer))
+      if (Value parameter = get(role, layer)) {
         arguments.push_back(parameter);
+        if (Value scales = getScales(role, layer))
+          arguments.push_back(scales);
+      }
     auto call = func::CallOp::create(b, block, arguments);
     newStates.push_back(call.getResult(1));
     return call.getResult(0);
@@ -348,6 +395,19 @@ private:
     func::ReturnOp::create(b, values);
   }
 
+  std::pair<Value, Value> headWeight() {
+    if (!spec.tiedHead)
+      return {get(Role::Head), getScales(Role::Head)};
+    if (options.weights != DType::I8)
+      return {get(Role::Embedding), {}};
+    ArrayRef<int64_t> shape = find(Role::Embedding, -1)->shape;
+    Value weight = GetParamOp::create(b, RankedTensorType::get(shape, b.getI8Type()),
+                                      kTiedHeadName);
+    Value scales = RowScalesOp::create(
+        b, RankedTensorType::get(shape.take_front(), f32()), kTiedHeadName);
+    return {weight, scales};
+  }
+
   void buildHead() {
     Type hidden = RankedTensorType::get({ShapedType::kDynamic, spec.embedDim}, f32());
     Type logits = RankedTensorType::get({ShapedType::kDynamic, spec.vocabSize}, f32());
@@ -355,8 +415,8 @@ private:
     func::FuncOp head = createFunction("head", {hidden}, {logits}, options.headRows,
                                        /*isPrivate=*/false);
     b.setInsertionPointToStart(&head.getBody().front());
-    Value weight = get(spec.tiedHead ? Role::Embedding : Role::Head);
-    func::ReturnOp::create(b, linear(head.getArgument(0), weight, {}));
+    auto [weight, scales] = headWeight();
+    func::ReturnOp::create(b, linear(head.getArgument(0), weight, scales, {}));
   }
 
   const ModelSpec &spec;

@@ -131,8 +131,15 @@ private:
 
 // One task is one panel of the weight. The depth is cut in blocks of `blockBytes` of
 // the panel; between blocks the sums wait in scratch, in f32.
-void buildLinear(KernelBuilder &k, mlir::Value x, mlir::Value weight, mlir::Value bias,
-                 mlir::Value rows, int64_t columns, const Epilogue &epilogue);
+struct LinearBuffers {
+  mlir::Value x, weight; // [rows, K], panels
+  mlir::Value scales;    // [N] of an i8 weight, or null
+  mlir::Value bias;      // [N], or null
+  mlir::Value rows;
+  int64_t columns; // N
+};
+void buildLinear(KernelBuilder &k, const LinearBuffers &buffers,
+                 const Epilogue &epilogue);
 
 // One task is `rowBlock` rows.
 void buildNorm(KernelBuilder &k, tn::NormOp op, mlir::Value x, mlir::Value weight,

@@ -29,21 +29,21 @@ namespace {
 // A panel against all rows, block by block of the depth.
 class LinearKernel {
 public:
-  LinearKernel(KernelBuilder &k, Value x, Value weight, Value bias, Value rows,
-               int64_t columns, const Epilogue &epilogue)
-      : k(k), x(x), bias(bias), rows(rows), epilogue(epilogue),
-        width(k.sizes.panelWidth), inBounds(columns % width == 0) {
+  LinearKernel(KernelBuilder &k, const LinearBuffers &in, const Epilogue &epilogue)
+      : k(k), x(in.x), scales(in.scales), bias(in.bias), rows(in.rows),
+        epilogue(epilogue), width(k.sizes.panelWidth),
+        inBounds(in.columns % width == 0) {
     auto type = cast<MemRefType>(x.getType());
     depth = type.getDimSize(1);
     capacity = type.getDimSize(0);
-    panel = panelOf(k, weight, k.task());
+    panel = panelOf(k, in.weight, k.task());
     pairs = cast<MemRefType>(panel.getType()).getDimSize(1) == 2 * width;
     column = k.mul(k.task(), k.index(width));
   }
 
   void build() {
     int64_t elementBytes =
-        cast<MemRefType>(x.getType()).getElementTypeBitWidth() / 8;
+        cast<MemRefType>(panel.getType()).getElementTypeBitWidth() / 8;
     // Even, for pairs.
     int64_t block =
         std::max<int64_t>(2, k.sizes.blockBytes / (width * elementBytes) / 2 * 2);
@@ -52,15 +52,20 @@ public:
       accumulateBlocks(block, last);
     forRowTiles([&](Value row, int64_t tileRows) {
       Value tile = contract(row, tileRows, k.index(last), depth - last);
-      if (bias) {
-        Value values = k.loadRow(bias, {}, column, width, inBounds);
-        tile = arith::AddFOp::create(k.b, tile, k.broadcastRow(values, tileRows));
-      }
+      if (scales)
+        tile = arith::MulFOp::create(k.b, tile, rowOf(scales, tileRows));
+      if (bias)
+        tile = arith::AddFOp::create(k.b, tile, rowOf(bias, tileRows));
       epilogue.apply(k, tile, {row, column, tileRows, width, inBounds});
     });
   }
 
 private:
+  // The tile's columns of a vector, repeated for each row.
+  Value rowOf(Value vector, int64_t tileRows) {
+    return k.broadcastRow(k.loadRow(vector, {}, column, width, inBounds), tileRows);
+  }
+
   void forRowTiles(KernelBuilder::TileBody body) {
     k.forTiles(rows, KernelBuilder::halvingSizes(k.sizes.tileRows), body);
   }
@@ -90,7 +95,7 @@ private:
   }
 
   KernelBuilder &k;
-  Value x, bias, rows;
+  Value x, scales, bias, rows;
   const Epilogue &epilogue;
   int64_t width, depth, capacity;
   bool inBounds, pairs;
@@ -100,8 +105,8 @@ private:
 
 } // namespace
 
-void kernels::buildLinear(KernelBuilder &k, Value x, Value weight, Value bias,
-                          Value rows, int64_t columns, const Epilogue &epilogue) {
-  LinearKernel(k, x, weight, bias, rows, columns, epilogue).build();
+void kernels::buildLinear(KernelBuilder &k, const LinearBuffers &buffers,
+                          const Epilogue &epilogue) {
+  LinearKernel(k, buffers, epilogue).build();
   k.finish();
 }

@@ -33,8 +33,7 @@ using namespace tnllm::kernels;
 
 namespace {
 
-// How a constant-shaped tensor (a parameter) lies in memory.
-enum class Layout { Rows, Panels };
+using Layout = tnrt::LayoutKind;
 
 // State shared by the whole module's conversion.
 struct ModuleState {
@@ -171,7 +170,8 @@ private:
   LogicalResult convertCall(func::CallOp op);
   LogicalResult convertReturn(func::ReturnOp op);
   LogicalResult convertConstant(Operation &op, Value result, DenseElementsAttr value);
-  void convertParam(tn::GetParamOp op);
+  void convertParam(Value result, Operation *op, FlatSymbolRefAttr symbol,
+                    Layout layout);
   void convertSlice(tn::SliceOp op);
   void convertProbe(tn::ProbeOp op);
 
@@ -318,7 +318,17 @@ LogicalResult FunctionConverter::convertOp(Operation &op) {
         return success();
       })
       .Case<tn::ProbeOp>([&](auto o) { return convertProbe(o), success(); })
-      .Case<tn::GetParamOp>([&](auto o) { return convertParam(o), success(); })
+      .Case<tn::GetParamOp>([&](tn::GetParamOp o) -> LogicalResult {
+        FailureOr<Layout> layout = layoutOf(o.getResult());
+        if (failed(layout))
+          return failure();
+        convertParam(o.getResult(), o, o.getParamAttr(), *layout);
+        return success();
+      })
+      .Case<tn::RowScalesOp>([&](tn::RowScalesOp o) {
+        convertParam(o.getResult(), o, o.getParamAttr(), Layout::RowScales);
+        return success();
+      })
       .Case<tn::DecaySlopesOp>([&](tn::DecaySlopesOp o) {
         auto value = cast<DenseElementsAttr>(tn::getDecaySlopes(o));
         return convertConstant(*o, o.getResult(), value);
@@ -358,33 +368,33 @@ Value FunctionConverter::tasksOf(Value count, int64_t block) {
   return arith::CeilDivUIOp::create(b, count, index(block));
 }
 
-void FunctionConverter::convertParam(tn::GetParamOp op) {
-  // A use of both kinds was refused when the callees were declared; here the
-  // layouts of one value agree, because each use has its own tn.get_param.
-  FailureOr<Layout> layout = layoutOf(op.getResult());
-  if (failed(layout))
-    return;
-  RankedTensorType type = op.getResult().getType();
-  MemRefType buffer = parameterBufferType(type, *layout, state.sizes);
-  auto [it, inserted] = state.parameters.try_emplace(
-      {op.getParamAttr().getAttr(), static_cast<int>(*layout)},
-      state.parameterEntries.size());
+// The entry of the module's table, made once for each tensor and layout, and the
+// buffer it gives. `result` has the type of the data, or of the scales.
+void FunctionConverter::convertParam(Value result, Operation *op,
+                                     FlatSymbolRefAttr symbol, Layout layout) {
+  auto param = SymbolTable::lookupNearestSymbolFrom<tn::ParamOp>(op, symbol);
+  RankedTensorType type = param.getTensorType();
+  auto [it, inserted] =
+      state.parameters.try_emplace({param.getTensorName(), static_cast<int>(layout)},
+                                   state.parameterEntries.size());
   if (inserted) {
-    auto declaration =
-        SymbolTable::lookupNearestSymbolFrom<tn::ParamOp>(op, op.getParamAttr());
-    bool panels = *layout == Layout::Panels;
     Builder builder(b.getContext());
+    bool panels = layout == Layout::Panels;
+    auto layoutAttr = tnrt::LayoutAttr::get(
+        b.getContext(), layout, panels ? state.sizes.panelWidth : 0,
+        panels ? (usesPairs(type, state.sizes) ? 2 : 1) : 0);
+    if (layout == Layout::RowScales)
+      type = type.clone(builder.getF32Type());
     state.parameterEntries.push_back(builder.getDictionaryAttr({
-        {parameter_keys::kTensor, op.getParamAttr().getAttr()},
+        {parameter_keys::kTensor, param.getTensorName()},
         {parameter_keys::kType, TypeAttr::get(type)},
-        {parameter_keys::kInit, declaration.getInit()},
-        {parameter_keys::kWidth,
-         builder.getI64IntegerAttr(panels ? state.sizes.panelWidth : 0)},
-        {parameter_keys::kStep,
-         builder.getI64IntegerAttr(panels && usesPairs(type, state.sizes) ? 2 : 1)},
+        {parameter_keys::kInit, param.getInit()},
+        {parameter_keys::kLayout, layoutAttr},
     }));
   }
-  buffers[op.getResult()] = tnrt::ParamOp::create(b, buffer, context, it->second);
+  MemRefType buffer = parameterBufferType(cast<RankedTensorType>(result.getType()),
+                                          layout, state.sizes);
+  buffers[result] = tnrt::ParamOp::create(b, buffer, context, it->second);
 }
 
 LogicalResult FunctionConverter::convertConstant(Operation &op, Value result,
@@ -531,9 +541,11 @@ LogicalResult FunctionConverter::convertRoot(Operation *root,
            Epilogue epilogue(rootInTail ? ArrayRef(operations) : tail, start, operands,
                              output);
            if (linear)
-             buildLinear(k, argument(linear.getX()), argument(linear.getWeight()),
-                         argument(linear.getBias()), count,
-                         linear.getResult().getType().getShape().back(), epilogue);
+             buildLinear(k,
+                         {argument(linear.getX()), argument(linear.getWeight()),
+                          argument(linear.getScales()), argument(linear.getBias()),
+                          count, linear.getResult().getType().getShape().back()},
+                         epilogue);
            else if (auto norm = dyn_cast<tn::NormOp>(root))
              buildNorm(k, norm, argument(norm.getX()), argument(norm.getWeight()),
                        argument(norm.getBias()), count, epilogue);

@@ -100,7 +100,9 @@ private:
     Value row = vector::LoadOp::create(
         b, VectorType::get({columns}, element), bMatrix,
         ValueRange{add(op.getBIndices()[0], k), op.getBIndices()[1]});
-    if (!element.isF32())
+    if (element.isInteger())
+      row = arith::SIToFPOp::create(b, f32Row, row);
+    else if (!element.isF32())
       row = arith::ExtFOp::create(b, f32Row, row);
     for (int64_t i = 0; i < rows; ++i) {
       Value first = op.getAIndices()[0], second = op.getAIndices()[1];
@@ -108,7 +110,7 @@ private:
           op.getTransposeA() ? SmallVector<Value>{add(first, k), offset(second, i)}
                              : SmallVector<Value>{offset(first, i), add(second, k)};
       Value x = memref::LoadOp::create(b, a, indices);
-      if (!element.isF32())
+      if (!x.getType().isF32())
         x = arith::ExtFOp::create(b, b.getF32Type(), x);
       Value xs = vector::BroadcastOp::create(b, f32Row, x);
       sums[i] = math::FmaOp::create(b, xs, row, sums[i]);
