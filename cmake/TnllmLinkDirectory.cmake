@@ -29,7 +29,7 @@ endfunction()
 
 _tnllm_take_link_input(
   Scrt1.o crti.o crtbeginS.o crtendS.o crtn.o
-  libstdc++.a libgcc.a libgcc_eh.a
+  libstdc++.a libgcc.a libgcc_eh.a libclang_rt.builtins-x86_64.a
   libc.so.6 libc_nonshared.a libm.so.6 ld-linux-x86-64.so.2)
 
 set(_arguments
@@ -62,7 +62,9 @@ foreach(_target tnrt_main tnrt_app tnrt_core tnrt_formats tnllm_sentencepiece)
        $<TARGET_FILE:${_target}> ${_directory}/lib${_target}.a)
 endforeach()
 list(APPEND _arguments --end-group
-  @/libstdc++.a @/libm.so.6 --start-group @/libgcc.a @/libgcc_eh.a @/libc.so.6
+  # clang's builtins beside gcc's: GCC 12 has no conversions to and from bf16.
+  @/libstdc++.a @/libm.so.6 @/libclang_rt.builtins-x86_64.a
+  --start-group @/libgcc.a @/libgcc_eh.a @/libc.so.6
   @/libc_nonshared.a --as-needed @/ld-linux-x86-64.so.2 --no-as-needed --end-group
   ${_sanitizer_libraries} @/crtendS.o @/crtn.o)
 list(JOIN _arguments "\n" _text)

@@ -23,6 +23,8 @@ bin_dir = os.path.join(config.tnllm_build_dir, "bin")
 config.environment["PATH"] = os.pathsep.join(
     [bin_dir, config.llvm_tools_dir, os.environ.get("PATH", "")])
 config.environment["LC_ALL"] = "C.UTF-8"
+# Tests import modules of the source tree, which must stay as it is.
+config.environment["PYTHONDONTWRITEBYTECODE"] = "1"
 # A test must not wait for a keyboard, nor see a user's settings.
 for name in ("ASAN_OPTIONS", "UBSAN_OPTIONS", "HOME", "TMPDIR"):
     if name in os.environ:
