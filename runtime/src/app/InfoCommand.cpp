@@ -12,7 +12,9 @@ using Json = nlohmann::ordered_json;
 int64_t parameterCount(const Manifest &manifest) {
   int64_t count = 0;
   for (const auto &parameter : manifest.parameters)
-    count += elementCount(parameter.shape).value_or(0);
+    // Row scales are computed from a tensor that is counted already.
+    if (parameter.layout.kind != Layout::Kind::RowScales)
+      count += elementCount(parameter.shape).value_or(0);
   return count;
 }
 
@@ -89,7 +91,10 @@ Result<int> infoCommand(Environment &environment, const InfoOptions &options) {
   line("parameters", groupDigits(parameterCount(m)) + " (" +
                          formatBytes(double(parameterBytes(m))) +
                          " in memory)");
-  line("dtype", dtypeName(m.dtype) + std::string(", state F32"));
+  line("dtype",
+       dtypeName(m.dtype) +
+           std::string(m.dtype == DType::I8 ? " with row scales" : "") +
+           ", state F32");
   line("state",
        groupDigits(stateBytes(m)) + " bytes per sequence, at any length");
   line("arena", groupDigits(m.arenaBytes) + " bytes");

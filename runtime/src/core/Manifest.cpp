@@ -87,17 +87,12 @@ public:
       value = json->get<bool>();
   }
 
-  void dtype(const char *key, DType &value) {
-    std::string name;
-    string(key, name);
-    if (!ok())
-      return;
-    if (name == "f32")
-      value = DType::F32;
-    else if (name == "bf16")
-      value = DType::BF16;
-    else
-      fail(key, "expected 'f32' or 'bf16', found " + quote(name));
+  // One of the element types f32, bf16 and, by the name `int8`, I8.
+  void dtype(const char *key, DType &value, const char *int8) {
+    enum { F32, BF16, I8 } index = F32;
+    choice(key, index, {"f32", "bf16", int8});
+    constexpr DType dtypes[] = {DType::F32, DType::BF16, DType::I8};
+    value = dtypes[index];
   }
 
   // Index of the member's string among `names`.
@@ -178,7 +173,7 @@ void readInit(Reader init, InitSpec &spec) {
 Manifest::Parameter readParameter(Reader reader) {
   Manifest::Parameter parameter;
   reader.string("tensor", parameter.tensor);
-  reader.dtype("dtype", parameter.dtype);
+  reader.dtype("dtype", parameter.dtype, "i8");
   for (const Json &extent : reader.array("shape")) {
     if (!extent.is_number_integer() || extent.get<int64_t>() < 1) {
       reader.fail("shape", "expected positive integers");
@@ -187,7 +182,8 @@ Manifest::Parameter readParameter(Reader reader) {
     parameter.shape.push_back(extent.get<int64_t>());
   }
   Reader layout = reader.child("layout");
-  layout.choice("kind", parameter.layout.kind, {"rows", "panels"});
+  layout.choice("kind", parameter.layout.kind,
+                {"rows", "panels", "row_scales"});
   if (layout.ok() && parameter.layout.kind == Layout::Kind::Panels) {
     layout.integer("width", parameter.layout.width, 1);
     layout.integer("step", parameter.layout.step, 1);
@@ -257,7 +253,7 @@ void readRoot(Reader root, Manifest &manifest) {
   root.string("compiler", manifest.compiler, false);
   root.string("fingerprint", manifest.fingerprint);
   readTarget(root.child("target"), manifest.target);
-  root.dtype("dtype", manifest.dtype);
+  root.dtype("dtype", manifest.dtype, "int8");
   readModel(root.child("model"), manifest);
   readCapacity(root.child("capacity"), manifest.capacity);
   root.integer("arena_bytes", manifest.arenaBytes, 0);

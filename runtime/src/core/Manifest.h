@@ -54,7 +54,7 @@ struct Manifest {
   int64_t abi = 0;
   std::string compiler, fingerprint;
   Target target;
-  DType dtype = DType::F32;
+  DType dtype = DType::F32; // of the matrices: F32, BF16 or I8
   // From `model`, of which `raw["model"]` holds every key.
   std::string name;
   int64_t vocabSize = 0;

@@ -25,7 +25,7 @@ struct LoadedWeights {
 
 // Maps, generates or finds in the executable what the manifest and the options
 // name, checks it, and packs it. Errors list every missing tensor and every one
-// of the wrong shape or dtype.
+// of the wrong shape or dtype, or name a weight that cannot be quantised.
 Result<LoadedWeights> loadWeights(const Manifest &manifest,
                                   const LoadOptions &options, ThreadPool &pool);
 

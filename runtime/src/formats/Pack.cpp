@@ -3,11 +3,15 @@
 // A panel is the transpose of `width` rows, in units of `step` elements. Eight
 // rows are swept at a time, so that a source line is used up while it is in the
 // first level cache (rows a power of two apart share few of its sets), and
-// turned in registers as 8x8 blocks of units.
+// turned in registers as 8x8 blocks of units. Where weights are quantised, the
+// same eight rows are first read for their scales and so are in the second
+// level cache when they are packed.
 #include "tnrt/formats/Pack.h"
 
 #include "Dispatch.h"
 #include "tnrt/formats/Convert.h"
+#include "tnrt/formats/Quantize.h"
+#include "tnrt/formats/Text.h"
 
 #include <algorithm>
 #include <cstring>
@@ -25,6 +29,7 @@ int64_t ceilDiv(int64_t a, int64_t b) { return a / b + (a % b != 0); }
 
 typedef uint32_t Units32 __attribute__((vector_size(32)));
 typedef uint16_t Units16 __attribute__((vector_size(16)));
+typedef uint8_t Units8 __attribute__((vector_size(8)));
 
 // Transposes 8x8 units: three rounds that each interleave rows i and i + 4.
 template <typename Vector> TNRT_INLINE void transpose8(Vector (&rows)[8]) {
@@ -71,6 +76,11 @@ TNRT_VECTOR_CLONES void transposeUnits16(const char *const *rows, int64_t units,
   transposeRows8<Units16>(rows, units, destination, stride);
 }
 
+TNRT_VECTOR_CLONES void transposeUnits8(const char *const *rows, int64_t units,
+                                        char *destination, int64_t stride) {
+  transposeRows8<Units8>(rows, units, destination, stride);
+}
+
 void transposeAny(const char *const *rows, int64_t rowCount, int64_t units,
                   int64_t unitBytes, char *destination, int64_t stride) {
   for (int64_t u = 0; u < units; ++u)
@@ -79,27 +89,62 @@ void transposeAny(const char *const *rows, int64_t rowCount, int64_t units,
                   rows[r] + u * unitBytes, static_cast<size_t>(unitBytes));
 }
 
+// Scales of rows [begin, end), to out[0...].
+Status findScales(const TensorView &source, int64_t begin, int64_t end,
+                  int64_t firstRow, float *out) {
+  const int64_t K = source.shape[1];
+  for (int64_t row = begin; row < end; ++row) {
+    const void *data = source.data + row * K * dtypeBytes(source.dtype);
+    if (std::optional<float> scale = rowScale(source.dtype, data, K))
+      *out++ = *scale;
+    else
+      return Error{quote(source.name) + ": the weight in row " +
+                   std::to_string(firstRow + row) + ", column " +
+                   std::to_string(findNonFinite(source.dtype, data, K)) +
+                   " is infinite or no number, which int8 cannot hold"};
+  }
+  return {};
+}
+
 // Packs the rows of one panel.
 class PanelPacker {
 public:
-  PanelPacker(const TensorView &source, DType to, const Layout &layout)
-      : source(source), to(to), layout(layout), N(source.shape[0]),
-        K(source.shape[1]), sourceBytes(dtypeBytes(source.dtype)),
-        elementBytes(dtypeBytes(to)), unitBytes(layout.step * elementBytes),
-        stride(layout.width * unitBytes),
+  PanelPacker(const TensorView &source, DType to, const Layout &layout,
+              const PackOptions &options)
+      : source(source), to(to), layout(layout), options(options),
+        N(source.shape[0]), K(source.shape[1]),
+        sourceBytes(dtypeBytes(source.dtype)), elementBytes(dtypeBytes(to)),
+        unitBytes(layout.step * elementBytes), stride(layout.width * unitBytes),
         // Whole groups only, so that a group never straddles two chunks.
         chunk(std::max(columnChunk / layout.step * layout.step, layout.step)),
         rowBytes(static_cast<size_t>(chunk * elementBytes)),
         scratch(rowBytes * rowGroup) {}
 
-  void pack(int64_t panel, char *destination) {
-    for (int64_t row = 0; row < layout.width; row += rowGroup)
-      packRows(panel * layout.width + row,
-               std::min(rowGroup, layout.width - row),
-               destination + row * unitBytes);
+  Status pack(int64_t panel, char *destination) {
+    for (int64_t row = 0; row < layout.width; row += rowGroup) {
+      const int64_t first = panel * layout.width + row;
+      const int64_t count = std::min(rowGroup, layout.width - row);
+      if (to == DType::I8)
+        if (Status status = prepareScales(first, count); !status)
+          return status;
+      packRows(first, count, destination + row * unitBytes);
+    }
+    return {};
   }
 
 private:
+  Status prepareScales(int64_t firstRow, int64_t rowCount) {
+    const int64_t last = std::min(firstRow + rowCount, N);
+    if (Status status =
+            findScales(source, firstRow, last, options.firstRow, scales);
+        !status)
+      return status;
+    if (options.rowScales && firstRow < last)
+      std::copy(scales, scales + (last - firstRow),
+                options.rowScales + firstRow);
+    return {};
+  }
+
   void packRows(int64_t firstRow, int64_t rowCount, char *destination) {
     for (int64_t k = 0; k < K; k += chunk) {
       const int64_t count = std::min(chunk, K - k);
@@ -107,13 +152,15 @@ private:
       const char *rows[rowGroup];
       for (int64_t r = 0; r < rowCount; ++r)
         rows[r] =
-            prepareRow(firstRow + r, k, count, units * layout.step,
+            prepareRow(firstRow + r, scales[r], k, count, units * layout.step,
                        scratch.data() + static_cast<size_t>(r) * rowBytes);
       char *target = destination + k / layout.step * stride;
       if (rowCount == rowGroup && unitBytes == 4)
         transposeUnits32(rows, units, target, stride);
       else if (rowCount == rowGroup && unitBytes == 2)
         transposeUnits16(rows, units, target, stride);
+      else if (rowCount == rowGroup && unitBytes == 1)
+        transposeUnits8(rows, units, target, stride);
       else
         transposeAny(rows, rowCount, units, unitBytes, target, stride);
     }
@@ -121,8 +168,8 @@ private:
 
   // `padded` elements of one row in the destination's type: the source itself
   // where nothing need be converted or filled with zeros.
-  const char *prepareRow(int64_t row, int64_t k, int64_t count, int64_t padded,
-                         char *space) {
+  const char *prepareRow(int64_t row, float scale, int64_t k, int64_t count,
+                         int64_t padded, char *space) {
     if (row >= N) {
       std::memset(space, 0, static_cast<size_t>(padded * elementBytes));
       return space;
@@ -131,7 +178,12 @@ private:
                        (row * K + k) * sourceBytes;
     if (source.dtype == to && count == padded)
       return data;
-    convertElements(source.dtype, data, to, space, static_cast<size_t>(count));
+    if (to == DType::I8)
+      quantizeElements(source.dtype, data, scale,
+                       reinterpret_cast<int8_t *>(space), count);
+    else
+      convertElements(source.dtype, data, to, space,
+                      static_cast<size_t>(count));
     std::memset(space + count * elementBytes, 0,
                 static_cast<size_t>((padded - count) * elementBytes));
     return space;
@@ -140,9 +192,11 @@ private:
   const TensorView &source;
   const DType to;
   const Layout &layout;
+  const PackOptions &options;
   const int64_t N, K, sourceBytes, elementBytes, unitBytes, stride, chunk;
   const size_t rowBytes;
   std::vector<char> scratch;
+  float scales[rowGroup] = {}; // of the rows at hand, where `to` is I8
 };
 
 } // namespace
@@ -153,11 +207,19 @@ Status checkLayout(const std::vector<int64_t> &shape, DType dtype,
   int64_t bytes = 0;
   if (!elements || __builtin_mul_overflow(*elements, dtypeBytes(dtype), &bytes))
     return Error{"shape " + shapeText(shape) + " is negative or too large"};
+  if (dtype == DType::I8 && layout.kind != Layout::Kind::Panels)
+    return Error{"dtype 'i8' needs layout 'panels'"};
   if (layout.kind == Layout::Kind::Rows)
     return {};
+  const bool isScales = layout.kind == Layout::Kind::RowScales;
   if (shape.size() != 2)
-    return Error{"layout 'panels' needs a matrix, the shape is " +
-                 shapeText(shape)};
+    return Error{std::string("layout '") +
+                 (isScales ? "row_scales" : "panels") +
+                 "' needs a matrix, the shape is " + shapeText(shape)};
+  if (isScales && dtype != DType::F32)
+    return Error{"layout 'row_scales' needs dtype 'f32'"};
+  if (isScales)
+    return {};
   constexpr int64_t limit = 1 << 20;
   if (layout.width < 1 || layout.step < 1 || layout.width > limit ||
       layout.step > limit)
@@ -170,15 +232,18 @@ Status checkLayout(const std::vector<int64_t> &shape, DType dtype,
   return {};
 }
 
+int64_t packUnitRows(const Layout &layout) {
+  return layout.kind == Layout::Kind::Panels ? layout.width : 1;
+}
+
 int64_t packUnits(const std::vector<int64_t> &shape, const Layout &layout) {
-  if (shape.empty())
-    return 1;
-  return layout.kind == Layout::Kind::Rows ? shape[0]
-                                           : ceilDiv(shape[0], layout.width);
+  return shape.empty() ? 1 : ceilDiv(shape[0], packUnitRows(layout));
 }
 
 int64_t packedUnitBytes(const std::vector<int64_t> &shape, DType dtype,
                         const Layout &layout) {
+  if (layout.kind == Layout::Kind::RowScales)
+    return dtypeBytes(dtype);
   if (layout.kind == Layout::Kind::Panels)
     return ceilDiv(shape[1], layout.step) * layout.step * layout.width *
            dtypeBytes(dtype);
@@ -193,20 +258,30 @@ int64_t packedBytes(const std::vector<int64_t> &shape, DType dtype,
   return packUnits(shape, layout) * packedUnitBytes(shape, dtype, layout);
 }
 
-void packRange(const TensorView &source, DType to, const Layout &layout,
-               int64_t begin, int64_t end, void *destination) {
+Status packRange(const TensorView &source, DType to, const Layout &layout,
+                 int64_t begin, int64_t end, void *destination,
+                 const PackOptions &options) {
   const int64_t bytes = packedUnitBytes(source.shape, to, layout);
   char *target = static_cast<char *>(destination) + begin * bytes;
-  if (layout.kind == Layout::Kind::Rows) {
+  switch (layout.kind) {
+  case Layout::Kind::Rows: {
     const int64_t elements = bytes / dtypeBytes(to);
     convertElements(source.dtype,
                     source.data + begin * elements * dtypeBytes(source.dtype),
                     to, target, static_cast<size_t>((end - begin) * elements));
-    return;
+    return {};
   }
-  PanelPacker packer(source, to, layout);
+  case Layout::Kind::RowScales:
+    return findScales(source, begin, end, options.firstRow,
+                      reinterpret_cast<float *>(target));
+  case Layout::Kind::Panels:
+    break;
+  }
+  PanelPacker packer(source, to, layout, options);
   for (int64_t panel = begin; panel < end; ++panel, target += bytes)
-    packer.pack(panel, target);
+    if (Status status = packer.pack(panel, target); !status)
+      return status;
+  return {};
 }
 
 } // namespace tnrt

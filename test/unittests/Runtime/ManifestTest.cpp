@@ -67,7 +67,15 @@ TEST(Manifest, SaysWhatIsWrong) {
   EXPECT_TRUE(
       contains(errorWith("[256, 16]", "[256, 18446744073709551615]"), "shape"));
   EXPECT_TRUE(contains(errorWith("\"dtype\": \"f32\"", "\"dtype\": \"f8\""),
-                       "dtype: expected 'f32' or 'bf16', found 'f8'"));
+                       "dtype: expected one of 'f32', 'bf16', 'int8', "
+                       "found 'f8'"));
+  EXPECT_TRUE(contains(
+      errorWith("\"dtype\": \"f32\", \"init\"", "\"dtype\": \"i8\", \"init\""),
+      "parameters[0]: dtype 'i8' needs layout 'panels'"));
+  EXPECT_TRUE(contains(errorWith("\"dtype\": \"f32\", \"init\"",
+                                 "\"dtype\": \"int8\", \"init\""),
+                       "parameters[0].dtype: expected one of 'f32', 'bf16', "
+                       "'i8', found 'int8'"));
   EXPECT_TRUE(
       contains(errorWith("\"decoder_layers\": 2", "\"decoder_layers\": 3"),
                "expected one for each of the 3 layers, found 2"));
@@ -78,6 +86,27 @@ TEST(Manifest, SaysWhatIsWrong) {
       contains(errorWith("\"seed\": 7", "\"seed\": \"x\""), "weights.seed"));
   EXPECT_TRUE(contains(errorWith("\"std\": 0.5", "\"std\": []"),
                        "parameters[0].init.std: expected a number"));
+}
+
+TEST(Manifest, ReadsInt8Weights) {
+  std::string text = fake::manifestText({});
+  auto replace = [&](const std::string &from, const std::string &to) {
+    const size_t at = text.find(from);
+    ASSERT_NE(at, std::string::npos) << from;
+    text.replace(at, from.size(), to);
+  };
+  replace("\"dtype\": \"f32\"", "\"dtype\": \"int8\"");
+  replace("{\"kind\": \"rows\"}", "{\"kind\": \"row_scales\"}");
+  const size_t last = text.rfind("\"dtype\": \"f32\"");
+  text.replace(last, 14, "\"dtype\": \"i8\"");
+  Result<Manifest> manifest = Manifest::parse(text);
+  ASSERT_TRUE(manifest) << manifest.message();
+  EXPECT_EQ(manifest->dtype, DType::I8);
+  EXPECT_EQ(manifest->parameters[0].dtype, DType::F32);
+  EXPECT_EQ(manifest->parameters[0].layout, (Layout{Layout::Kind::RowScales}));
+  EXPECT_EQ(manifest->parameters[1].dtype, DType::I8);
+  EXPECT_EQ(manifest->parameters[1].layout,
+            (Layout{Layout::Kind::Panels, 8, 1}));
 }
 
 TEST(Manifest, AllTruncationsAreRefused) {

@@ -140,8 +140,8 @@ TEST_F(ModelTest, RandomWeightsDoNotDependOnLayoutOrThreads) {
                   1200000};
   std::vector<uint16_t> packed(
       static_cast<size_t>(packedBytes(shape, DType::BF16, panels)) / 2);
-  packRange(view, DType::BF16, panels, 0, packUnits(shape, panels),
-            packed.data());
+  ASSERT_TRUE(packRange(view, DType::BF16, panels, 0, packUnits(shape, panels),
+                        packed.data()));
   for (int threads : {1, 3}) {
     ThreadPool pool(threads);
     Result<LoadedWeights> weights = loadWeights(manifest, quiet, pool);

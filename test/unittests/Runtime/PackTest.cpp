@@ -61,8 +61,9 @@ void checkPanels(DType from, DType to, int64_t N, int64_t K, int64_t width,
   ASSERT_EQ(bytes, panels * groups * width * step * dtypeBytes(to));
   // What was there must be overwritten, zeros included, and no byte more.
   std::vector<unsigned char> packed(static_cast<size_t>(bytes) + 1, 0xAB);
-  packRange(source.view, to, layout, panels / 2, panels, packed.data());
-  packRange(source.view, to, layout, 0, panels / 2, packed.data());
+  ASSERT_TRUE(
+      packRange(source.view, to, layout, panels / 2, panels, packed.data()));
+  ASSERT_TRUE(packRange(source.view, to, layout, 0, panels / 2, packed.data()));
   ASSERT_EQ(packed.back(), 0xAB);
   for (int64_t n = 0; n < panels * width; ++n)
     for (int64_t k = 0; k < groups * step; ++k) {
@@ -105,7 +106,8 @@ TEST(Pack, Rows) {
         ASSERT_EQ(static_cast<int64_t>(packed.size()),
                   static_cast<int64_t>(source.values.size()) * dtypeBytes(to));
         for (int64_t unit = 0; unit < units; ++unit)
-          packRange(source.view, to, layout, unit, unit + 1, packed.data());
+          ASSERT_TRUE(packRange(source.view, to, layout, unit, unit + 1,
+                                packed.data()));
         for (size_t i = 0; i < source.values.size(); ++i)
           ASSERT_EQ(packedElement(packed, to, i),
                     rounded(source.values[i], to));
@@ -122,6 +124,13 @@ TEST(Pack, ChecksLayouts) {
   EXPECT_FALSE(
       checkLayout({1LL << 59, 1}, DType::F32, {Layout::Kind::Panels, 8, 64}));
   EXPECT_TRUE(checkLayout({}, DType::F32, {}));
+  const Layout scales{Layout::Kind::RowScales};
+  EXPECT_TRUE(checkLayout({4, 4}, DType::F32, scales));
+  EXPECT_FALSE(checkLayout({4, 4}, DType::BF16, scales));
+  EXPECT_FALSE(checkLayout({4}, DType::F32, scales));
+  EXPECT_TRUE(checkLayout({4, 4}, DType::I8, panels));
+  EXPECT_FALSE(checkLayout({4, 4}, DType::I8, {}));
+  EXPECT_FALSE(checkLayout({4, 4}, DType::I8, scales));
 }
 
 } // namespace

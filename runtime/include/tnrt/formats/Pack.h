@@ -5,6 +5,8 @@
 //           width * step elements, element (n, k) at panel n / width, group
 //           k / step, offset (n % width) * step + k % step; zeros beyond N and
 //           K
+//   row_scales  of W[N, K]: the N f32 scales that its rows are quantised by in
+//           a parameter of dtype I8 (tnrt/formats/Quantize.h)
 #ifndef TNRT_FORMATS_PACK_H
 #define TNRT_FORMATS_PACK_H
 
@@ -17,7 +19,7 @@
 namespace tnrt {
 
 struct Layout {
-  enum class Kind { Rows, Panels };
+  enum class Kind { Rows, Panels, RowScales };
   Kind kind = Kind::Rows;
   int64_t width = 0; // of panels
   int64_t step = 1;  // of panels
@@ -27,8 +29,9 @@ struct Layout {
   }
 };
 
-// Errors: panels of something that is not a matrix, width or step below 1,
-// sizes that overflow.
+// Errors: panels or row scales of something that is not a matrix, width or step
+// below 1, I8 in another layout than panels, row scales that are not F32, sizes
+// that overflow.
 Status checkLayout(const std::vector<int64_t> &shape, DType dtype,
                    const Layout &layout);
 
@@ -44,11 +47,25 @@ int64_t packUnits(const std::vector<int64_t> &shape, const Layout &layout);
 int64_t packedUnitBytes(const std::vector<int64_t> &shape, DType dtype,
                         const Layout &layout);
 
-// Packs pieces [begin, end) of `source` (F32, F16 or BF16) as `to` (F32 or
-// BF16). `destination` is the start of the whole packed parameter. Threads may
-// pack different ranges at once.
-void packRange(const TensorView &source, DType to, const Layout &layout,
-               int64_t begin, int64_t end, void *destination);
+// Rows of the tensor that one piece is made of; the last may have fewer.
+int64_t packUnitRows(const Layout &layout);
+
+// What else packRange is told.
+struct PackOptions {
+  // Of a tensor packed as I8: where the scales of its rows go too, one for each
+  // row of `source`; null: nowhere.
+  float *rowScales = nullptr;
+  // The row of the whole tensor that `source` begins at, for messages.
+  int64_t firstRow = 0;
+};
+
+// Packs pieces [begin, end) of `source` (F32, F16 or BF16) as `to` (F32, BF16
+// or I8). `destination` is the start of the whole packed parameter. Threads may
+// pack different ranges at once. Errors: a weight that is not finite where it
+// is to be quantised; what was written is of no use then.
+Status packRange(const TensorView &source, DType to, const Layout &layout,
+                 int64_t begin, int64_t end, void *destination,
+                 const PackOptions &options = {});
 
 } // namespace tnrt
 
