@@ -73,20 +73,29 @@ struct InterpretPass : public tnllm::impl::TNInterpretBase<InterpretPass> {
                                            : initialValue(param, seed);
       if (failed(value))
         return failure();
-      if (param.getTensorType().getElementType().isBF16())
+      Type element = param.getTensorType().getElementType();
+      if (element.isBF16())
         value = roundToBF16(*value);
+      if (element.isInteger(8)) {
+        Tensor scales = rowScales(*value);
+        value = quantiseRows(*value, scales);
+        environment.rowScales[param.getSymName()] = std::move(scales);
+      }
       environment.parameters[param.getSymName()] = std::move(*value);
     }
     return success();
   }
 
   FailureOr<Tensor> readParameter(tn::ParamOp param, const tnrt::Checkpoint &checkpoint) {
-    const tnrt::TensorView *view = checkpoint.find(param.getSymName().str());
+    const tnrt::TensorView *view = checkpoint.find(param.getTensorName().str());
     if (!view)
-      return param.emitError("is not in ") << checkpoint.path(), failure();
+      return param.emitError("parameter '")
+                 << param.getTensorName().getValue() << "' is not in " << checkpoint.path(),
+             failure();
     if (ArrayRef<int64_t>(view->shape) != param.getTensorType().getShape())
-      return param.emitError("has the shape ") << tnrt::shapeText(view->shape) << " in "
-                                               << checkpoint.path(),
+      return param.emitError("parameter '")
+                 << param.getTensorName().getValue() << "' has the shape "
+                 << tnrt::shapeText(view->shape) << " in " << checkpoint.path(),
              failure();
     auto value = readTensor(*view);
     if (!value)

@@ -46,7 +46,8 @@ private:
   LogicalResult checkOperands(Operation *op);
   LogicalResult call(func::CallOp op);
   LogicalResult constant(arith::ConstantOp op);
-  LogicalResult getParam(tn::GetParamOp op);
+  LogicalResult lookUp(Operation *op, StringRef parameter,
+                       const llvm::StringMap<Tensor> &known);
   LogicalResult embed(tn::EmbeddingOp op);
   LogicalResult attend(tn::LightningAttentionOp op);
   LogicalResult fused(tn::FusedOp op);
@@ -135,7 +136,12 @@ LogicalResult Frame::execute(Operation *op) {
   return TypeSwitch<Operation *, LogicalResult>(op)
       .Case([&](func::CallOp op) { return call(op); })
       .Case([&](arith::ConstantOp op) { return constant(op); })
-      .Case([&](tn::GetParamOp op) { return getParam(op); })
+      .Case([&](tn::GetParamOp op) {
+        return lookUp(op, op.getParam(), environment.parameters);
+      })
+      .Case([&](tn::RowScalesOp op) {
+        return lookUp(op, op.getParam(), environment.rowScales);
+      })
       .Case([&](tn::EmbeddingOp op) { return embed(op); })
       .Case([&](tn::LightningAttentionOp op) { return attend(op); })
       .Case([&](tn::FusedOp op) { return fused(op); })
@@ -143,7 +149,7 @@ LogicalResult Frame::execute(Operation *op) {
       .Case([&](tn::ActivationOp op) { return activate(op); })
       .Case([&](tn::LinearOp op) {
         return set(op, linear(get(op.getX()), get(op.getWeight()),
-                              getOptional(op.getBias())));
+                              getOptional(op.getScales()), getOptional(op.getBias())));
       })
       .Case([&](tn::AddOp op) {
         return set(op, add(get(op.getLhs()), get(op.getRhs())));
@@ -223,12 +229,13 @@ LogicalResult Frame::constant(arith::ConstantOp op) {
   return set(op, Tensor(elements.getType().getShape(), std::move(data)));
 }
 
-LogicalResult Frame::getParam(tn::GetParamOp op) {
-  auto found = environment.parameters.find(op.getParam());
-  if (found == environment.parameters.end())
-    return op.emitError("no value for the parameter '") << op.getParam() << "'";
+LogicalResult Frame::lookUp(Operation *op, StringRef parameter,
+                            const llvm::StringMap<Tensor> &known) {
+  auto found = known.find(parameter);
+  if (found == known.end())
+    return op->emitError("no value for the parameter '") << parameter << "'";
   // The environment outlives the run: no copy.
-  return set(op, op.getResult(), Shared(Shared(), &found->second));
+  return set(op, op->getResult(0), Shared(Shared(), &found->second));
 }
 
 LogicalResult Frame::embed(tn::EmbeddingOp op) {

@@ -3,7 +3,9 @@
 
 #include "tnrt/formats/Convert.h"
 
+#include <algorithm>
 #include <cmath>
+#include <limits>
 
 using namespace tnllm;
 using namespace tnllm::reference;
@@ -25,15 +27,38 @@ Tensor reference::embedding(const Tensor &ids, const Tensor &table, double scale
   return result;
 }
 
-Tensor reference::linear(const Tensor &x, const Tensor &weight, const Tensor *bias) {
+Tensor reference::linear(const Tensor &x, const Tensor &weight, const Tensor *scales,
+                         const Tensor *bias) {
   Tensor result(withLast(x.shape(), weight.dim(0)));
   for (int64_t i = 0; i < x.rows(); ++i)
     for (int64_t n = 0; n < weight.dim(0); ++n) {
-      double sum = bias ? (*bias)[n] : 0;
+      double sum = 0;
       for (int64_t k = 0; k < weight.dim(1); ++k)
         sum += x.row(i)[k] * weight.row(n)[k];
-      result.row(i)[n] = sum;
+      result.row(i)[n] = sum * (scales ? (*scales)[n] : 1) + (bias ? (*bias)[n] : 0);
     }
+  return result;
+}
+
+Tensor reference::rowScales(const Tensor &w) {
+  Tensor scales({w.dim(0)});
+  for (int64_t n = 0; n < w.dim(0); ++n) {
+    float largest = 0;
+    for (double value : w.row(n))
+      largest = std::max(largest, std::fabs(static_cast<float>(value)));
+    scales[n] = largest == 0 ? 1.0f
+                             : std::max(largest / 127.0f,
+                                        std::numeric_limits<float>::min());
+  }
+  return scales;
+}
+
+Tensor reference::quantiseRows(const Tensor &w, const Tensor &scales) {
+  Tensor result(w.shape());
+  for (int64_t n = 0; n < w.dim(0); ++n)
+    for (int64_t k = 0; k < w.dim(1); ++k)
+      result.row(n)[k] = std::nearbyint(static_cast<float>(w.row(n)[k]) /
+                                        static_cast<float>(scales[n]));
   return result;
 }
 

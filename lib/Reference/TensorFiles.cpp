@@ -88,7 +88,7 @@ Tensor reference::initialValue(tn::ParamOp param, uint64_t seed) {
   }
   mlir::RankedTensorType type = param.getTensorType();
   std::vector<float> values(type.getNumElements());
-  llvm::StringRef name = param.getSymName();
+  llvm::StringRef name = param.getTensorName();
   tnrt::randomFill(init, tnrt::randomKey(seed, {name.data(), name.size()}),
                    values.size(), 0, values.size(), values.data());
   return Tensor(type.getShape(), std::vector<double>(values.begin(), values.end()));

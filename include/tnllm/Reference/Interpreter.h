@@ -13,9 +13,11 @@
 namespace tnllm::reference {
 
 struct Environment {
-  // Values of the module's tn.param by symbol, in their declared shape. Values of
-  // bf16 parameters must be bf16 numbers.
+  // Values of the module's tn.param by symbol, in their declared shape: bf16 numbers
+  // where the type is bf16, quantised integers where it is i8.
   llvm::StringMap<Tensor> parameters;
+  // Values of tn.row_scales by the symbol of the parameter.
+  llvm::StringMap<Tensor> rowScales;
   // Receives every tn.probe in the order of execution; may be empty.
   std::function<void(llvm::StringRef name, const Tensor &value)> observer;
 };

@@ -12,8 +12,16 @@ namespace tnllm::reference {
 // ids [...] -> [..., D]: scale * table[id, :]. The ids are rows of the table.
 Tensor embedding(const Tensor &ids, const Tensor &table, double scale);
 
-// x [..., K], weight [N, K], bias [N] or null -> [..., N]: x W^T + b.
-Tensor linear(const Tensor &x, const Tensor &weight, const Tensor *bias);
+// x [..., K], weight [N, K], scales and bias [N] or null -> [..., N]:
+// scales * (x W^T) + b.
+Tensor linear(const Tensor &x, const Tensor &weight, const Tensor *scales,
+              const Tensor *bias);
+
+// Rows of an i8 parameter w [N, K], in f32 as the definition says (tn.row_scales):
+// scales [N] are max_k |w[n, k]| / 127, at least the smallest normal f32, and 1 for a
+// row of zeros; the quantised row is w / scale, rounded to nearest even.
+Tensor rowScales(const Tensor &w);
+Tensor quantiseRows(const Tensor &w, const Tensor &scales);
 
 Tensor add(const Tensor &a, const Tensor &b);
 Tensor mul(const Tensor &a, const Tensor &b);

@@ -138,7 +138,7 @@ func.func @f(%x: tensor<8xf32>, %w: tensor<12x8xf32>) {
 
 func.func @f(%x: tensor<?x8xf32>, %w: tensor<12x8xf32>, %b: tensor<8xf32>) {
   // expected-error @+1 {{expected a bias of 12 elements, got 'tensor<8xf32>' [linear-C5]}}
-  %0 = tn.linear %x, %w bias %b : tensor<?x8xf32>, tensor<12x8xf32>, tensor<8xf32> -> tensor<?x12xf32>
+  %0 = tn.linear %x, %w bias %b : tensor<8xf32> : tensor<?x8xf32>, tensor<12x8xf32> -> tensor<?x12xf32>
   return
 }
 

@@ -33,8 +33,8 @@ func.func @linear(%x: tensor<?x?x8xf32>, %w: tensor<12x8xf32>, %b: tensor<12xf32
                   %row: tensor<8xbf16>, %n: tensor<12x8xbf16>) -> (tensor<?x?x12xf32>, tensor<12xf32>) {
   // CHECK: tn.linear %{{.*}}, %{{.*}} : tensor<?x?x8xf32>, tensor<12x8xf32> -> tensor<?x?x12xf32>
   %0 = tn.linear %x, %w : tensor<?x?x8xf32>, tensor<12x8xf32> -> tensor<?x?x12xf32>
-  // CHECK: tn.linear %{{.*}}, %{{.*}} bias %{{.*}} : tensor<?x?x8xf32>, tensor<12x8xf32>, tensor<12xf32> -> tensor<?x?x12xf32>
-  %1 = tn.linear %x, %w bias %b : tensor<?x?x8xf32>, tensor<12x8xf32>, tensor<12xf32> -> tensor<?x?x12xf32>
+  // CHECK: tn.linear %{{.*}}, %{{.*}} bias %{{.*}} : tensor<12xf32> : tensor<?x?x8xf32>, tensor<12x8xf32> -> tensor<?x?x12xf32>
+  %1 = tn.linear %x, %w bias %b : tensor<12xf32> : tensor<?x?x8xf32>, tensor<12x8xf32> -> tensor<?x?x12xf32>
   // CHECK: tn.linear %{{.*}}, %{{.*}} : tensor<8xbf16>, tensor<12x8xbf16> -> tensor<12xf32>
   %2 = tn.linear %row, %n : tensor<8xbf16>, tensor<12x8xbf16> -> tensor<12xf32>
   // CHECK: tn.add %{{.*}}, %{{.*}} : tensor<?x?x12xf32>

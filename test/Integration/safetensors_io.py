@@ -1,0 +1,44 @@
+"""Reads and writes safetensors files with numpy alone, for the tests."""
+import json
+import struct
+
+import numpy as np
+
+_DTYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "I32": "<i4"}
+
+
+def load(path):
+    """Returns {name: array}; BF16 comes back as f32."""
+    with open(path, "rb") as file:
+        content = file.read()
+    (length,) = struct.unpack("<Q", content[:8])
+    data = content[8 + length:]
+    tensors = {}
+    for name, entry in json.loads(content[8:8 + length]).items():
+        if name == "__metadata__":
+            continue
+        begin, end = entry["data_offsets"]
+        if entry["dtype"] == "BF16":
+            bits = np.frombuffer(data[begin:end], "<u2").astype("<u4") << 16
+            values = bits.view("<f4")
+        else:
+            values = np.frombuffer(data[begin:end], _DTYPES[entry["dtype"]])
+        tensors[name] = values.reshape(entry["shape"])
+    return tensors
+
+
+def save(path, tensors):
+    """Writes {name: array} in the arrays' own types."""
+    names = {np.dtype(text): name for name, text in _DTYPES.items()}
+    header, blobs, offset = {}, [], 0
+    for name, values in tensors.items():
+        blob = np.ascontiguousarray(values).tobytes()
+        header[name] = {"dtype": names[np.asarray(values).dtype],
+                        "shape": list(np.shape(values)),
+                        "data_offsets": [offset, offset + len(blob)]}
+        blobs.append(blob)
+        offset += len(blob)
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-(8 + len(text)) % 64)  # so that the data are aligned
+    with open(path, "wb") as file:
+        file.write(struct.pack("<Q", len(text)) + text + b"".join(blobs))

@@ -1,0 +1,63 @@
+// What only a run can tell is an error at the operation, and not a crash.
+// RUN: tnllm-opt %s --tn-interpret="batch=2 length=3" --verify-diagnostics --split-input-file
+
+func.func @ids() -> tensor<2x8xf32> {
+  %ids = arith.constant dense<[0, 12]> : tensor<2xi32>
+  %table = arith.constant dense<1.0> : tensor<12x8xf32>
+  // expected-error @+1 {{id 12 at element 1 is outside the table of 12 rows}}
+  %0 = tn.embedding %ids, %table : tensor<2xi32>, tensor<12x8xf32> -> tensor<2x8xf32>
+  return %0 : tensor<2x8xf32>
+}
+
+// -----
+
+func.func @shapes(%x: tensor<?x4xf32>) -> tensor<?x4xf32> {
+  %y = arith.constant dense<1.0> : tensor<5x4xf32>
+  %w = arith.constant dense<1.0> : tensor<4x4xf32>
+  %0 = tn.linear %y, %w : tensor<5x4xf32>, tensor<4x4xf32> -> tensor<?x4xf32>
+  // expected-error @+1 {{run-time shapes [2x4] and [5x4] do not fit}}
+  %1 = tn.add %x, %0 : tensor<?x4xf32>
+  return %1 : tensor<?x4xf32>
+}
+
+// -----
+
+func.func @length(%x: tensor<?x?x2x4xf32>, %s: tensor<1x2x4x4xf32>) -> tensor<?x?x2x4xf32> {
+  %slopes = arith.constant dense<0.0> : tensor<2xf32>
+  // expected-error @+1 {{run-time shapes [2x3x2x4] and [1x2x4x4] do not fit}}
+  %o, %n = tn.lightning_attention %x, %x, %x, %slopes, %s
+      : tensor<?x?x2x4xf32>, tensor<?x?x2x4xf32>, tensor<?x?x2x4xf32>, tensor<2xf32>, tensor<1x2x4x4xf32>
+     -> tensor<?x?x2x4xf32>, tensor<1x2x4x4xf32>
+  return %o : tensor<?x?x2x4xf32>
+}
+
+// -----
+
+func.func @unknown() -> index {
+  // expected-error @+1 {{expected a dense tensor constant}}
+  %0 = arith.constant 0 : index
+  return %0 : index
+}
+
+// -----
+
+func.func @other(%x: tensor<4xf32>) -> tensor<4xf32> {
+  // expected-error @+1 {{the reference interpreter does not know this operation}}
+  %0 = arith.addf %x, %x : tensor<4xf32>
+  return %0 : tensor<4xf32>
+}
+
+// -----
+
+// expected-error @+1 {{argument 0: expected a tensor with dynamic dimensions 0 and 1 at most}}
+func.func @dynamic(%x: tensor<?x?x?xf32>) {
+  return
+}
+
+// -----
+
+func.func @forever() {
+  // expected-error @+1 {{calls nest deeper than 64}}
+  call @forever() : () -> ()
+  return
+}

@@ -1,0 +1,37 @@
+// Parameters, calls, fused groups and probes.
+// RUN: tnllm-opt %s --tn-interpret="function=main batch=1 length=2" -o /dev/null | FileCheck %s
+
+tn.param @half : tensor<1x2xf32> init <constant, 5.0e-01 : f64>
+tn.param @rounded : tensor<1xbf16> init <constant, 2.57e+02 : f64>
+tn.param @theta : tensor<2x1x2xf32> init <lrpe_theta, 0.0 : f64>
+
+// CHECK: @main
+// CHECK-NEXT: inner [1x2x2]: 0.5 0.5 0.5 0.5 |
+// CHECK-NEXT: inner [1x2x2]: 1 1 1 1 |
+// CHECK-NEXT: result0 [1x2x2]: 1.5 1.5 1.5 1.5 |
+// A parameter of bf16 holds what bf16 can.
+// CHECK-NEXT: result1 [1]: 256 |
+// 10000^(-2i/4): 1, 0.01, 1e-4, 1e-6.
+// CHECK-NEXT: result2 [2x1x2]: 1 0.01 0.0001 1e-06 |
+// CHECK-NOT: @
+func.func @main(%ids: tensor<?x?xi32>) -> (tensor<?x?x2xf32>, tensor<1xbf16>, tensor<2x1x2xf32>) {
+  %w = tn.get_param @half : tensor<1x2xf32>
+  %r = tn.get_param @rounded : tensor<1xbf16>
+  %t = tn.get_param @theta : tensor<2x1x2xf32>
+  // One row: the random ids are all 0.
+  %x = tn.embedding %ids, %w : tensor<?x?xi32>, tensor<1x2xf32> -> tensor<?x?x2xf32>
+  %0 = call @inner(%x) : (tensor<?x?x2xf32>) -> tensor<?x?x2xf32>
+  %1 = call @inner(%0) : (tensor<?x?x2xf32>) -> tensor<?x?x2xf32>
+  %2 = tn.fused -> tensor<?x?x2xf32> {
+    %3 = tn.mul %0, %x : tensor<?x?x2xf32>
+    %4 = tn.add %3, %0 : tensor<?x?x2xf32>
+    tn.yield %4 : tensor<?x?x2xf32>
+  }
+  return %2, %r, %t : tensor<?x?x2xf32>, tensor<1xbf16>, tensor<2x1x2xf32>
+}
+
+func.func private @inner(%x: tensor<?x?x2xf32>) -> tensor<?x?x2xf32> {
+  tn.probe "inner" %x : tensor<?x?x2xf32>
+  %0 = tn.add %x, %x : tensor<?x?x2xf32>
+  return %0 : tensor<?x?x2xf32>
+}
