@@ -18,6 +18,16 @@ using namespace mlir;
 using namespace tnllm;
 using namespace tnllm::kernels;
 
+// Positions of a chunk: as asked for, halved while the two key matrices would take
+// more than a megabyte of the task's stack.
+static int64_t chunkFor(int64_t wanted, int64_t keyWidth) {
+  constexpr int64_t kScratchBytes = 1 << 20;
+  int64_t chunk = wanted;
+  while (chunk % 32 == 0 && 2 * chunk * keyWidth * int64_t(sizeof(float)) > kScratchBytes)
+    chunk /= 2;
+  return chunk;
+}
+
 namespace {
 
 // What both forms need to know of the task's sequence and head.
@@ -31,7 +41,8 @@ struct HeadPlace {
 class ChunkedAttention {
 public:
   ChunkedAttention(KernelBuilder &k, const AttentionBuffers &buffers, HeadPlace place)
-      : k(k), b(k.b), in(buffers), at(place), chunk(k.sizes.chunk) {}
+      : k(k), b(k.b), in(buffers), at(place),
+        chunk(chunkFor(k.sizes.chunk, buffers.keyWidth)) {}
 
   void build();
 
