@@ -10,6 +10,7 @@ import sys
 
 import numpy as np
 
+sys.dont_write_bytecode = True  # the source tree stays clean
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../../../Inputs/tools"))
 import safetensors_file
 
