@@ -16,6 +16,7 @@
 #include "mlir/Conversion/UBToLLVM/UBToLLVM.h"
 #include "mlir/Conversion/VectorToLLVM/ConvertVectorToLLVMPass.h"
 #include "mlir/Conversion/VectorToSCF/VectorToSCF.h"
+#include "mlir/Dialect/Arith/Transforms/Passes.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/MemRef/Transforms/Passes.h"
 #include "mlir/Pass/PassManager.h"
@@ -65,10 +66,16 @@ void tnllm::buildTNRTPipeline(OpPassManager &pm, const CompileOptions &) {
   pm.addPass(createTNRTPlanMemory());
 }
 
-void tnllm::buildLLVMPipeline(OpPassManager &pm, const CompileOptions &) {
+void tnllm::buildLLVMPipeline(OpPassManager &pm, const CompileOptions &options) {
   // Micro-kernels, and mathematics without library calls.
   pm.addNestedPass<tnk::KernelOp>(createTNKLowerContract());
   pm.addPass(createTNKExpandMath());
+  // Rounding to bf16 by integer arithmetic where there is no instruction for it.
+  if (!options.target.hasBF16Dot) {
+    arith::ArithExpandOpsPassOptions expand;
+    expand.includeBf16 = true;
+    pm.addPass(arith::createArithExpandOpsPass(expand));
+  }
   pm.addPass(createConvertTNKToFunc());
   // Tiles of rank 2 to vectors of rank 1, views to offsets, loops to branches.
   VectorTransferToSCFOptions transfers;

@@ -55,9 +55,16 @@ struct ModuleState {
 
 } // namespace
 
-// Leading dimensions of unknown size: 2 for [B, N, ...], 1 for [R, ...] or [B].
-static int64_t dynamicRank(RankedTensorType type) {
-  return llvm::count_if(type.getShape(), ShapedType::isDynamic);
+// Activations have a leading dimension of unknown size, parameters have none.
+static bool isActivation(RankedTensorType type) {
+  return llvm::is_contained(type.getShape(), ShapedType::kDynamic);
+}
+
+// Dimensions before the features: 2 in functions of ids [B, N] or of activations
+// [B, N, ...], 1 in functions of rows [R, C].
+static int64_t leadingRankOf(func::FuncOp function) {
+  auto first = cast<RankedTensorType>(function.getArgument(0).getType());
+  return first.getRank() > 2 || first.getElementType().isInteger() ? 2 : 1;
 }
 
 static bool isState(func::FuncOp function, unsigned argument) {
@@ -122,25 +129,18 @@ static MemRefType parameterBufferType(RankedTensorType type, Layout layout,
 // Activations are matrices of `rows` rows; ids and positions vectors; states keep
 // their shape, with room for `rows` sequences.
 static MemRefType activationBufferType(RankedTensorType type, int64_t rows,
-                                       bool state) {
+                                       int64_t leadingRank) {
   SmallVector<int64_t> shape = {rows};
-  ArrayRef<int64_t> rest = type.getShape().drop_front(state ? 1 : 0);
-  if (state) {
-    shape.append(rest.begin(), rest.end());
-  } else {
-    int64_t columns = 1;
-    bool isMatrix = false;
-    for (auto [index, size] : llvm::enumerate(type.getShape())) {
-      bool isLeading = ShapedType::isDynamic(size) || (index == 1 && size == 1 &&
-                                                       type.getRank() > 1);
-      if (isLeading)
-        continue;
-      columns *= size;
-      isMatrix = true;
-    }
-    if (isMatrix)
-      shape.push_back(columns);
-  }
+  ArrayRef<int64_t> features =
+      type.getShape().drop_front(std::min(leadingRank, type.getRank()));
+  if (!features.empty())
+    shape.push_back(llvm::product_of(features));
+  return MemRefType::get(shape, type.getElementType());
+}
+
+static MemRefType stateBufferType(RankedTensorType type, int64_t rows) {
+  SmallVector<int64_t> shape(type.getShape());
+  shape[0] = rows;
   return MemRefType::get(shape, type.getElementType());
 }
 
@@ -182,14 +182,14 @@ private:
   // The buffer of a tensor, made before its first use.
   Value bufferOf(Value tensor) { return buffers.lookup(tensor); }
   Value outputFor(Value tensor);
-  int64_t rowCapacity() { return capacity; }
   Value index(int64_t value) { return arith::ConstantIndexOp::create(b, value); }
   Value tasksOf(Value count, int64_t block);
 
   ModuleState &state;
   func::FuncOp source, host;
   ImplicitLocOpBuilder b;
-  int64_t capacity = 0;
+  int64_t capacity = 0;    // rows that one call takes
+  int64_t leadingRank = 2; // see leadingRankOf
   // Values of the host function.
   Value context, batch, length, rows;
   llvm::DenseMap<Value, Value> buffers;
@@ -239,18 +239,21 @@ LogicalResult FunctionConverter::declare() {
   auto contextType = tnrt::ContextType::get(b.getContext());
   SmallVector<Type> inputs = {contextType, b.getIndexType()};
   auto first = dyn_cast<RankedTensorType>(source.getArgument(0).getType());
-  if (!first || dynamicRank(first) == 0)
+  if (!first || !isActivation(first))
     return source.emitError("expected a first argument with a leading dimension of "
                             "unknown size");
-  if (first.getRank() > 1 && (dynamicRank(first) > 1 || first.getDimSize(1) == 1))
+  leadingRank = leadingRankOf(source);
+  if (leadingRank == 2)
     inputs.push_back(b.getIndexType());
   for (BlockArgument argument : source.getArguments()) {
     auto type = cast<RankedTensorType>(argument.getType());
     bool stateArgument = isState(source, argument.getArgNumber());
     if (stateArgument && isEntry)
       continue;
-    if (dynamicRank(type) > 0) {
-      inputs.push_back(activationBufferType(type, capacity, stateArgument));
+    if (isActivation(type)) {
+      inputs.push_back(stateArgument
+                           ? stateBufferType(type, capacity)
+                           : activationBufferType(type, capacity, leadingRank));
       continue;
     }
     FailureOr<Layout> layout = layoutOf(argument);
@@ -261,7 +264,7 @@ LogicalResult FunctionConverter::declare() {
   for (auto [index, type] : llvm::enumerate(source.getResultTypes()))
     if (!tiedArgument(source, index))
       inputs.push_back(activationBufferType(cast<RankedTensorType>(type), capacity,
-                                            /*state=*/false));
+                                            leadingRank));
   b.setInsertionPoint(source);
   host = func::FuncOp::create(b, (source.getName() + ".host").str(),
                               b.getFunctionType(inputs, {}));
@@ -277,7 +280,7 @@ LogicalResult FunctionConverter::convertBody() {
   auto argument = entry->args_begin();
   context = *argument++;
   batch = *argument++;
-  bool hasLength = argument != entry->args_end() && argument->getType().isIndex();
+  bool hasLength = leadingRank == 2;
   length = hasLength ? Value(*argument++) : index(1);
   rows = hasLength ? arith::MulIOp::create(b, batch, length).getResult() : batch;
   for (BlockArgument old : source.getArguments()) {
@@ -285,9 +288,8 @@ LogicalResult FunctionConverter::convertBody() {
                                                              tn::kStateAttrName);
     if (layer && source.isPublic())
       buffers[old] = tnrt::StateOp::create(
-          b,
-          activationBufferType(cast<RankedTensorType>(old.getType()), capacity, true),
-          context, layer.getInt());
+          b, stateBufferType(cast<RankedTensorType>(old.getType()), capacity), context,
+          layer.getInt());
     else
       buffers[old] = *argument++;
   }
@@ -357,8 +359,8 @@ Value FunctionConverter::outputFor(Value tensor) {
     buffer = given->second;
   else
     buffer = tnrt::AllocOp::create(
-        b, activationBufferType(cast<RankedTensorType>(tensor.getType()), rowCapacity(),
-                                /*state=*/false));
+        b, activationBufferType(cast<RankedTensorType>(tensor.getType()), capacity,
+                                leadingRank));
   return buffer;
 }
 
@@ -624,8 +626,7 @@ LogicalResult FunctionConverter::convertAttention(tn::LightningAttentionOp op) {
 LogicalResult FunctionConverter::convertCall(func::CallOp op) {
   auto callee = SymbolTable::lookupNearestSymbolFrom<func::FuncOp>(op, op.getCalleeAttr());
   SmallVector<Value> arguments = {context, batch};
-  auto first = cast<RankedTensorType>(callee.getArgument(0).getType());
-  if (first.getRank() > 1 && (dynamicRank(first) > 1 || first.getDimSize(1) == 1))
+  if (leadingRankOf(callee) == 2)
     arguments.push_back(length);
   for (Value operand : op.getOperands())
     arguments.push_back(bufferOf(operand));
