@@ -33,6 +33,7 @@ OwningOpRef<ModuleOp> tnllm::buildTNModule(MLIRContext &context, const ModelSpec
   context.loadAllAvailableDialects();
   SpecToTNOptions build;
   build.weights = options.dtype;
+  build.bf16Embedding = options.bf16Embedding && options.dtype != DType::F32;
   build.prefillRows = options.prefillRows;
   build.headRows = options.headRows;
   return convertSpecToTN(context, spec, build);

@@ -77,6 +77,8 @@ struct InterpretPass : public tnllm::impl::TNInterpretBase<InterpretPass> {
       if (element.isBF16())
         value = roundToBF16(*value);
       if (element.isInteger(8)) {
+        if (value->rank() != 2)
+          return param.emitError("expected an i8 parameter to be a matrix");
         Tensor scales = rowScales(*value);
         value = quantiseRows(*value, scales);
         environment.rowScales[param.getSymName()] = std::move(scales);

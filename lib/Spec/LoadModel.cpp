@@ -172,6 +172,8 @@ private:
       return;
     }
     fitCheckpoint(model.weightsPath, *checkpoint, parsed, diagnostics);
+    const auto *embedding = checkpoint->find("model.embed_tokens.weight");
+    model.bf16Embedding = embedding && embedding->dtype == tnrt::DType::BF16;
   }
 
   StringRef given;

@@ -65,7 +65,8 @@ Compilation::~Compilation() = default;
 Error Compilation::load() {
   Progress::Phase phase(progress, timing, "Read the model");
   LoadOptions loadOptions;
-  // IR does not depend on the weights; only an executable needs them to be right.
+  // IR hardly depends on the weights (the embedding's type may); only an executable
+  // needs them to be right.
   loadOptions.useWeights = stopsAt(Stage::Executable) &&
                            options.weights != WeightsSource::Random;
   auto loaded = loadModel(options.model, loadOptions);
@@ -113,7 +114,9 @@ Error Compilation::lower() {
   context = std::make_unique<mlir::MLIRContext>(registry);
   {
     Progress::Phase phase(progress, timing, "Build the tn module");
-    module = buildTNModule(*context, model.spec, options.compile);
+    CompileOptions compile = options.compile;
+    compile.bf16Embedding = model.bf16Embedding;
+    module = buildTNModule(*context, model.spec, compile);
     if (!module) {
       internalError = true;
       return createStringError("the spec could not be turned into a module");

@@ -11,9 +11,10 @@
 namespace tnllm {
 
 struct SpecToTNOptions {
-  // Type of the matrices. BF16: the inputs of linear maps too. I8: with a scale for each
-  // row, but for the embedding, which is bf16.
+  // Type of the linear maps' weights. BF16: their inputs are rounded too. I8: with a
+  // scale for each row.
   DType weights = DType::F32;
+  bool bf16Embedding = false; // else f32
   int64_t prefillRows = 256; // largest batch x length of one @prefill call
   int64_t headRows = 64;     // largest number of rows of one @head call
 };

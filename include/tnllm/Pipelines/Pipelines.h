@@ -20,6 +20,9 @@ struct CompileOptions {
 
   CPUTarget target;
   DType dtype = DType::F32; // of the matrices; states, norms and sums are f32
+  // The embedding is f32, whose rows cost no time, unless the checkpoint holds it as
+  // bf16 and the matrices are not f32.
+  bool bf16Embedding = false;
 
   // Rows (batch x length) that one call takes: what sizes every buffer. Prefill and
   // decode take the same number, so that they share kernels and memory.

@@ -24,6 +24,9 @@ struct LoadedModel {
   // Absolute: a .safetensors file, an index or a directory, as
   // tnrt::Checkpoint::open takes it. Empty when no checkpoint was asked for.
   std::string weightsPath;
+  // The checkpoint holds the embedding as bf16: rows of it can then be read as such
+  // without a loss.
+  bool bf16Embedding = false;
   // Absolute path of a sentencepiece model; absent: byte-level.
   std::optional<std::string> tokenizerPath;
   // One full line each ("file:line:col: warning: ..."), for stderr.

@@ -58,13 +58,31 @@ private:
 
   Type f32() { return b.getF32Type(); }
   bool isQuantised(Role role) {
-    return options.weights == DType::I8 && isMatrix(role) && role != Role::Embedding;
+    return options.weights == DType::I8 && isLinear(role);
   }
 
   Type elementType(Role role) {
-    if (!isMatrix(role) || options.weights == DType::F32)
+    if (role == Role::Embedding)
+      return options.bf16Embedding ? Type(b.getBF16Type()) : f32();
+    return isLinear(role) ? linearElement() : f32();
+  }
+
+  // What the weights of linear maps are made of.
+  Type linearElement() {
+    switch (options.weights) {
+    case DType::F32:
       return f32();
-    return isQuantised(role) ? Type(b.getI8Type()) : Type(b.getBF16Type());
+    case DType::BF16:
+      return b.getBF16Type();
+    case DType::I8:
+      return b.getI8Type();
+    }
+    llvm_unreachable("unknown type");
+  }
+
+  // True where a tied head cannot share the embedding's parameter.
+  bool tiedHeadDiffers() {
+    return spec.tiedHead && elementType(Role::Embedding) != linearElement();
   }
 
   // [B, N, dims...] of f32.
@@ -74,9 +92,8 @@ private:
     return RankedTensorType::get(shape, f32());
   }
 
-  static bool isMatrix(Role role) {
+  static bool isLinear(Role role) {
     switch (role) {
-    case Role::Embedding:
     case Role::QkvuWeight:
     case Role::OutWeight:
     case Role::L1Weight:
@@ -116,14 +133,14 @@ private:
     for (const Parameter &parameter : parameters)
       ParamOp::create(b, b.getStringAttr(parameter.tensor), StringAttr(),
                       TypeAttr::get(parameterType(parameter)), initOf(parameter));
-    if (spec.tiedHead && options.weights == DType::I8)
+    if (tiedHeadDiffers())
       declareTiedHead();
   }
 
-  // The embedding's tensor once more, as i8.
+  // The embedding's tensor once more, as a linear map reads it.
   void declareTiedHead() {
     const Parameter &embedding = *find(Role::Embedding, -1);
-    auto type = RankedTensorType::get(embedding.shape, b.getI8Type());
+    auto type = RankedTensorType::get(embedding.shape, linearElement());
     ParamOp::create(b, b.getStringAttr(kTiedHeadName),
                     b.getStringAttr(embedding.tensor), TypeAttr::get(type),
                     initOf(embedding));
@@ -398,11 +415,13 @@ private:
   std::pair<Value, Value> headWeight() {
     if (!spec.tiedHead)
       return {get(Role::Head), getScales(Role::Head)};
-    if (options.weights != DType::I8)
+    if (!tiedHeadDiffers())
       return {get(Role::Embedding), {}};
     ArrayRef<int64_t> shape = find(Role::Embedding, -1)->shape;
-    Value weight = GetParamOp::create(b, RankedTensorType::get(shape, b.getI8Type()),
+    Value weight = GetParamOp::create(b, RankedTensorType::get(shape, linearElement()),
                                       kTiedHeadName);
+    if (options.weights != DType::I8)
+      return {weight, {}};
     Value scales = RowScalesOp::create(
         b, RankedTensorType::get(shape.take_front(), f32()), kTiedHeadName);
     return {weight, scales};
