@@ -1,5 +1,6 @@
 // Parameters, calls, fused groups and probes.
 // RUN: tnllm-opt %s --tn-interpret="function=main batch=1 length=2" -o /dev/null | FileCheck %s
+// RUN: tnllm-opt %s --tn-interpret="function=quantised" -o /dev/null | FileCheck %s --check-prefix=QUANTISED
 
 tn.param @half : tensor<1x2xf32> init <constant, 5.0e-01 : f64>
 tn.param @rounded : tensor<1xbf16> init <constant, 2.57e+02 : f64>
@@ -34,4 +35,24 @@ func.func private @inner(%x: tensor<?x?x2xf32>) -> tensor<?x?x2xf32> {
   tn.probe "inner" %x : tensor<?x?x2xf32>
   %0 = tn.add %x, %x : tensor<?x?x2xf32>
   return %0 : tensor<?x?x2xf32>
+}
+
+// Rows of 254s: the scale is 2 and the integers are 127. A row of zeros has scale 1.
+// x . row = 127 * (1 + 10) = 1397; times 2 and plus the bias.
+// QUANTISED: result0 [2x2]: 127 127 127 127 |
+// QUANTISED-NEXT: result1 [2]: 2 2 |
+// QUANTISED-NEXT: result2 [1x2]: 2795 2796 |
+// QUANTISED-NEXT: result3 [2]: 1 1 |
+tn.param @wide : tensor<2x2xi8> init <constant, 2.54e+02 : f64>
+tn.param @alias tensor "wide" : tensor<2x2xf32> init <constant, 0.0 : f64>
+tn.param @zero : tensor<2x2xi8> init <constant, 0.0 : f64>
+func.func @quantised() -> (tensor<2x2xi8>, tensor<2xf32>, tensor<1x2xf32>, tensor<2xf32>) {
+  %w = tn.get_param @wide : tensor<2x2xi8>
+  %s = tn.row_scales @wide : tensor<2xf32>
+  %x = arith.constant dense<[[1.0, 10.0]]> : tensor<1x2xf32>
+  %b = arith.constant dense<[1.0, 2.0]> : tensor<2xf32>
+  %0 = tn.linear %x, %w scales %s : tensor<2xf32> bias %b : tensor<2xf32>
+     : tensor<1x2xf32>, tensor<2x2xi8> -> tensor<1x2xf32>
+  %z = tn.row_scales @zero : tensor<2xf32>
+  return %w, %s, %0, %z : tensor<2x2xi8>, tensor<2xf32>, tensor<1x2xf32>, tensor<2xf32>
 }

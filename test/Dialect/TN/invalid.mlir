@@ -16,7 +16,7 @@ tn.param @w : tensor<f32> init <normal, 2.0e-02 : f64>
 
 // -----
 
-// expected-error @+1 {{expected elements of f32 or bf16, got 'f16' [param-C2]}}
+// expected-error @+1 {{expected elements of f32, bf16 or i8, got 'f16' [param-C2]}}
 tn.param @w : tensor<8xf16> init <normal, 2.0e-02 : f64>
 
 // -----
@@ -113,7 +113,7 @@ func.func @f(%x: tensor<f32>, %w: tensor<12x8xf32>) {
 // -----
 
 func.func @f(%x: tensor<?x8xf32>, %w: tensor<12x8xbf16>) {
-  // expected-error @+1 {{expected x and weight of one element type, got 'f32' and 'bf16' [linear-C3]}}
+  // expected-error @+1 {{expected x and weight of one element type, or f32 and i8, got 'f32' and 'bf16' [linear-C3]}}
   %0 = tn.linear %x, %w : tensor<?x8xf32>, tensor<12x8xbf16> -> tensor<?x12xf32>
   return
 }
@@ -517,5 +517,65 @@ func.func @f(%x: tensor<?x8xf32>, %y: tensor<?x8xf32>) {
     %2 = tn.mul %1, %y : tensor<?x8xf32>
     tn.yield %1 : tensor<?x8xf32>
   }
+  return
+}
+
+// -----
+
+func.func @f() {
+  // expected-error @+1 {{expected a tn.param named 'w' [row_scales-C1]}}
+  %0 = tn.row_scales @w : tensor<12xf32>
+  return
+}
+
+// -----
+
+// expected-note @+1 {{declared here}}
+tn.param @w : tensor<12x8xf32> init <normal, 2.0e-02 : f64>
+func.func @f() {
+  // expected-error @+1 {{expected one scale for each row of an i8 matrix, got 'tensor<12xf32>' for 'tensor<12x8xf32>' [row_scales-C2]}}
+  %0 = tn.row_scales @w : tensor<12xf32>
+  return
+}
+
+// -----
+
+// expected-note @+1 {{declared here}}
+tn.param @w : tensor<12x8xi8> init <normal, 2.0e-02 : f64>
+func.func @f() {
+  // expected-error @+1 {{got 'tensor<8xf32>' for 'tensor<12x8xi8>' [row_scales-C2]}}
+  %0 = tn.row_scales @w : tensor<8xf32>
+  return
+}
+
+// -----
+
+func.func @f(%x: tensor<?x8xbf16>, %w: tensor<12x8xi8>, %s: tensor<12xf32>) {
+  // expected-error @+1 {{expected x and weight of one element type, or f32 and i8, got 'bf16' and 'i8' [linear-C3]}}
+  %0 = tn.linear %x, %w scales %s : tensor<12xf32> : tensor<?x8xbf16>, tensor<12x8xi8> -> tensor<?x12xf32>
+  return
+}
+
+// -----
+
+func.func @f(%x: tensor<?x8xf32>, %w: tensor<12x8xi8>) {
+  // expected-error @+1 {{expected 12 scales with an i8 weight and none with another [linear-C6]}}
+  %0 = tn.linear %x, %w : tensor<?x8xf32>, tensor<12x8xi8> -> tensor<?x12xf32>
+  return
+}
+
+// -----
+
+func.func @f(%x: tensor<?x8xf32>, %w: tensor<12x8xi8>, %s: tensor<8xf32>) {
+  // expected-error @+1 {{expected 12 scales with an i8 weight and none with another [linear-C6]}}
+  %0 = tn.linear %x, %w scales %s : tensor<8xf32> : tensor<?x8xf32>, tensor<12x8xi8> -> tensor<?x12xf32>
+  return
+}
+
+// -----
+
+func.func @f(%x: tensor<?x8xf32>, %w: tensor<12x8xf32>, %s: tensor<12xf32>) {
+  // expected-error @+1 {{expected 12 scales with an i8 weight and none with another [linear-C6]}}
+  %0 = tn.linear %x, %w scales %s : tensor<12xf32> : tensor<?x8xf32>, tensor<12x8xf32> -> tensor<?x12xf32>
   return
 }

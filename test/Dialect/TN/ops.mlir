@@ -9,6 +9,9 @@ tn.param @narrow : tensor<12x8xbf16> init <constant, 1.0 : f64>
 // CHECK: tn.param @model.lrpe.theta : tensor<2x1x4xf32> init <lrpe_theta, 0.000000e+00 : f64>
 tn.param @"model.lrpe.theta" : tensor<2x1x4xf32> init <lrpe_theta, 0.0 : f64>
 
+// CHECK: tn.param @again tensor "w" : tensor<12x8xi8> init <normal, 2.000000e-02 : f64>
+tn.param @again tensor "w" : tensor<12x8xi8> init <normal, 2.0e-02 : f64>
+
 // CHECK-LABEL: func @parameters
 func.func @parameters() -> (tensor<12x8xf32>, tensor<12x8xbf16>) {
   // CHECK: tn.get_param @w : tensor<12x8xf32>
@@ -42,6 +45,17 @@ func.func @linear(%x: tensor<?x?x8xf32>, %w: tensor<12x8xf32>, %b: tensor<12xf32
   // CHECK: tn.mul %{{.*}}, %{{.*}} : tensor<?x?x12xf32>
   %4 = tn.mul %3, %1 : tensor<?x?x12xf32>
   return %4, %2 : tensor<?x?x12xf32>, tensor<12xf32>
+}
+
+// CHECK-LABEL: func @quantised
+func.func @quantised(%x: tensor<?x8xf32>, %b: tensor<12xf32>) -> tensor<?x12xf32> {
+  // CHECK: tn.get_param @again : tensor<12x8xi8>
+  %w = tn.get_param @again : tensor<12x8xi8>
+  // CHECK: tn.row_scales @again : tensor<12xf32>
+  %s = tn.row_scales @again : tensor<12xf32>
+  // CHECK: tn.linear %{{.*}}, %{{.*}} scales %{{.*}} : tensor<12xf32> bias %{{.*}} : tensor<12xf32> : tensor<?x8xf32>, tensor<12x8xi8> -> tensor<?x12xf32>
+  %0 = tn.linear %x, %w scales %s : tensor<12xf32> bias %b : tensor<12xf32> : tensor<?x8xf32>, tensor<12x8xi8> -> tensor<?x12xf32>
+  return %0 : tensor<?x12xf32>
 }
 
 // CHECK-LABEL: func @elementwise

@@ -56,7 +56,7 @@ tnk.kernel @k(%a: memref<8x8xf32>, %b: memref<2x8x8xf32>, %task: index) {
 
 tnk.kernel @k(%a: memref<8x8xf32>, %b: memref<8x8xbf16>, %task: index) {
   %acc = arith.constant dense<0.0> : vector<2x8xf32>
-  // expected-error @+1 {{expected A and B of one element type, got 'f32' and 'bf16' [contract-C3]}}
+  // expected-error @+1 {{expected A and B of one element type, or f32 and i8, got 'f32' and 'bf16' [contract-C3]}}
   %r = tnk.contract %a[%task, %task], %b[%task, %task], %acc depth %task : memref<8x8xf32>, memref<8x8xbf16>, vector<2x8xf32>
   tnk.return
 }

@@ -38,3 +38,14 @@ tnk.kernel @pairs(%a: memref<256x64xbf16>, %b: memref<32x128xbf16>, %c: memref<6
   vector.store %r, %c[%c0, %c0] : memref<6x64xf32>, vector<6x64xf32>
   tnk.return
 }
+
+// CHECK-LABEL: tnk.kernel @quantised
+tnk.kernel @quantised(%a: memref<256x64xf32>, %b: memref<64x64xi8>, %c: memref<6x64xf32>, %task: index) {
+  %c0 = arith.constant 0 : index
+  %acc = arith.constant dense<0.0> : vector<6x64xf32>
+  // CHECK: tnk.contract %{{.*}} : memref<256x64xf32>, memref<64x64xi8>, vector<6x64xf32>
+  %r = tnk.contract %a[%task, %c0], %b[%c0, %c0], %acc depth %task
+     : memref<256x64xf32>, memref<64x64xi8>, vector<6x64xf32>
+  vector.store %r, %c[%c0, %c0] : memref<6x64xf32>, vector<6x64xf32>
+  tnk.return
+}

@@ -45,3 +45,9 @@ func.func @launch_lowered(%context: !tnrt.context, %x: memref<256x64xf32>, %rows
   tnrt.launch %context @lowered tasks(%rows) (%x, %rows) : memref<256x64xf32>, index
   return
 }
+
+// CHECK-LABEL: func private @layouts
+// CHECK-SAME: a = #tnrt.layout<rows, 0, 0>, b = #tnrt.layout<panels, 64, 2>, c = #tnrt.layout<row_scales, 0, 0>
+func.func private @layouts() attributes {
+  a = #tnrt.layout<rows, 0, 0>, b = #tnrt.layout<panels, 64, 2>, c = #tnrt.layout<row_scales, 0, 0>
+}
