@@ -1,0 +1,300 @@
+#!/usr/bin/env python3
+"""Compares compiled executables with the reference interpreter on random specs.
+
+Usage: compare_with_reference.py [--cases N] [--seed S] [--dtype f32,bf16,int8]
+                                 [--march native,x86-64-v3] [--keep DIR] [-v]
+
+Case i has the seed S + i, which decides its spec, weights and tokens; a case alone is
+`--cases 1 --seed <its seed>`. Each is compiled for every dtype and march, run whole, in
+random splits and, where it is short, token by token. Logits, hidden states and
+attention states must be within 2e-4 (f32, int8) or 3e-2 (bf16) of the largest magnitude that
+tnllm-opt --tn-interpret computes in f64. Needs tnllmc and tnllm-opt on PATH, and numpy.
+"""
+import argparse
+import os
+import re
+import subprocess
+import sys
+import tempfile
+
+import numpy as np
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+import safetensors_io
+
+# The reference quantises to the same integers, so int8 is as exact as f32 but for the
+# embedding, which is bf16 in both.
+TOLERANCE = {"f32": 2e-4, "int8": 2e-4, "bf16": 3e-2}
+LENGTHS = [1, 2, 63, 64, 65, 130, 257, 300]
+ACTIVATIONS = ["none", "silu", "swish", "gelu", "relu", "elu", "sigmoid", "exp",
+               "1+elu", "2+elu", "leak"]
+NORMS = ["simplermsnorm", "rmsnorm", "layernorm"]
+DECAYS = ["transnormer", "headwise", "none", "explicit"]
+
+
+class Failure(Exception):
+    """A command that failed, or values that differ."""
+
+
+def run_command(*words):
+    result = subprocess.run(words, capture_output=True, text=True)
+    if result.returncode != 0:
+        raise Failure(f"{' '.join(words)}: exit code {result.returncode}\n"
+                      f"{result.stderr.strip()[-2000:]}")
+    return result.stdout
+
+
+def random_decay(random, rule, layers, heads):
+    if rule != "explicit":
+        return rule
+    # Nothing, hardly anything, and nearly all of it forgotten in one step.
+    slopes = np.where(random.rand(layers, heads) < .1, 0,
+                      10 ** random.uniform(-5, .7, (layers, heads)))
+    slopes = slopes.round(7).tolist()
+    return {"rule": "explicit", "slopes": slopes if random.rand() < .7 else slopes[0]}
+
+
+def random_spec(random, seed):
+    """What has few values goes round with the seed, so that 12 seeds take them all."""
+    heads = int(random.choice([1, 2, 3, 4, 5, 6, 7, 8, 12]))
+    width = int(random.choice([1, 3, 5, 8, 10, 16, 20, 24, 33, 64, 80, 192],
+                              p=[.04, .06, .1, .1, .1, .1, .1, .1, .1, .08, .08, .04]))
+    layers = 1 + seed % 4
+    hidden = heads * width
+    lrpe = (random.rand(layers) < .5).astype(int).tolist() if random.rand() < .6 else []
+    same_width = any(lrpe) or random.rand() < .3
+    norm = NORMS[seed % len(NORMS)]
+    spec = {
+        "vocab_size": int(random.choice([5, 64, 100, 256, 331])),
+        "decoder_embed_dim": hidden if same_width else int(random.randint(1, 200)),
+        "decoder_layers": layers,
+        "decoder_attention_heads": heads,
+        "hidden_dim": hidden,
+        "glu_dim": int(random.choice([-1, 1, 37, 64, 160, 200])),
+        "linear_act_fun": ACTIVATIONS[seed % len(ACTIVATIONS)],
+        "norm_type": norm,
+        "linear_use_lrpe_list": lrpe,
+        "decay": random_decay(random, DECAYS[seed // 3 % len(DECAYS)], layers, heads),
+        "bias": bool(random.rand() < .4),
+        "tie_word_embeddings": bool(random.rand() < .3),
+        "no_scale_embedding": bool(random.rand() < .4),
+        "pad_token_id": None, "bos_token_id": None, "eos_token_id": None,
+        "tokenizer": "bytes",
+    }
+    if norm != "simplermsnorm":
+        spec["norm_bias"] = bool(random.rand() < .5)
+    if random.rand() < .3:
+        spec["norm_eps"] = float(random.choice([1e-8, 1e-5, 1e-2]))
+    if random.rand() < .4:
+        spec["attention_scale"] = "rsqrt_key_width" if random.rand() < .5 else 0.37
+    if not spec["no_scale_embedding"] and random.rand() < .3:
+        spec["embedding_scale"] = 2.5
+    return spec
+
+
+def write_spec(path, spec):
+    """JSON text is YAML too, but for tokens like 1e-08, which need a point."""
+    def text(value):
+        if isinstance(value, dict):
+            return "{" + ", ".join(f"{k}: {text(v)}" for k, v in value.items()) + "}"
+        if isinstance(value, list):
+            return "[" + ", ".join(text(v) for v in value) + "]"
+        if value is None or isinstance(value, bool):
+            return {None: "null", True: "true", False: "false"}[value]
+        if isinstance(value, float):
+            return f"{value:.9f}"
+        return str(value)
+    with open(path, "w", encoding="utf-8") as file:
+        file.write("".join(f"{key}: {text(value)}\n" for key, value in spec.items()))
+
+
+PARAMETER = re.compile(r'tn\.param @"?([^" ]+)"? : tensor<([0-9x]+)x\w+> init <(\w+)')
+
+
+def random_checkpoint(random, module):
+    """A value for each parameter that the module declares."""
+    tensors = {}
+    for name, shape, init in PARAMETER.findall(module):
+        shape = [int(size) for size in shape.split("x")]
+        if init == "lrpe_theta":
+            count = int(np.prod(shape))
+            values = 10000.0 ** (-2.0 * np.arange(count).reshape(shape) / count)
+        elif name.endswith(".bias"):
+            values = 0.1 * random.standard_normal(shape)
+        elif len(shape) == 1:
+            values = 1 + 0.2 * random.standard_normal(shape)
+        else:
+            values = random.standard_normal(shape) / np.sqrt(shape[1])
+        kind = np.float16 if random.rand() < .2 and init != "lrpe_theta" else np.float32
+        tensors[name] = values.astype(kind)
+    return tensors
+
+
+def relative_error(actual, expected):
+    if actual.shape != expected.shape:
+        raise Failure(f"shape {actual.shape} where {expected.shape} was expected")
+    if not np.isfinite(actual).all():
+        return float("inf")
+    largest = np.abs(expected).max()
+    return float(np.abs(actual - expected).max() / (largest if largest > 0 else 1))
+
+
+def splits_of(random, length):
+    """Lengths of the pieces, for some ways of cutting the sequence."""
+    ways = [[length]]
+    if length > 1:
+        ways.append([1, length - 1])
+        cuts = np.sort(random.choice(np.arange(1, length), min(3, length - 1), False))
+        ways.append(np.diff([0, *cuts, length]).tolist())
+    if length > 7:
+        ways.append([7, length - 7])
+    if 1 < length <= 65:
+        ways.append([1] * length)
+    return ways
+
+
+class Case:
+    def __init__(self, seed, folder, verbose):
+        self.random = np.random.RandomState(seed)
+        self.folder, self.verbose = folder, verbose
+        self.spec = random_spec(self.random, seed)
+        self.batch = int(self.random.randint(1, 6))
+        self.length = LENGTHS[seed % len(LENGTHS)]
+        self.ids = self.random.randint(0, self.spec["vocab_size"],
+                                       (self.batch, self.length)).astype(np.int64)
+        self.references = {}
+        self.spec_path = self.path("spec.yaml")
+        write_spec(self.spec_path, self.spec)
+        module = run_command("tnllmc", self.spec_path, "--emit=tn", "--quiet")
+        safetensors_io.save(self.path("weights.safetensors"),
+                            random_checkpoint(self.random, module))
+        write_spec(self.spec_path, {**self.spec, "weights": "weights.safetensors"})
+        safetensors_io.save(self.path("ids.safetensors"), {"input_ids": self.ids})
+
+    def path(self, name):
+        return os.path.join(self.folder, name)
+
+    def interpret(self, module, function, inputs, outputs):
+        run_command("tnllm-opt", module, "-o", os.devnull,
+                    f"--tn-interpret=function={function} inputs={inputs} "
+                    f"outputs={outputs} parameters={self.path('weights.safetensors')}")
+        return safetensors_io.load(outputs)
+
+    def reference(self, dtype):
+        """Logits, hidden and state tensors by the names that an executable writes."""
+        if dtype in self.references:
+            return self.references[dtype]
+        module = self.path(f"{dtype}.mlir")
+        run_command("tnllmc", self.spec_path, "--emit=tn", f"--dtype={dtype}", "-o",
+                    module, "--quiet")
+        values = self.interpret(module, "prefill", self.path("ids.safetensors"),
+                                self.path("prefill.safetensors"))
+        layers = self.spec["decoder_layers"]
+        result = {f"hidden.{i}": values[f"hidden.{i}"] for i in range(layers + 1)}
+        for layer in range(layers):
+            result[f"state.{layer}"] = values[f"result{1 + layer}"]
+        rows = result[f"hidden.{layers}"]
+        safetensors_io.save(self.path("rows.safetensors"),
+                            {"arg0": rows.reshape(-1, rows.shape[-1])})
+        head = self.interpret(module, "head", self.path("rows.safetensors"),
+                              self.path("head.safetensors"))
+        result["logits"] = head["result0"].reshape(*rows.shape[:2], -1)
+        self.references[dtype] = result
+        return result
+
+    def run_pieces(self, executable, pieces):
+        """The outputs of a run in pieces, joined along the positions."""
+        outputs, carried, begin = [], {}, 0
+        source, target = self.path("in.safetensors"), self.path("out.safetensors")
+        for size in pieces:
+            safetensors_io.save(source, {"input_ids": self.ids[:, begin:begin + size],
+                                         **carried})
+            run_command(executable, "run", "--quiet", "--input", source, "--output",
+                        target)
+            outputs.append(safetensors_io.load(target))
+            begin += size
+            carried = {name: value for name, value in outputs[-1].items()
+                       if name == "position" or name.startswith("state.")}
+        if int(carried["position"]) != begin:
+            raise Failure(f"position {carried['position']} after {begin} tokens")
+        joined = dict(outputs[-1])
+        for name in joined:
+            if name == "logits" or name.startswith("hidden."):
+                joined[name] = np.concatenate([part[name] for part in outputs], axis=1)
+        return joined
+
+    def compare(self, actual, dtype):
+        """The largest relative error; raises where one is above the tolerance."""
+        errors = {name: relative_error(actual[name], expected)
+                  for name, expected in self.reference(dtype).items()}
+        wrong = {name: error for name, error in errors.items()
+                 if not error <= TOLERANCE[dtype]}
+        if wrong:
+            order = sorted(wrong, key=lambda name: (name.split(".")[-1], name))
+            raise Failure("differs in " + ", ".join(f"{n} ({wrong[n]:.2g})" for n in order))
+        return max(errors.values())
+
+    def check(self, dtype, march):
+        executable = self.path("model")
+        run_command("tnllmc", self.spec_path, f"--dtype={dtype}", f"--march={march}",
+                    "-o", executable, "--quiet")
+        worst = 0.0
+        for pieces in splits_of(self.random, self.length):
+            try:
+                worst = max(worst, self.compare(self.run_pieces(executable, pieces), dtype))
+            except Failure as failure:
+                shown = "+".join(map(str, pieces)) if len(pieces) < 9 else "token by token"
+                raise Failure(f"{dtype} {march}, length {shown}: {failure}") from None
+        return worst
+
+
+def run_case(seed, folder, arguments):
+    """One line of output; true when all agrees."""
+    failures, notes = [], []
+    try:
+        case = Case(seed, folder, arguments.verbose)
+    except Failure as failure:
+        print(f"seed {seed}: {failure}\n  {random_spec(np.random.RandomState(seed), seed)}")
+        return False
+    for dtype in arguments.dtype.split(","):
+        for march in arguments.march.split(","):
+            try:
+                notes.append(f"{dtype} {march} {case.check(dtype, march):.1e}")
+            except Failure as failure:
+                failures.append(str(failure))
+    shape = f"{case.batch}x{case.length}"
+    print(f"seed {seed}, tokens {shape}: " + ("FAILED" if failures else ", ".join(notes)))
+    if failures or arguments.verbose:
+        print(f"  spec {case.spec}")
+    for failure in failures:
+        print(f"  {failure}")
+    sys.stdout.flush()
+    return not failures
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--cases", type=int, default=12)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--dtype", default="f32,bf16,int8")
+    parser.add_argument("--march", default="native,x86-64-v3")
+    parser.add_argument("--keep", help="folder for the files of the cases")
+    parser.add_argument("-v", "--verbose", action="store_true")
+    arguments = parser.parse_args()
+    failed = []
+    for seed in range(arguments.seed, arguments.seed + arguments.cases):
+        with tempfile.TemporaryDirectory() as temporary:
+            folder = temporary
+            if arguments.keep:
+                folder = os.path.join(arguments.keep, str(seed))
+                os.makedirs(folder, exist_ok=True)
+            if not run_case(seed, folder, arguments):
+                failed.append(seed)
+    print(f"{arguments.cases - len(failed)} of {arguments.cases} cases agree"
+          + (f"; failed seeds: {failed}" if failed else ""))
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
