@@ -101,3 +101,23 @@ tnk.kernel @pairs(%a: memref<8x64xbf16>, %b: memref<32x64xbf16>, %c: memref<8x32
      : vector<1x32xf32>, memref<8x32xf32>
   tnk.return
 }
+
+// i8 becomes f32 before it is multiplied; A is f32 already.
+// CHECK-LABEL: tnk.kernel @i8(
+// CHECK: scf.for
+// CHECK: %[[ROW:.*]] = vector.load %{{.*}} : memref<64x32xi8>, vector<32xi8>
+// CHECK: %[[WIDE:.*]] = arith.sitofp %{{.*}} to vector<32xf32>
+// CHECK: %[[E:.*]] = memref.load %{{.*}} : memref<8x64xf32>
+// CHECK-NOT: arith.extf
+// CHECK: %[[V:.*]] = vector.broadcast %[[E]]
+// CHECK: math.fma %[[V]], %[[WIDE]]
+tnk.kernel @i8(%a: memref<8x64xf32>, %b: memref<64x32xi8>, %c: memref<8x32xf32>,
+               %depth: index, %task: index) {
+  %c0 = arith.constant 0 : index
+  %acc = arith.constant dense<0.0> : vector<1x32xf32>
+  %r = tnk.contract %a[%task, %c0], %b[%c0, %c0], %acc depth %depth
+     : memref<8x64xf32>, memref<64x32xi8>, vector<1x32xf32>
+  vector.transfer_write %r, %c[%task, %c0] {in_bounds = [true, true]}
+     : vector<1x32xf32>, memref<8x32xf32>
+  tnk.return
+}
