@@ -39,6 +39,10 @@ struct InterpretPass : public tnllm::impl::TNInterpretBase<InterpretPass> {
   void runOnOperation() override {
     random.seed(seed);
     written.clear();
+    if (batch < 1 || length < 1) {
+      getOperation().emitError("expected batch and length of at least 1");
+      return signalPassFailure();
+    }
     if (failed(openInputs()) || failed(fillParameters()) || failed(runFunctions()) ||
         failed(writeOutputs()))
       signalPassFailure();

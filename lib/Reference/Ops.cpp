@@ -195,10 +195,10 @@ Tensor reference::lrpe(const Tensor &x, const Tensor &theta, const Tensor &posit
   for (int64_t i = 0; i < x.rows(); ++i) {
     int64_t head = i % heads, n = i / heads % length, b = i / heads / length;
     for (int64_t d = 0; d < width; ++d) {
-      // The published code has the angle in f32: at large positions the rounding
-      // is part of the model.
-      double angle =
-          static_cast<float>((positions[b] + n) * theta[head * width + d]);
+      // The published code has position and angle in f32: far out, the rounding is
+      // part of the model.
+      double position = static_cast<float>(positions[b] + n);
+      double angle = static_cast<float>(position * theta[head * width + d]);
       result.row(i)[d] = x.row(i)[d] * std::cos(angle);
       result.row(i)[width + d] = x.row(i)[d] * std::sin(angle);
     }

@@ -169,6 +169,7 @@ private:
   LogicalResult convertAttention(tn::LightningAttentionOp op);
   LogicalResult convertCall(func::CallOp op);
   LogicalResult convertReturn(func::ReturnOp op);
+  LogicalResult refuseResult(size_t index);
   LogicalResult convertConstant(Operation &op, Value result, DenseElementsAttr value);
   void convertParam(Value result, Operation *op, FlatSymbolRefAttr symbol,
                     Layout layout);
@@ -296,7 +297,8 @@ LogicalResult FunctionConverter::convertBody() {
   auto returnOp = cast<func::ReturnOp>(source.getBody().front().getTerminator());
   for (auto [index, value] : llvm::enumerate(returnOp.getOperands()))
     if (!tiedArgument(source, index))
-      outputs[value] = *argument++;
+      if (!outputs.try_emplace(value, *argument++).second)
+        return refuseResult(index);
   for (Operation &op : source.getBody().front()) {
     b.setLoc(op.getLoc());
     if (failed(convertOp(op)))
@@ -473,8 +475,8 @@ LogicalResult FunctionConverter::convertFused(tn::FusedOp op) {
                      op.getResult());
 }
 
-// What decides a kernel's body besides its argument types: names, attributes and
-// which operand is the value before.
+// What decides a kernel's body besides its argument types: names, attributes, which
+// operand is the value before, and the columns. Batch and length do not.
 static std::string describe(Operation *root, ArrayRef<Operation *> tail,
                             const llvm::DenseMap<Value, unsigned> &arguments) {
   std::string text;
@@ -485,7 +487,8 @@ static std::string describe(Operation *root, ArrayRef<Operation *> tail,
       auto it = arguments.find(operand);
       stream << (it == arguments.end() ? -1 : static_cast<int>(it->second)) << ' ';
     }
-    stream << ')' << op->getResult(0).getType();
+    auto type = cast<RankedTensorType>(op->getResult(0).getType());
+    stream << ')' << type.getShape().back() << type.getElementType();
   };
   add(root);
   for (Operation *op : tail)
@@ -645,12 +648,16 @@ LogicalResult FunctionConverter::convertReturn(func::ReturnOp op) {
     if (tiedArgument(source, index))
       continue;
     if (bufferOf(value) != outputs.lookup(value))
-      return source.emitError("result ")
-             << index << " is an argument, a view or a value returned twice: expected "
-             << "the result of an operation that computes it";
+      return refuseResult(index);
   }
   func::ReturnOp::create(b);
   return success();
+}
+
+LogicalResult FunctionConverter::refuseResult(size_t index) {
+  return source.emitError("result ")
+         << index << " is an argument, a view or a value returned twice: expected "
+         << "the result of an operation that computes it";
 }
 
 //===----------------------------------------------------------------------===//
@@ -674,7 +681,7 @@ struct ConvertTNToTNKPass
       return emitError(UnknownLoc::get(&getContext()),
                        "expected the chunk to be a multiple of the panel width or the "
                        "reverse, got ")
-             << chunk << " and " << panelWidth;
+             << chunk.getValue() << " and " << panelWidth.getValue();
     return success();
   }
 

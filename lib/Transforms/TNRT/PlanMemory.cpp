@@ -46,17 +46,17 @@ static int64_t bytesOf(MemRefType type) {
   return type.getNumElements() * llvm::divideCeil(type.getElementTypeBitWidth(), 8);
 }
 
-// Widens [first, last] over the uses of `value`, through views of it.
-static void addUses(Value value, const llvm::DenseMap<Operation *, int64_t> &numbers,
+// Widens [first, last] over the uses of `value`, through views of it. A use inside a
+// region counts as one of the operation of the block that holds the region.
+static void addUses(Value value, Block &block,
+                    const llvm::DenseMap<Operation *, int64_t> &numbers,
                     Buffer &buffer) {
   for (Operation *user : value.getUsers()) {
-    auto number = numbers.find(user);
-    if (number == numbers.end())
-      continue;
-    buffer.first = std::min(buffer.first, number->second);
-    buffer.last = std::max(buffer.last, number->second);
+    int64_t number = numbers.lookup(block.findAncestorOpInBlock(*user));
+    buffer.first = std::min(buffer.first, number);
+    buffer.last = std::max(buffer.last, number);
     if (isa<ViewLikeOpInterface>(user))
-      addUses(user->getResult(0), numbers, buffer);
+      addUses(user->getResult(0), block, numbers, buffer);
   }
 }
 
@@ -68,7 +68,7 @@ static SmallVector<Buffer> collectBuffers(Block &block) {
   for (auto alloc : block.getOps<tnrt::AllocOp>()) {
     Buffer buffer{alloc, bytesOf(cast<MemRefType>(alloc.getResult().getType()))};
     buffer.first = std::numeric_limits<int64_t>::max();
-    addUses(alloc.getResult(), numbers, buffer);
+    addUses(alloc.getResult(), block, numbers, buffer);
     buffers.push_back(buffer);
   }
   return buffers;
@@ -114,7 +114,7 @@ struct PlanMemoryPass : public tnllm::impl::TNRTPlanMemoryBase<PlanMemoryPass> {
     ModuleOp module = getOperation();
     if (alignment < 1 || !llvm::isPowerOf2_64(alignment)) {
       module.emitError("expected an alignment that is a power of two, got ")
-          << alignment;
+          << alignment.getValue();
       return signalPassFailure();
     }
     SymbolTable symbols(module);
