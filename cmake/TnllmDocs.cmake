@@ -26,7 +26,7 @@ foreach(_dialect TN TNK TNRT)
   tnllm_add_page(${_dialect}.md ${CMAKE_SOURCE_DIR}/dialects/${_dialect}/${_dialect}Ops.td
                  -gen-dialect-doc -dialect=${_name})
 endforeach()
-foreach(_group Conversion Transforms)
+foreach(_group Conversion Reference Transforms)
   tnllm_add_page(${_group}.md ${CMAKE_SOURCE_DIR}/include/tnllm/${_group}/Passes.td
                  -gen-pass-doc)
 endforeach()

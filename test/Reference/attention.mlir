@@ -32,7 +32,7 @@ func.func @lrpe() -> tensor<1x2x2x2xf32> {
   return %0 : tensor<1x2x2x2xf32>
 }
 
-// The angle is rounded to f32: 16777217 * 1 is 16777216 there, whose cosine and sine
+// Position and angle are f32: 16777217 * 1 is 16777216 there, whose cosine and sine
 // these are; unrounded they would be 0.994 and 0.106.
 // CHECK-LABEL: @lrpe_far
 // CHECK-NEXT: result0 [1x1x1x2]: 0.626323 -0.779564 |
