@@ -27,9 +27,16 @@ def load(path):
     return tensors
 
 
+def to_bf16(values):
+    """f32 rounded to bf16, ties to even, as its upper 16 bits."""
+    bits = np.asarray(values).astype("<f4").view("<u4").astype(np.uint64)
+    return ((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16).astype("<u2")
+
+
 def save(path, tensors):
-    """Writes {name: array} in the arrays' own types."""
+    """Writes {name: array} in the arrays' own types; 16-bit unsigned is BF16."""
     names = {np.dtype(text): name for name, text in _DTYPES.items()}
+    names[np.dtype("<u2")] = "BF16"
     header, blobs, offset = {}, [], 0
     for name, values in tensors.items():
         blob = np.ascontiguousarray(values).tobytes()
