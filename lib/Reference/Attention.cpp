@@ -11,7 +11,8 @@ namespace {
 // One head of one sequence: rows by position, and the state.
 class Head {
 public:
-  Head(const AttentionOperands &in, AttentionResults &results, int64_t b, int64_t h)
+  Head(const AttentionOperands &in, AttentionResults &results, int64_t b,
+       int64_t h)
       : in(in), results(results), b(b), h(h), slope(in.slopes[h]) {}
 
   int64_t length() const { return in.q.dim(1); }
@@ -21,7 +22,9 @@ public:
   llvm::ArrayRef<double> q(int64_t t) const { return in.q.row(rowOf(t)); }
   llvm::ArrayRef<double> k(int64_t t) const { return in.k.row(rowOf(t)); }
   llvm::ArrayRef<double> v(int64_t t) const { return in.v.row(rowOf(t)); }
-  llvm::MutableArrayRef<double> out(int64_t t) { return results.out.row(rowOf(t)); }
+  llvm::MutableArrayRef<double> out(int64_t t) {
+    return results.out.row(rowOf(t));
+  }
   // Row i of S, which holds the state as the walk goes on; [Dk, Dv].
   llvm::MutableArrayRef<double> state(int64_t i) {
     return results.newState.row((b * in.q.dim(2) + h) * keyWidth() + i);
@@ -57,7 +60,9 @@ public:
   }
 
 private:
-  int64_t rowOf(int64_t t) const { return (b * length() + t) * in.q.dim(2) + h; }
+  int64_t rowOf(int64_t t) const {
+    return (b * length() + t) * in.q.dim(2) + h;
+  }
 
   const AttentionOperands &in;
   AttentionResults &results;

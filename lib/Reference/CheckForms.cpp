@@ -1,4 +1,5 @@
-// tn-check-forms: the forms of lightning attention, compared with its recurrence.
+// tn-check-forms: the forms of lightning attention, compared with its
+// recurrence.
 #include "TensorFiles.h"
 #include "tnllm/Reference/Ops.h"
 #include "tnllm/Reference/Passes.h"
@@ -29,7 +30,8 @@ static Tensor positions(const Tensor &x, int64_t begin, int64_t end) {
   return result;
 }
 
-// The chunked form of the first half, then of the second from the state between.
+// The chunked form of the first half, then of the second from the state
+// between.
 static AttentionResults inTwoParts(const AttentionOperands &in, int64_t chunk) {
   int64_t length = in.q.dim(1), cut = length / 2;
   auto part = [&](int64_t begin, int64_t end, const Tensor &state) {
@@ -58,11 +60,13 @@ struct CheckFormsPass : public tnllm::impl::TNCheckFormsBase<CheckFormsPass> {
   void runOnOperation() override {
     random.seed(seed);
     if (chunk < 1 || batch < 1 || length < 1) {
-      getOperation().emitError("expected batch, length and chunk of at least 1");
+      getOperation().emitError(
+          "expected batch, length and chunk of at least 1");
       return signalPassFailure();
     }
     WalkResult walk = getOperation().walk([&](tn::LightningAttentionOp op) {
-      return succeeded(check(op)) ? WalkResult::advance() : WalkResult::interrupt();
+      return succeeded(check(op)) ? WalkResult::advance()
+                                  : WalkResult::interrupt();
     });
     llvm::outs().flush();
     if (walk.wasInterrupted())
@@ -98,17 +102,21 @@ struct CheckFormsPass : public tnllm::impl::TNCheckFormsBase<CheckFormsPass> {
     if (ShapedType::isDynamic(op.getQ().getType().getDimSize(2)) ||
         ShapedType::isDynamic(op.getQ().getType().getDimSize(3)) ||
         ShapedType::isDynamic(op.getV().getType().getDimSize(3)))
-      return op.emitError("expected static heads and widths to check its forms");
+      return op.emitError(
+          "expected static heads and widths to check its forms");
     Tensor q = randomNormal(shape, random), k = randomNormal(shape, random);
     shape[3] = op.getV().getType().getDimSize(3);
     Tensor v = randomNormal(shape, random);
     Tensor slopes = slopesOf(op, shape[2]);
-    Tensor state = randomNormal({shape[0], shape[2], q.dim(3), shape[3]}, random);
-    AttentionOperands in{q, k, v, slopes, state, op.getScale().convertToFloat()};
+    Tensor state =
+        randomNormal({shape[0], shape[2], q.dim(3), shape[3]}, random);
+    AttentionOperands in{q,      k,     v,
+                         slopes, state, op.getScale().convertToFloat()};
     AttentionResults expected = attentionRecurrent(in);
     double worst = 0;
     for (const AttentionResults &form :
-         {attentionQuadratic(in), attentionChunked(in, chunk), inTwoParts(in, chunk)})
+         {attentionQuadratic(in), attentionChunked(in, chunk),
+          inTwoParts(in, chunk)})
       worst = std::max({worst, relativeError(form.out, expected.out),
                         relativeError(form.newState, expected.newState)});
     llvm::outs() << "lightning_attention q [" << shapeText(q.shape()) << "] v ["

@@ -43,8 +43,8 @@ struct InterpretPass : public tnllm::impl::TNInterpretBase<InterpretPass> {
       getOperation().emitError("expected batch and length of at least 1");
       return signalPassFailure();
     }
-    if (failed(openInputs()) || failed(fillParameters()) || failed(runFunctions()) ||
-        failed(writeOutputs()))
+    if (failed(openInputs()) || failed(fillParameters()) ||
+        failed(runFunctions()) || failed(writeOutputs()))
       signalPassFailure();
     markAllAnalysesPreserved();
   }
@@ -92,11 +92,13 @@ struct InterpretPass : public tnllm::impl::TNInterpretBase<InterpretPass> {
     return success();
   }
 
-  FailureOr<Tensor> readParameter(tn::ParamOp param, const tnrt::Checkpoint &checkpoint) {
+  FailureOr<Tensor> readParameter(tn::ParamOp param,
+                                  const tnrt::Checkpoint &checkpoint) {
     const tnrt::TensorView *view = checkpoint.find(param.getTensorName().str());
     if (!view)
       return param.emitError("parameter '")
-                 << param.getTensorName().getValue() << "' is not in " << checkpoint.path(),
+                 << param.getTensorName().getValue() << "' is not in "
+                 << checkpoint.path(),
              failure();
     if (ArrayRef<int64_t>(view->shape) != param.getTensorType().getShape())
       return param.emitError("parameter '")
@@ -115,9 +117,11 @@ struct InterpretPass : public tnllm::impl::TNInterpretBase<InterpretPass> {
 
   // The name that an argument has in files made for executables.
   static std::string roleOf(func::FuncOp function, unsigned index) {
-    if (auto state = function.getArgAttrOfType<IntegerAttr>(index, tn::kStateAttrName))
+    if (auto state =
+            function.getArgAttrOfType<IntegerAttr>(index, tn::kStateAttrName))
       return "state." + std::to_string(state.getInt());
-    auto type = dyn_cast<RankedTensorType>(function.getArgument(index).getType());
+    auto type =
+        dyn_cast<RankedTensorType>(function.getArgument(index).getType());
     if (type && type.getElementType().isInteger(32))
       return "input_ids";
     if (type && type.getElementType().isInteger(64))
@@ -159,15 +163,20 @@ struct InterpretPass : public tnllm::impl::TNInterpretBase<InterpretPass> {
     return success();
   }
 
-  FailureOr<SmallVector<int64_t>> runTimeShape(func::FuncOp function, unsigned index) {
-    auto type = dyn_cast<RankedTensorType>(function.getArgument(index).getType());
+  FailureOr<SmallVector<int64_t>> runTimeShape(func::FuncOp function,
+                                               unsigned index) {
+    auto type =
+        dyn_cast<RankedTensorType>(function.getArgument(index).getType());
     SmallVector<int64_t> shape;
     if (type)
       shape.assign(type.getShape().begin(), type.getShape().end());
-    if (!type || llvm::any_of(ArrayRef(shape).drop_front(std::min<size_t>(2, shape.size())),
+    if (!type || llvm::any_of(ArrayRef(shape).drop_front(
+                                  std::min<size_t>(2, shape.size())),
                               ShapedType::isDynamic))
       return function.emitError("argument ")
-                 << index << ": expected a tensor with dynamic dimensions 0 and 1 at most",
+                 << index
+                 << ": expected a tensor with dynamic dimensions 0 and 1 at "
+                    "most",
              failure();
     for (auto [i, size] : llvm::enumerate(shape))
       if (ShapedType::isDynamic(size))
@@ -187,7 +196,8 @@ struct InterpretPass : public tnllm::impl::TNInterpretBase<InterpretPass> {
       return std::move(*given); // the interpreter compares it with the type
     if (inputFile && role == "input_ids")
       return function.emitError("argument ")
-                 << index << ": expected a tensor input_ids in " << inputFile->path(),
+                 << index << ": expected a tensor input_ids in "
+                 << inputFile->path(),
              failure();
     if (role.empty())
       return randomNormal(*shape, random);
@@ -208,8 +218,9 @@ struct InterpretPass : public tnllm::impl::TNInterpretBase<InterpretPass> {
   LogicalResult runFunctions() {
     bool found = false;
     for (auto candidate : getOperation().getOps<func::FuncOp>()) {
-      bool wanted = function.empty() ? candidate.isPublic() && !candidate.isDeclaration()
-                                     : candidate.getSymName() == function;
+      bool wanted = function.empty()
+                        ? candidate.isPublic() && !candidate.isDeclaration()
+                        : candidate.getSymName() == function;
       if (!wanted)
         continue;
       found = true;
@@ -217,7 +228,8 @@ struct InterpretPass : public tnllm::impl::TNInterpretBase<InterpretPass> {
         return failure();
     }
     if (!found)
-      return getOperation().emitError("expected a function '") << function << "' to run";
+      return getOperation().emitError("expected a function '")
+             << function << "' to run";
     return success();
   }
 
@@ -236,7 +248,8 @@ struct InterpretPass : public tnllm::impl::TNInterpretBase<InterpretPass> {
     environment.observer = [this](StringRef name, const Tensor &value) {
       report(name.str(), value);
     };
-    FailureOr<SmallVector<Tensor>> results = evaluate(function, arguments, environment);
+    FailureOr<SmallVector<Tensor>> results =
+        evaluate(function, arguments, environment);
     if (failed(results))
       return failure();
     for (auto [i, result] : llvm::enumerate(*results))

@@ -23,7 +23,9 @@ namespace {
 // Values may be large and have many users.
 using Shared = std::shared_ptr<const Tensor>;
 
-Shared share(Tensor tensor) { return std::make_shared<const Tensor>(std::move(tensor)); }
+Shared share(Tensor tensor) {
+  return std::make_shared<const Tensor>(std::move(tensor));
+}
 
 // One activation of a function.
 class Frame {
@@ -31,11 +33,14 @@ public:
   Frame(const Environment &environment, int depth)
       : environment(environment), depth(depth) {}
 
-  FailureOr<SmallVector<Shared>> run(func::FuncOp function, ArrayRef<Shared> inputs);
+  FailureOr<SmallVector<Shared>> run(func::FuncOp function,
+                                     ArrayRef<Shared> inputs);
 
 private:
   const Tensor &get(Value value) { return *values.lookup(value); }
-  const Tensor *getOptional(Value value) { return value ? &get(value) : nullptr; }
+  const Tensor *getOptional(Value value) {
+    return value ? &get(value) : nullptr;
+  }
 
   LogicalResult set(Operation *op, Value result, Shared value);
   LogicalResult set(Operation *op, Tensor value) {
@@ -74,7 +79,8 @@ LogicalResult Frame::set(Operation *op, Value result, Shared value) {
   auto type = dyn_cast<RankedTensorType>(result.getType());
   if (!type || !fits(type, value->shape()))
     return op->emitError("computed a value of shape [")
-           << shapeText(value->shape()) << "] where the type is " << result.getType();
+           << shapeText(value->shape()) << "] where the type is "
+           << result.getType();
   values[result] = std::move(value);
   return success();
 }
@@ -103,9 +109,9 @@ FailureOr<SmallVector<Shared>> Frame::run(func::FuncOp function,
 // What the verifiers cannot see in dynamic dimensions.
 LogicalResult Frame::checkOperands(Operation *op) {
   auto mismatch = [&](Value a, Value b) {
-    return op->emitError("run-time shapes [") << shapeText(get(a).shape()) << "] and ["
-                                              << shapeText(get(b).shape())
-                                              << "] do not fit";
+    return op->emitError("run-time shapes [")
+           << shapeText(get(a).shape()) << "] and ["
+           << shapeText(get(b).shape()) << "] do not fit";
   };
   if (isa<tn::AddOp, tn::MulOp>(op) &&
       get(op->getOperand(0)).shape() != get(op->getOperand(1)).shape())
@@ -149,7 +155,8 @@ LogicalResult Frame::execute(Operation *op) {
       .Case([&](tn::ActivationOp op) { return activate(op); })
       .Case([&](tn::LinearOp op) {
         return set(op, linear(get(op.getX()), get(op.getWeight()),
-                              getOptional(op.getScales()), getOptional(op.getBias())));
+                              getOptional(op.getScales()),
+                              getOptional(op.getBias())));
       })
       .Case([&](tn::AddOp op) {
         return set(op, add(get(op.getLhs()), get(op.getRhs())));
@@ -157,21 +164,26 @@ LogicalResult Frame::execute(Operation *op) {
       .Case([&](tn::MulOp op) {
         return set(op, mul(get(op.getLhs()), get(op.getRhs())));
       })
-      .Case([&](tn::ShiftedExpOp op) { return set(op, shiftedExp(get(op.getX()))); })
+      .Case([&](tn::ShiftedExpOp op) {
+        return set(op, shiftedExp(get(op.getX())));
+      })
       .Case([&](tn::CastOp op) {
         bool narrows = op.getResult().getType().getElementType().isBF16();
         return set(op, narrows ? roundToBF16(get(op.getX())) : get(op.getX()));
       })
       .Case([&](tn::NormOp op) {
-        return set(op, norm(op.getKind(), get(op.getX()), getOptional(op.getWeight()),
-                            getOptional(op.getBias()),
-                            op.getEpsilon().convertToFloat()));
+        return set(op,
+                   norm(op.getKind(), get(op.getX()),
+                        getOptional(op.getWeight()), getOptional(op.getBias()),
+                        op.getEpsilon().convertToFloat()));
       })
       .Case([&](tn::SliceOp op) {
-        return set(op, slice(get(op.getX()), op.getColumns()[0], op.getColumns()[1]));
+        return set(
+            op, slice(get(op.getX()), op.getColumns()[0], op.getColumns()[1]));
       })
       .Case([&](tn::SplitHeadsOp op) {
-        ArrayRef<int64_t> heads = op.getResult().getType().getShape().take_back(2);
+        ArrayRef<int64_t> heads =
+            op.getResult().getType().getShape().take_back(2);
         SmallVector<int64_t> shape(get(op.getX()).shape().drop_back());
         shape.append(heads.begin(), heads.end());
         return set(op, get(op.getX()).reshaped(shape));
@@ -183,19 +195,22 @@ LogicalResult Frame::execute(Operation *op) {
         return set(op, get(op.getX()).reshaped(shape));
       })
       .Case([&](tn::DecaySlopesOp op) {
-        return set(op,
-                   decaySlopes(op.getRule(), op.getResult().getType().getDimSize(0)));
+        return set(op, decaySlopes(op.getRule(),
+                                   op.getResult().getType().getDimSize(0)));
       })
       .Case([&](tn::LRPEOp op) {
-        return set(op, lrpe(get(op.getX()), get(op.getTheta()), get(op.getPositions())));
+        return set(op, lrpe(get(op.getX()), get(op.getTheta()),
+                            get(op.getPositions())));
       })
       .Default([](Operation *op) {
-        return op->emitError("the reference interpreter does not know this operation");
+        return op->emitError(
+            "the reference interpreter does not know this operation");
       });
 }
 
 LogicalResult Frame::call(func::CallOp op) {
-  auto callee = SymbolTable::lookupNearestSymbolFrom<func::FuncOp>(op, op.getCalleeAttr());
+  auto callee = SymbolTable::lookupNearestSymbolFrom<func::FuncOp>(
+      op, op.getCalleeAttr());
   if (depth == kMaxCalls)
     return op.emitError("calls nest deeper than ") << kMaxCalls;
   SmallVector<Shared> inputs;
@@ -220,7 +235,8 @@ LogicalResult Frame::constant(arith::ConstantOp op) {
     for (const APFloat &element : elements.getValues<APFloat>()) {
       APFloat value = element;
       bool losesInfo;
-      value.convert(APFloat::IEEEdouble(), APFloat::rmNearestTiesToEven, &losesInfo);
+      value.convert(APFloat::IEEEdouble(), APFloat::rmNearestTiesToEven,
+                    &losesInfo);
       data.push_back(value.convertToDouble());
     }
   else
@@ -241,18 +257,17 @@ LogicalResult Frame::lookUp(Operation *op, StringRef parameter,
 LogicalResult Frame::embed(tn::EmbeddingOp op) {
   const Tensor &ids = get(op.getIds()), &table = get(op.getTable());
   for (int64_t i = 0; i < ids.size(); ++i)
-    if (ids[i] < 0 || ids[i] >= table.dim(0))
-      return op.emitError("id ") << static_cast<int64_t>(ids[i]) << " at element " << i
-                                 << " is outside the table of " << table.dim(0)
-                                 << " rows";
+    if (!(ids[i] >= 0 && ids[i] < table.dim(0))) // also what is no number
+      return op.emitError("id ")
+             << static_cast<int64_t>(ids[i]) << " at element " << i
+             << " is outside the table of " << table.dim(0) << " rows";
   return set(op, embedding(ids, table, op.getScale().convertToFloat()));
 }
 
 LogicalResult Frame::attend(tn::LightningAttentionOp op) {
-  AttentionResults results =
-      attentionRecurrent({get(op.getQ()), get(op.getK()), get(op.getV()),
-                          get(op.getSlopes()), get(op.getState()),
-                          op.getScale().convertToFloat()});
+  AttentionResults results = attentionRecurrent(
+      {get(op.getQ()), get(op.getK()), get(op.getV()), get(op.getSlopes()),
+       get(op.getState()), op.getScale().convertToFloat()});
   if (failed(set(op, op.getOut(), share(std::move(results.out)))))
     return failure();
   return set(op, op.getNewState(), share(std::move(results.newState)));
@@ -280,13 +295,14 @@ LogicalResult Frame::activate(tn::ActivationOp op) {
                             columns ? (*columns)[1] : x.lastDim()));
 }
 
-FailureOr<SmallVector<Tensor>> reference::evaluate(func::FuncOp function,
-                                                   ArrayRef<Tensor> inputs,
-                                                   const Environment &environment) {
+FailureOr<SmallVector<Tensor>>
+reference::evaluate(func::FuncOp function, ArrayRef<Tensor> inputs,
+                    const Environment &environment) {
   SmallVector<Shared> shared;
   for (const Tensor &input : inputs)
     shared.push_back(Shared(Shared(), &input));
-  FailureOr<SmallVector<Shared>> results = Frame(environment, 0).run(function, shared);
+  FailureOr<SmallVector<Shared>> results =
+      Frame(environment, 0).run(function, shared);
   if (failed(results))
     return failure();
   SmallVector<Tensor> tensors;

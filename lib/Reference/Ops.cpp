@@ -17,7 +17,8 @@ static llvm::SmallVector<int64_t, 4> withLast(llvm::ArrayRef<int64_t> shape,
   return result;
 }
 
-Tensor reference::embedding(const Tensor &ids, const Tensor &table, double scale) {
+Tensor reference::embedding(const Tensor &ids, const Tensor &table,
+                            double scale) {
   llvm::SmallVector<int64_t, 4> shape(ids.shape());
   shape.push_back(table.dim(1));
   Tensor result(shape);
@@ -27,15 +28,16 @@ Tensor reference::embedding(const Tensor &ids, const Tensor &table, double scale
   return result;
 }
 
-Tensor reference::linear(const Tensor &x, const Tensor &weight, const Tensor *scales,
-                         const Tensor *bias) {
+Tensor reference::linear(const Tensor &x, const Tensor &weight,
+                         const Tensor *scales, const Tensor *bias) {
   Tensor result(withLast(x.shape(), weight.dim(0)));
   for (int64_t i = 0; i < x.rows(); ++i)
     for (int64_t n = 0; n < weight.dim(0); ++n) {
       double sum = 0;
       for (int64_t k = 0; k < weight.dim(1); ++k)
         sum += x.row(i)[k] * weight.row(n)[k];
-      result.row(i)[n] = sum * (scales ? (*scales)[n] : 1) + (bias ? (*bias)[n] : 0);
+      result.row(i)[n] =
+          sum * (scales ? (*scales)[n] : 1) + (bias ? (*bias)[n] : 0);
     }
   return result;
 }
@@ -101,8 +103,8 @@ double reference::activate(tn::ActivationKind kind, double x) {
   llvm_unreachable("unknown activation");
 }
 
-Tensor reference::activation(tn::ActivationKind kind, const Tensor &x, int64_t begin,
-                             int64_t end) {
+Tensor reference::activation(tn::ActivationKind kind, const Tensor &x,
+                             int64_t begin, int64_t end) {
   Tensor result = x;
   for (int64_t i = 0; i < x.rows(); ++i)
     for (int64_t d = begin; d < end; ++d)
@@ -127,7 +129,8 @@ Tensor reference::roundToBF16(const Tensor &x) {
   return result;
 }
 
-static double mean(llvm::ArrayRef<double> values, llvm::function_ref<double(double)> f) {
+static double mean(llvm::ArrayRef<double> values,
+                   llvm::function_ref<double(double)> f) {
   double sum = 0;
   for (double value : values)
     sum += f(value);
@@ -141,7 +144,8 @@ Tensor reference::norm(tn::NormKind kind, const Tensor &x, const Tensor *weight,
     llvm::ArrayRef<double> row = x.row(i);
     double centre =
         kind == tn::NormKind::Layer ? mean(row, [](double v) { return v; }) : 0;
-    double square = mean(row, [&](double v) { return (v - centre) * (v - centre); });
+    double square =
+        mean(row, [&](double v) { return (v - centre) * (v - centre); });
     for (int64_t d = 0; d < x.lastDim(); ++d)
       result.row(i)[d] = (row[d] - centre) / std::sqrt(square + epsilon) *
                              (weight ? (*weight)[d] : 1) +
@@ -189,14 +193,15 @@ Tensor reference::decaySlopes(tn::DecayAttr rule, int64_t heads) {
   return result;
 }
 
-Tensor reference::lrpe(const Tensor &x, const Tensor &theta, const Tensor &positions) {
+Tensor reference::lrpe(const Tensor &x, const Tensor &theta,
+                       const Tensor &positions) {
   int64_t length = x.dim(1), heads = x.dim(2), width = x.dim(3);
   Tensor result(withLast(x.shape(), 2 * width));
   for (int64_t i = 0; i < x.rows(); ++i) {
     int64_t head = i % heads, n = i / heads % length, b = i / heads / length;
     for (int64_t d = 0; d < width; ++d) {
-      // The published code has position and angle in f32: far out, the rounding is
-      // part of the model.
+      // The published code has position and angle in f32: far out, the rounding
+      // is part of the model.
       double position = static_cast<float>(positions[b] + n);
       double angle = static_cast<float>(position * theta[head * width + d]);
       result.row(i)[d] = x.row(i)[d] * std::cos(angle);

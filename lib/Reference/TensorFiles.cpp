@@ -13,7 +13,8 @@
 using namespace tnllm;
 using namespace tnllm::reference;
 
-template <typename T> static std::vector<double> widen(const tnrt::TensorView &view) {
+template <typename T>
+static std::vector<double> widen(const tnrt::TensorView &view) {
   std::vector<double> values(view.bytes / sizeof(T));
   for (size_t i = 0; i < values.size(); ++i) {
     T element;
@@ -58,13 +59,15 @@ tnrt::Status reference::writeTensors(const std::string &path,
   makeNamesUnique(tensors);
   std::vector<tnrt::TensorSpec> specs;
   for (const NamedTensor &tensor : tensors)
-    specs.push_back({tensor.name, tnrt::DType::F64, tensor.value.shape().vec()});
+    specs.push_back(
+        {tensor.name, tnrt::DType::F64, tensor.value.shape().vec()});
   auto writer = tnrt::SafetensorsWriter::create(path, std::move(specs));
   if (!writer)
     return writer.takeError();
   for (const NamedTensor &tensor : tensors) {
     llvm::ArrayRef<double> data = tensor.value.data();
-    if (tnrt::Status status = writer->write(data.data(), data.size() * sizeof(double));
+    if (tnrt::Status status =
+            writer->write(data.data(), data.size() * sizeof(double));
         !status)
       return status;
   }
@@ -91,10 +94,12 @@ Tensor reference::initialValue(tn::ParamOp param, uint64_t seed) {
   llvm::StringRef name = param.getTensorName();
   tnrt::randomFill(init, tnrt::randomKey(seed, {name.data(), name.size()}),
                    values.size(), 0, values.size(), values.data());
-  return Tensor(type.getShape(), std::vector<double>(values.begin(), values.end()));
+  return Tensor(type.getShape(),
+                std::vector<double>(values.begin(), values.end()));
 }
 
-Tensor reference::randomNormal(llvm::ArrayRef<int64_t> shape, std::mt19937_64 &random) {
+Tensor reference::randomNormal(llvm::ArrayRef<int64_t> shape,
+                               std::mt19937_64 &random) {
   Tensor result(shape);
   std::normal_distribution<double> normal;
   for (int64_t i = 0; i < result.size(); ++i)

@@ -21,9 +21,10 @@ struct NamedTensor {
   Tensor value;
 };
 
-// Writes all as F64. A name that comes again, as a probe in a function that runs
-// twice does, gets the suffix .1, .2, ...
-tnrt::Status writeTensors(const std::string &path, std::vector<NamedTensor> tensors);
+// Writes all as F64. A name that comes again, as a probe in a function that
+// runs twice does, gets the suffix .1, .2, ...
+tnrt::Status writeTensors(const std::string &path,
+                          std::vector<NamedTensor> tensors);
 
 // Initial value of a parameter, the same as an executable's for this seed.
 Tensor initialValue(tn::ParamOp param, uint64_t seed);

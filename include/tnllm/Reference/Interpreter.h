@@ -1,5 +1,5 @@
-// Runs functions of the tn dialect in f64: the oracle that compiled programs are
-// compared with.
+// Runs functions of the tn dialect in f64: the oracle that compiled programs
+// are compared with.
 #ifndef TNLLM_REFERENCE_INTERPRETER_H
 #define TNLLM_REFERENCE_INTERPRETER_H
 
@@ -13,8 +13,8 @@
 namespace tnllm::reference {
 
 struct Environment {
-  // Values of the module's tn.param by symbol, in their declared shape: bf16 numbers
-  // where the type is bf16, quantised integers where it is i8.
+  // Values of the module's tn.param by symbol, in their declared shape: bf16
+  // numbers where the type is bf16, quantised integers where it is i8.
   llvm::StringMap<Tensor> parameters;
   // Values of tn.row_scales by the symbol of the parameter.
   llvm::StringMap<Tensor> rowScales;
@@ -22,13 +22,13 @@ struct Environment {
   std::function<void(llvm::StringRef name, const Tensor &value)> observer;
 };
 
-// The results of `function` for `inputs`, one for each argument. Understands tn,
-// func.call, func.return and arith.constant. Fails with a diagnostic at the
-// operation: unknown operations, missing parameters, run-time shapes that do not
-// fit, token ids outside their table, recursion.
-mlir::FailureOr<llvm::SmallVector<Tensor>> evaluate(mlir::func::FuncOp function,
-                                                    llvm::ArrayRef<Tensor> inputs,
-                                                    const Environment &environment);
+// The results of `function` for `inputs`, one for each argument. Understands
+// tn, func.call, func.return and arith.constant. Fails with a diagnostic at the
+// operation: unknown operations, missing parameters, run-time shapes that do
+// not fit, token ids outside their table, recursion.
+mlir::FailureOr<llvm::SmallVector<Tensor>>
+evaluate(mlir::func::FuncOp function, llvm::ArrayRef<Tensor> inputs,
+         const Environment &environment);
 
 } // namespace tnllm::reference
 

@@ -45,8 +45,8 @@ private:
   std::vector<double> values;
 };
 
-// max |a - b| / max |b|; 0 when both are all zero; infinity when a shape differs
-// or an element is not a number.
+// max |a - b| / max |b|; 0 when both are all zero; infinity when a shape
+// differs or an element is not a number.
 double relativeError(const Tensor &a, const Tensor &b);
 
 // "2x5x64"; "" for a scalar.
