@@ -332,9 +332,17 @@ LogicalResult FusedOp::verifyRegions() {
            << root->getName() << "' [fused-C2]";
   Operation *previous = root;
   for (Operation &op : llvm::make_range(std::next(body.begin()), std::prev(body.end()))) {
-    if (!isElementwise(&op) || !llvm::is_contained(op.getOperands(), previous->getResult(0)))
+    bool readsInner = false; // an inner value other than the one before
+    for (Value operand : op.getOperands())
+      readsInner |= operand.getDefiningOp() && operand.getDefiningOp() != previous &&
+                    operand.getDefiningOp()->getBlock() == &body;
+    if (!isElementwise(&op) || readsInner ||
+        !llvm::is_contained(op.getOperands(), previous->getResult(0)))
       return op.emitOpError("expected an element-wise consumer of the operation before "
-                            "it [fused-C3]");
+                            "it and of no other inside [fused-C3]");
+    if (isa<CastOp>(previous))
+      return op.emitOpError("expected nothing after a cast, which takes effect where the "
+                            "tile is stored [fused-C5]");
     previous = &op;
   }
   if (yield.getValue() != previous->getResult(0))

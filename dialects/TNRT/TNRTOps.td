@@ -101,7 +101,7 @@ def TNRT_LaunchOp : TNRT_Op<"launch", [
   let arguments = (ins TNRT_Context:$handle, FlatSymbolRefAttr:$kernel, Index:$tasks,
                        Variadic<AnyTypeOf<[AnyMemRef, Index]>>:$args);
   let assemblyFormat = [{
-    $handle $kernel `tasks` `(` $tasks `)` `(` $args `)` attr-dict `:` type($args)
+    $handle $kernel `tasks` `(` $tasks `)` `(` $args `)` attr-dict (`:` type($args)^)?
   }];
 }
 

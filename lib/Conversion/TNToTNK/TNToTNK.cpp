@@ -307,7 +307,53 @@ LogicalResult FunctionConverter::convertBody() {
   return success();
 }
 
+// True for operations to which the last dimension means columns, not one head's.
+static bool readsColumns(Operation *op) {
+  auto activation = dyn_cast<tn::ActivationOp>(op);
+  return isa<tn::LinearOp, tn::NormOp, tn::SliceOp>(op) ||
+         (activation && activation.getColumns());
+}
+
+// The operand that must be packed data of the model, if the operation has one.
+static Value packedOperand(Operation *op) {
+  if (auto linear = dyn_cast<tn::LinearOp>(op))
+    return linear.getWeight();
+  if (auto embedding = dyn_cast<tn::EmbeddingOp>(op))
+    return embedding.getTable();
+  return {};
+}
+
+// What the verifiers of tn allow and this lowering does not.
+static LogicalResult checkOperation(Operation *op, int64_t leadingRank) {
+  if (!isa<tn::TNDialect>(op->getDialect()) || op->getNumOperands() == 0 ||
+      isa<tn::FusedOp, tn::YieldOp>(op))
+    return success();
+  auto type = cast<RankedTensorType>(op->getOperand(0).getType());
+  bool allActivations = isActivation(type);
+  if (isa<tn::AddOp, tn::MulOp>(op))
+    allActivations &= isActivation(cast<RankedTensorType>(op->getOperand(1).getType()));
+  for (Type result : op->getResultTypes())
+    allActivations &= isActivation(cast<RankedTensorType>(result));
+  if (!allActivations)
+    return op->emitOpError("expected activations of unknown batch here, got ") << type;
+  // Buffers of split heads are the matrices of merged ones, so what reads columns must
+  // see them merged.
+  if (readsColumns(op) && type.getRank() != leadingRank + 1)
+    return op->emitOpError("expected an operand of rank ")
+           << leadingRank + 1 << " here, got " << type << "; merge heads first";
+  Value packed = packedOperand(op);
+  if (packed && packed.getDefiningOp() && !packed.getDefiningOp<tn::GetParamOp>())
+    return op->emitOpError("expected a parameter as the weight or table");
+  if (packed && isActivation(cast<RankedTensorType>(packed.getType())))
+    return op->emitOpError("expected a weight or table of static shape");
+  return success();
+}
+
 LogicalResult FunctionConverter::convertOp(Operation &op) {
+  WalkResult checked = op.walk(
+      [&](Operation *inner) { return WalkResult(checkOperation(inner, leadingRank)); });
+  if (checked.wasInterrupted())
+    return failure();
   return llvm::TypeSwitch<Operation *, LogicalResult>(&op)
       .Case<tn::FusedOp>([&](auto o) { return convertFused(o); })
       .Case<tn::LinearOp, tn::NormOp, tn::AddOp, tn::MulOp, tn::ActivationOp, tn::CastOp>(
@@ -560,12 +606,19 @@ LogicalResult FunctionConverter::convertRoot(Operation *root,
   return success();
 }
 
+// The attributes as text, with every digit of a number.
+static std::string attributesOf(Operation *op) {
+  std::string text;
+  llvm::raw_string_ostream(text) << op->getName() << op->getAttrDictionary();
+  return text;
+}
+
 LogicalResult FunctionConverter::convertEmbedding(tn::EmbeddingOp op) {
   double scale = op.getScale().convertToFloat();
   Value arguments[] = {bufferOf(op.getIds()), bufferOf(op.getTable()),
                        outputFor(op.getResult()), rows};
   launch("embedding", arguments, tasksOf(rows, state.sizes.rowBlock),
-         "embedding" + std::to_string(scale), [&](KernelBuilder &k) {
+         attributesOf(op), [&](KernelBuilder &k) {
            buildEmbedding(k, k.argument(0), k.argument(1), k.argument(2),
                           k.argument(3), scale);
          });
@@ -609,7 +662,7 @@ LogicalResult FunctionConverter::convertAttention(tn::LightningAttentionOp op) {
                        length};
   Value tasks = arith::MulIOp::create(b, batch, index(heads));
   StringRef name = recurrent ? "attention_recurrent" : "attention_chunked";
-  std::string key = (name + std::to_string(heads) + ";" + std::to_string(scale)).str();
+  std::string key = (name + std::to_string(heads) + attributesOf(op)).str();
   launch(name, arguments, tasks, key, [&](KernelBuilder &k) {
     AttentionBuffers in{k.argument(0), k.argument(1), k.argument(2), k.argument(3),
                         k.argument(4), k.argument(5), k.argument(6), heads,
@@ -698,24 +751,49 @@ struct ConvertTNToTNKPass
     return ArrayAttr::get(&getContext(), types);
   }
 
+  // Functions of tensors with a body, whose calls end.
+  LogicalResult checkFunction(func::FuncOp function, SymbolTable &symbols) {
+    if (function.isDeclaration() || !function.getBody().hasOneBlock() ||
+        function.getNumArguments() == 0)
+      return function.emitError(
+          "expected a function with arguments and a body of one block");
+    for (Type type : llvm::concat<const Type>(function.getArgumentTypes(),
+                                              function.getResultTypes()))
+      if (!isa<RankedTensorType>(type))
+        return function.emitError("expected arguments and results to be ranked tensors, "
+                                  "got ")
+               << type;
+    callStack.push_back(function);
+    WalkResult walk = function.walk([&](func::CallOp call) {
+      auto callee = symbols.lookup<func::FuncOp>(call.getCallee());
+      if (llvm::is_contained(callStack, callee)) {
+        call.emitError("expected no recursive calls");
+        return WalkResult::interrupt();
+      }
+      return WalkResult(checkFunction(callee, symbols));
+    });
+    callStack.pop_back();
+    return failure(walk.wasInterrupted());
+  }
+
   void runOnOperation() override {
     ModuleOp module = getOperation();
     if (failed(checkOptions()))
       return signalPassFailure();
+    {
+      SymbolTable symbols(module);
+      for (auto function : module.getOps<func::FuncOp>())
+        if (failed(checkFunction(function, symbols)))
+          return signalPassFailure();
+    }
     TileSizes sizes{tileRows, panelWidth, bf16Pairs, blockBytes, chunk, rowBlock};
     ModuleState state(module, sizes);
     ArrayAttr states = stateTypes(module);
 
     SmallVector<func::FuncOp> functions(module.getOps<func::FuncOp>());
     SmallVector<FunctionConverter> converters;
-    for (func::FuncOp function : functions) {
-      if (function.isDeclaration() || !function.getBody().hasOneBlock() ||
-          function.getNumArguments() == 0) {
-        function.emitError("expected a function with arguments and a body of one block");
-        return signalPassFailure();
-      }
+    for (func::FuncOp function : functions)
       converters.emplace_back(state, function);
-    }
     SmallVector<NamedAttribute> capacity;
     for (auto [function, converter] : llvm::zip(functions, converters)) {
       if (failed(converter.declare()))
@@ -757,6 +835,8 @@ struct ConvertTNToTNKPass
     numKernels += state.numKernels;
     numLaunches += state.numLaunches;
   }
+
+  SmallVector<func::FuncOp> callStack; // of checkFunction
 };
 
 } // namespace

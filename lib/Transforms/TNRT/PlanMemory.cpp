@@ -147,6 +147,11 @@ struct PlanMemoryPass : public tnllm::impl::TNRTPlanMemoryBase<PlanMemoryPass> {
     if (nested.wasInterrupted())
       return failure();
     frame.buffers = collectBuffers(function.getBody().front());
+    bool hasContext = function.getNumArguments() > 0 &&
+                      isa<tnrt::ContextType>(function.getArgument(0).getType());
+    if (!frame.buffers.empty() && !hasContext)
+      return function.emitError("expected !tnrt.context as the first argument of a "
+                                "function that allocates buffers");
     frame.bytes = placeBuffers(frame.buffers, alignment);
     for (Buffer &buffer : frame.buffers)
       bufferBytes += buffer.bytes;

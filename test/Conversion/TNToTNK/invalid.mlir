@@ -85,3 +85,46 @@ func.func @two_layouts(%ids: tensor<?x?xi32>, %e: tensor<9x8xf32>) -> tensor<?x?
   %y = tn.linear %x, %e : tensor<?x?x8xf32>, tensor<9x8xf32> -> tensor<?x?x9xf32>
   return %y : tensor<?x?x9xf32>
 }
+
+// -----
+
+// Split heads lie in memory as merged ones do.
+func.func @heads(%x: tensor<?x?x2x4xf32>) -> tensor<?x?x2x4xf32> attributes {tn.rows = 8 : i64} {
+  // expected-error @below {{expected an operand of rank 3 here, got 'tensor<?x?x2x4xf32>'; merge heads first}}
+  %0 = tn.norm <srms> %x {epsilon = 1.0e-6 : f32} : tensor<?x?x2x4xf32> -> tensor<?x?x2x4xf32>
+  return %0 : tensor<?x?x2x4xf32>
+}
+
+// -----
+
+func.func @recursive(%x: tensor<?x?x8xf32>) -> tensor<?x?x8xf32> attributes {tn.rows = 8 : i64} {
+  // expected-error @below {{expected no recursive calls}}
+  %0 = func.call @recursive(%x) : (tensor<?x?x8xf32>) -> tensor<?x?x8xf32>
+  return %0 : tensor<?x?x8xf32>
+}
+
+// -----
+
+// expected-error @below {{expected arguments and results to be ranked tensors, got 'index'}}
+func.func @sizes(%x: tensor<?x?x8xf32>, %n: index) -> tensor<?x?x8xf32> attributes {tn.rows = 8 : i64} {
+  %0 = tn.add %x, %x : tensor<?x?x8xf32>
+  return %0 : tensor<?x?x8xf32>
+}
+
+// -----
+
+func.func @constant_weight(%x: tensor<?x1xf32>) -> tensor<?x3xf32> attributes {tn.rows = 8 : i64} {
+  %w = arith.constant dense<1.0> : tensor<3x1xf32>
+  // expected-error @below {{expected a parameter as the weight or table}}
+  %y = tn.linear %x, %w : tensor<?x1xf32>, tensor<3x1xf32> -> tensor<?x3xf32>
+  return %y : tensor<?x3xf32>
+}
+
+// -----
+
+func.func @static(%x: tensor<?x?x8xf32>, %y: tensor<4x8xf32>) -> tensor<?x?x8xf32> attributes {tn.rows = 8 : i64} {
+  // expected-error @below {{expected activations of unknown batch here, got 'tensor<4x8xf32>'}}
+  %0 = tn.add %y, %y : tensor<4x8xf32>
+  %1 = tn.add %x, %x : tensor<?x?x8xf32>
+  return %1 : tensor<?x?x8xf32>
+}

@@ -501,9 +501,35 @@ func.func @f(%x: tensor<?x8xf32>, %y: tensor<?x8xf32>) {
 func.func @f(%x: tensor<?x8xf32>, %y: tensor<?x8xf32>) {
   %0 = tn.fused -> tensor<?x8xf32> {
     %1 = tn.add %x, %y : tensor<?x8xf32>
-    // expected-error @+1 {{expected an element-wise consumer of the operation before it [fused-C3]}}
+    // expected-error @+1 {{expected an element-wise consumer of the operation before it and of no other inside [fused-C3]}}
     %2 = tn.mul %x, %y : tensor<?x8xf32>
     tn.yield %2 : tensor<?x8xf32>
+  }
+  return
+}
+
+// -----
+
+func.func @f(%x: tensor<?x8xf32>, %y: tensor<?x8xf32>) {
+  %0 = tn.fused -> tensor<?x8xf32> {
+    %1 = tn.add %x, %y : tensor<?x8xf32>
+    %2 = tn.mul %1, %y : tensor<?x8xf32>
+    // expected-error @+1 {{expected an element-wise consumer of the operation before it and of no other inside [fused-C3]}}
+    %3 = tn.mul %2, %1 : tensor<?x8xf32>
+    tn.yield %3 : tensor<?x8xf32>
+  }
+  return
+}
+
+// -----
+
+func.func @f(%x: tensor<?x8xf32>, %y: tensor<?x8xf32>) {
+  %0 = tn.fused -> tensor<?x8xf32> {
+    %1 = tn.add %x, %y : tensor<?x8xf32>
+    %2 = tn.cast %1 : tensor<?x8xf32> -> tensor<?x8xbf16>
+    // expected-error @+1 {{expected nothing after a cast, which takes effect where the tile is stored [fused-C5]}}
+    %3 = tn.cast %2 : tensor<?x8xbf16> -> tensor<?x8xf32>
+    tn.yield %3 : tensor<?x8xf32>
   }
   return
 }

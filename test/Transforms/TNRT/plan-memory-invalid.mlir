@@ -28,3 +28,11 @@ func.func @nested(%c: !tnrt.context, %n: index) {
   }
   return
 }
+
+// -----
+
+// expected-error @below {{expected !tnrt.context as the first argument of a function that allocates buffers}}
+func.func @f() {
+  %0 = tnrt.alloc : memref<8xf32>
+  return
+}
