@@ -51,3 +51,15 @@ func.func @launch_lowered(%context: !tnrt.context, %x: memref<256x64xf32>, %rows
 func.func private @layouts() attributes {
   a = #tnrt.layout<rows, 0, 0>, b = #tnrt.layout<panels, 64, 2>, c = #tnrt.layout<row_scales, 0, 0>
 }
+
+tnk.kernel @nothing(%task: index) {
+  tnk.return
+}
+
+// A launch without arguments.
+// CHECK-LABEL: func @launch_nothing
+func.func @launch_nothing(%context: !tnrt.context, %n: index) {
+  // CHECK: tnrt.launch %{{.*}} @nothing tasks(%{{.*}}) (){{$}}
+  tnrt.launch %context @nothing tasks(%n) ()
+  return
+}
