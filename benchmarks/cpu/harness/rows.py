@@ -1,8 +1,10 @@
 """The rows of the table. Programs that are compared take turns (A B C A B C ...), and each
 turn's figure is kept; the table shows medians."""
+import json
 import os
 import statistics
 import subprocess
+import sys
 import tempfile
 import time
 
@@ -147,7 +149,7 @@ class ModelRows:
 def linearity(context, model, dtype):
     """Prefill time per token over lengths; a length whose runs would take too long is left out."""
     exe = context.compiler.build(model, dtype)
-    lengths = [1024, 4096] if context.quick else [1024, 4096, 16384, 65536]
+    lengths = [512, 2048] if context.quick else [1024, 4096, 16384, 65536]
     times, per_token = {n: [] for n in lengths}, 0.0
     for turn in range(1 if context.quick else 2):
         for n in lengths:
@@ -207,8 +209,6 @@ def start(context, dtype, folder, weights):
     ours = lambda: timed([exe.path, "--quiet", "generate", "-p", "Once", "-n", "1", "--temp", "0"])
     people = {"tnllm": ours}
     if context.torch_kinds and dtype in ("f32", "bf16"):
-        import json
-        import sys
         script = os.path.join(os.path.dirname(os.path.abspath(__file__)), "torch_first_token.py")
         people["torch eager"] = lambda: timed([sys.executable, script, json.dumps(exe.spec), weights, dtype])
     for measure in people.values():

@@ -6,6 +6,7 @@ It answers {"ready": ...}, then to each command with one line:
     {"op": "decode", "compiled": b, "batch": B, "steps": n, "threads": t}   seconds per step
     {"op": "prefill", "compiled": b, "tokens": n, "threads": t}             seconds per prefill
     {"op": "logits", "compiled": b, "ids": [...], "prefill": n}             logits of the rest
+    {"op": "pack"}                        brings the weights into oneDNN's layout
     {"op": "linears", "shapes": [[n, k], ...], "rows": m, "threads": t}     seconds per product
 The first call of each kind warms up (and compiles) and is answered apart, as "warmup".
 """
@@ -101,6 +102,10 @@ class Worker:
         for t in range(prefill, ids.shape[1]):
             rows.append(step(ids[:, t : t + 1].contiguous(), torch.tensor(float(t)), states)[0].tolist())
         return {"logits": rows}
+
+    def pack(self):
+        self.model.pack_weights()
+        return {}
 
     def linears(self, shapes, rows, threads, packed, dtype, repeat=5):
         """Raw products x W^T with weights that come from memory, copies used in turn."""
