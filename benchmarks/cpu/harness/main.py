@@ -17,7 +17,7 @@ ROWS = ("verify", "bandwidth", "products", "decode", "prefill", "linearity", "po
 def arguments():
     parser = argparse.ArgumentParser(prog="benchmarks/cpu/run", description=__doc__)
     parser.add_argument("--tnllmc", default=os.path.join(ROOT, "build/release/bin/tnllmc"), help="the compiler to use")
-    parser.add_argument("--quick", action="store_true", help="385M, few rounds, no compiled PyTorch: under 3 minutes")
+    parser.add_argument("--quick", action="store_true", help="385M, few rounds, no compiled PyTorch")
     parser.add_argument("--only", action="append", choices=ROWS, metavar="ROW", help="these rows: " + ", ".join(ROWS))
     parser.add_argument("--models", default=None, help="of examples/specs (385m,1b)")
     parser.add_argument("--dtypes", default="f32,bf16", help="list (f32,bf16)")
