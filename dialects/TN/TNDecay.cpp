@@ -1,4 +1,5 @@
-// Decay slopes: the formula of arXiv 2307.14995, section 3.1.1, and its constants.
+// Decay slopes: the formula of arXiv 2307.14995, section 3.1.1, and its
+// constants.
 #include "TN/TNDialect.h"
 
 #include "llvm/Support/MathExtras.h"
@@ -34,15 +35,16 @@ static SmallVector<double> headSlopes(int64_t heads) {
   return slopes;
 }
 
-SmallVector<double> tnllm::tn::computeDecaySlopes(DecayAttr rule, int64_t heads) {
+SmallVector<double> tnllm::tn::computeDecaySlopes(DecayAttr rule,
+                                                  int64_t heads) {
   if (rule.getRule() == DecayRule::None)
     return SmallVector<double>(heads, 0.0);
   SmallVector<double> slopes = headSlopes(heads);
   if (rule.getRule() == DecayRule::Headwise)
     return slopes;
-  double depth = rule.getLayers() > 1
-                     ? static_cast<double>(rule.getLayer()) / (rule.getLayers() - 1)
-                     : 0.0;
+  double depth = rule.getLayers() > 1 ? static_cast<double>(rule.getLayer()) /
+                                            (rule.getLayers() - 1)
+                                      : 0.0;
   for (double &slope : slopes)
     slope *= 1.0 - depth + 1e-5;
   return slopes;
@@ -51,7 +53,8 @@ SmallVector<double> tnllm::tn::computeDecaySlopes(DecayAttr rule, int64_t heads)
 LogicalResult DecaySlopesOp::verify() {
   RankedTensorType type = getResult().getType();
   if (type.getRank() != 1 || type.isDynamicDim(0) || type.getDimSize(0) < 1)
-    return emitOpError("expected a result of one static, positive dimension, got ")
+    return emitOpError(
+               "expected a result of one static, positive dimension, got ")
            << type << " [decay_slopes-C2]";
   return success();
 }

@@ -24,8 +24,8 @@ namespace tnllm::tn {
 // Marks a function argument as a state that the function updates in place; an
 // i64, the layer's index where the function is an entry point.
 inline constexpr llvm::StringLiteral kStateAttrName = "tn.state";
-// On a function: the largest number of rows (batch x length) that one call takes,
-// an i64. It sizes every buffer below.
+// On a function: the largest number of rows (batch x length) that one call
+// takes, an i64. It sizes every buffer below.
 inline constexpr llvm::StringLiteral kRowsAttrName = "tn.rows";
 
 // Slopes of `heads` heads under `rule`; see tn.decay_slopes.

@@ -17,8 +17,8 @@ static bool differ(int64_t a, int64_t b) {
 }
 
 // True when the leading dimensions (all but the last `trailing`) may be equal.
-static bool sameLeading(RankedTensorType a, RankedTensorType b, int64_t trailingA,
-                        int64_t trailingB) {
+static bool sameLeading(RankedTensorType a, RankedTensorType b,
+                        int64_t trailingA, int64_t trailingB) {
   if (a.getRank() < trailingA || b.getRank() < trailingB)
     return false;
   ArrayRef<int64_t> da = a.getShape().drop_back(trailingA);
@@ -54,7 +54,8 @@ LogicalResult ParamOp::verify() {
 }
 
 LogicalResult GetParamOp::verifySymbolUses(SymbolTableCollection &symbolTable) {
-  auto param = symbolTable.lookupNearestSymbolFrom<ParamOp>(*this, getParamAttr());
+  auto param =
+      symbolTable.lookupNearestSymbolFrom<ParamOp>(*this, getParamAttr());
   if (!param)
     return emitOpError("expected a tn.param named '")
            << getParam() << "' [get_param-C1]";
@@ -69,17 +70,20 @@ LogicalResult GetParamOp::verifySymbolUses(SymbolTableCollection &symbolTable) {
   return success();
 }
 
-LogicalResult RowScalesOp::verifySymbolUses(SymbolTableCollection &symbolTable) {
-  auto param = symbolTable.lookupNearestSymbolFrom<ParamOp>(*this, getParamAttr());
+LogicalResult
+RowScalesOp::verifySymbolUses(SymbolTableCollection &symbolTable) {
+  auto param =
+      symbolTable.lookupNearestSymbolFrom<ParamOp>(*this, getParamAttr());
   if (!param)
     return emitOpError("expected a tn.param named '")
            << getParam() << "' [row_scales-C1]";
   RankedTensorType type = param.getTensorType(), result = getResult().getType();
   if (type.getRank() != 2 || !type.getElementType().isInteger(8) ||
       result.getShape() != type.getShape().take_front()) {
-    InFlightDiagnostic diag = emitOpError("expected one scale for each row of an i8 "
-                                          "matrix, got ")
-                              << result << " for " << type << " [row_scales-C2]";
+    InFlightDiagnostic diag =
+        emitOpError("expected one scale for each row of an i8 "
+                    "matrix, got ")
+        << result << " for " << type << " [row_scales-C2]";
     diag.attachNote(param.getLoc()) << "declared here";
     return diag;
   }
@@ -94,13 +98,17 @@ LogicalResult EmbeddingOp::verify() {
   RankedTensorType ids = getIds().getType(), table = getTable().getType();
   RankedTensorType result = getResult().getType();
   if (table.getRank() != 2)
-    return emitOpError("expected a table of rank 2, got ") << table << " [embedding-C1]";
+    return emitOpError("expected a table of rank 2, got ")
+           << table << " [embedding-C1]";
   if (!sameLeading(ids, result, 0, 1))
-    return emitOpError("expected the result's leading dimensions to equal those of ids ")
+    return emitOpError("expected the result's leading dimensions to equal "
+                       "those of ids ")
            << ids << ", got " << result << " [embedding-C2]";
   if (differ(lastDim(result), lastDim(table)))
-    return emitOpError("expected the result's last dimension to equal the table's (")
-           << lastDim(table) << "), got " << lastDim(result) << " [embedding-C3]";
+    return emitOpError(
+               "expected the result's last dimension to equal the table's (")
+           << lastDim(table) << "), got " << lastDim(result)
+           << " [embedding-C3]";
   return success();
 }
 
@@ -111,24 +119,29 @@ LogicalResult LinearOp::verify() {
     return emitOpError("expected a weight of rank 2 and static shape, got ")
            << weight << " [linear-C1]";
   if (x.getRank() < 1 || differ(lastDim(x), weight.getDimSize(1)))
-    return emitOpError("expected the last dimension of x to equal dimension 1 of the "
-                       "weight (")
+    return emitOpError(
+               "expected the last dimension of x to equal dimension 1 of the "
+               "weight (")
            << weight.getDimSize(1) << "), got " << x << " [linear-C2]";
   bool quantised = weight.getElementType().isInteger(8);
   if (quantised ? !x.getElementType().isF32()
                 : x.getElementType() != weight.getElementType())
-    return emitOpError("expected x and weight of one element type, or f32 and i8, got ")
+    return emitOpError(
+               "expected x and weight of one element type, or f32 and i8, got ")
            << x.getElementType() << " and " << weight.getElementType()
            << " [linear-C3]";
   if (quantised != static_cast<bool>(getScales()) ||
-      (quantised && (getScales().getType().getRank() != 1 ||
-                     differ(lastDim(getScales().getType()), weight.getDimSize(0)))))
+      (quantised &&
+       (getScales().getType().getRank() != 1 ||
+        differ(lastDim(getScales().getType()), weight.getDimSize(0)))))
     return emitOpError("expected ")
            << weight.getDimSize(0)
            << " scales with an i8 weight and none with another [linear-C6]";
-  if (!sameLeading(x, result, 1, 1) || differ(lastDim(result), weight.getDimSize(0)))
+  if (!sameLeading(x, result, 1, 1) ||
+      differ(lastDim(result), weight.getDimSize(0)))
     return emitOpError("expected a result of x's leading dimensions and ")
-           << weight.getDimSize(0) << " columns, got " << result << " [linear-C4]";
+           << weight.getDimSize(0) << " columns, got " << result
+           << " [linear-C4]";
   if (getBias() && (getBias().getType().getRank() != 1 ||
                     differ(lastDim(getBias().getType()), weight.getDimSize(0))))
     return emitOpError("expected a bias of ")
@@ -147,7 +160,8 @@ static LogicalResult verifyColumnRange(Operation *op, ArrayRef<int64_t> range,
   if (range.size() == 2 && range[0] >= 0 && range[0] < range[1] &&
       (ShapedType::isDynamic(columns) || range[1] <= columns))
     return success();
-  return op->emitOpError("expected columns [begin, end) with 0 <= begin < end <= ")
+  return op->emitOpError(
+             "expected columns [begin, end) with 0 <= begin < end <= ")
          << columns << ", got [" << range << "] [" << constraint << "]";
 }
 
@@ -167,7 +181,8 @@ OpFoldResult ActivationOp::fold(FoldAdaptor) {
 LogicalResult ShiftedExpOp::verify() {
   RankedTensorType x = getX().getType();
   if (x.getRank() != 4 || x.isDynamicDim(2) || x.isDynamicDim(3))
-    return emitOpError("expected x of [B, N, H, d], got ") << x << " [shifted_exp-C1]";
+    return emitOpError("expected x of [B, N, H, d], got ")
+           << x << " [shifted_exp-C1]";
   return success();
 }
 
@@ -183,12 +198,13 @@ LogicalResult NormOp::verify() {
   NormKind kind = getKind();
   RankedTensorType x = getX().getType();
   if (x.getRank() < 1 || x != getResult().getType())
-    return emitOpError("expected operand and result of one type of rank 1 or more, got ")
+    return emitOpError("expected operand and result of one type of rank 1 or "
+                       "more, got ")
            << x << " and " << getResult().getType() << " [norm-C1]";
   if ((kind == NormKind::SRMS) == static_cast<bool>(getWeight()))
     return emitOpError("expected ")
-           << (kind == NormKind::SRMS ? "no weight" : "a weight") << " for kind "
-           << stringifyNormKind(kind) << " [norm-C2]";
+           << (kind == NormKind::SRMS ? "no weight" : "a weight")
+           << " for kind " << stringifyNormKind(kind) << " [norm-C2]";
   if (getBias() && kind == NormKind::SRMS)
     return emitOpError("expected no bias for kind srms [norm-C3]");
   for (Value vector : {getWeight(), getBias()}) {
@@ -199,7 +215,8 @@ LogicalResult NormOp::verify() {
       return emitOpError("expected weight and bias of ")
              << lastDim(x) << " elements, got " << type << " [norm-C4]";
   }
-  if (!getEpsilon().isNonZero() || getEpsilon().isNegative() || !getEpsilon().isFinite())
+  if (!getEpsilon().isNonZero() || getEpsilon().isNegative() ||
+      !getEpsilon().isFinite())
     return emitOpError("expected a positive, finite epsilon [norm-C5]");
   return success();
 }
@@ -265,13 +282,15 @@ OpFoldResult MergeHeadsOp::fold(FoldAdaptor) {
 
 LogicalResult LRPEOp::verify() {
   RankedTensorType x = getX().getType(), result = getResult().getType();
-  RankedTensorType theta = getTheta().getType(), positions = getPositions().getType();
+  RankedTensorType theta = getTheta().getType(),
+                   positions = getPositions().getType();
   if (x.getRank() != 4 || x.isDynamicDim(2) || x.isDynamicDim(3))
     return emitOpError("expected x of [B, N, H, d], got ") << x << " [lrpe-C1]";
   ArrayRef<int64_t> shape = x.getShape();
   if (theta.getShape() != ArrayRef<int64_t>({shape[2], 1, shape[3]}))
     return emitOpError("expected theta of [")
-           << shape[2] << ", 1, " << shape[3] << "], got " << theta << " [lrpe-C2]";
+           << shape[2] << ", 1, " << shape[3] << "], got " << theta
+           << " [lrpe-C2]";
   if (positions.getRank() != 1 || differ(positions.getDimSize(0), shape[0]))
     return emitOpError("expected one position for each of the batch, got ")
            << positions << " [lrpe-C3]";
@@ -292,8 +311,9 @@ LogicalResult LightningAttentionOp::verify() {
     return emitOpError("expected q and k of one type, got ")
            << q << " and " << getK().getType() << " [lightning_attention-C2]";
   if (!sameLeading(q, v, 1, 1) || getOut().getType() != v)
-    return emitOpError("expected v and out of one type with q's batch, length and "
-                       "heads, got ")
+    return emitOpError(
+               "expected v and out of one type with q's batch, length and "
+               "heads, got ")
            << v << " and " << getOut().getType() << " [lightning_attention-C3]";
   if (slopes.getRank() != 1 || differ(slopes.getDimSize(0), q.getDimSize(2)))
     return emitOpError("expected one slope for each of ")
@@ -310,8 +330,9 @@ LogicalResult LightningAttentionOp::verify() {
            << ", got " << state << " and " << getNewState().getType()
            << " [lightning_attention-C5]";
   if (!getState().hasOneUse())
-    return emitOpError("expected to be the only user of the state, which it updates "
-                       "in place [lightning_attention-C6]");
+    return emitOpError(
+        "expected to be the only user of the state, which it updates "
+        "in place [lightning_attention-C6]");
   return success();
 }
 
@@ -327,25 +348,31 @@ LogicalResult FusedOp::verifyRegions() {
            << getResult().getType() << " [fused-C1]";
   Operation *root = &body.front();
   if (!isa<LinearOp, NormOp>(root) && !isElementwise(root))
-    return emitOpError("expected a root that is a linear map, a norm or element-wise, "
-                       "got '")
+    return emitOpError(
+               "expected a root that is a linear map, a norm or element-wise, "
+               "got '")
            << root->getName() << "' [fused-C2]";
   Operation *previous = root;
-  for (Operation &op : llvm::make_range(std::next(body.begin()), std::prev(body.end()))) {
+  for (Operation &op :
+       llvm::make_range(std::next(body.begin()), std::prev(body.end()))) {
     bool readsInner = false; // an inner value other than the one before
     for (Value operand : op.getOperands())
-      readsInner |= operand.getDefiningOp() && operand.getDefiningOp() != previous &&
+      readsInner |= operand.getDefiningOp() &&
+                    operand.getDefiningOp() != previous &&
                     operand.getDefiningOp()->getBlock() == &body;
     if (!isElementwise(&op) || readsInner ||
         !llvm::is_contained(op.getOperands(), previous->getResult(0)))
-      return op.emitOpError("expected an element-wise consumer of the operation before "
-                            "it and of no other inside [fused-C3]");
+      return op.emitOpError(
+          "expected an element-wise consumer of the operation before "
+          "it and of no other inside [fused-C3]");
     if (isa<CastOp>(previous))
-      return op.emitOpError("expected nothing after a cast, which takes effect where the "
-                            "tile is stored [fused-C5]");
+      return op.emitOpError(
+          "expected nothing after a cast, which takes effect where the "
+          "tile is stored [fused-C5]");
     previous = &op;
   }
   if (yield.getValue() != previous->getResult(0))
-    return emitOpError("expected to yield the last operation's result [fused-C4]");
+    return emitOpError(
+        "expected to yield the last operation's result [fused-C4]");
   return success();
 }

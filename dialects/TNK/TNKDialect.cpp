@@ -20,7 +20,8 @@ void TNKDialect::initialize() {
 
 void KernelOp::build(OpBuilder &builder, OperationState &state, StringRef name,
                      FunctionType type) {
-  state.addAttribute(SymbolTable::getSymbolAttrName(), builder.getStringAttr(name));
+  state.addAttribute(SymbolTable::getSymbolAttrName(),
+                     builder.getStringAttr(name));
   state.addAttribute(getFunctionTypeAttrName(state.name), TypeAttr::get(type));
   Region *body = state.addRegion();
   OpBuilder::InsertionGuard guard(builder);
@@ -30,31 +31,37 @@ void KernelOp::build(OpBuilder &builder, OperationState &state, StringRef name,
 }
 
 ParseResult KernelOp::parse(OpAsmParser &parser, OperationState &result) {
-  auto buildType = [](Builder &builder, ArrayRef<Type> inputs, ArrayRef<Type> results,
+  auto buildType = [](Builder &builder, ArrayRef<Type> inputs,
+                      ArrayRef<Type> results,
                       function_interface_impl::VariadicFlag, std::string &) {
     return builder.getFunctionType(inputs, results);
   };
   return function_interface_impl::parseFunctionOp(
-      parser, result, /*allowVariadic=*/false, getFunctionTypeAttrName(result.name),
-      buildType, getArgAttrsAttrName(result.name), getResAttrsAttrName(result.name));
+      parser, result, /*allowVariadic=*/false,
+      getFunctionTypeAttrName(result.name), buildType,
+      getArgAttrsAttrName(result.name), getResAttrsAttrName(result.name));
 }
 
 void KernelOp::print(OpAsmPrinter &printer) {
-  function_interface_impl::printFunctionOp(printer, *this, /*isVariadic=*/false,
-                                           getFunctionTypeAttrName(),
-                                           getArgAttrsAttrName(), getResAttrsAttrName());
+  function_interface_impl::printFunctionOp(
+      printer, *this, /*isVariadic=*/false, getFunctionTypeAttrName(),
+      getArgAttrsAttrName(), getResAttrsAttrName());
 }
 
 LogicalResult KernelOp::verify() {
+  if (getBody().empty())
+    return emitOpError("expected a body [kernel-C4]");
   ArrayRef<Type> inputs = getFunctionType().getInputs();
   if (inputs.empty() || !inputs.back().isIndex())
-    return emitOpError("expected its last argument, the task, of type index [kernel-C1]");
+    return emitOpError(
+        "expected its last argument, the task, of type index [kernel-C1]");
   for (Type input : inputs) {
     if (input.isIndex())
       continue;
     auto buffer = dyn_cast<MemRefType>(input);
     if (!buffer || !buffer.hasStaticShape())
-      return emitOpError("expected buffers of static shape and sizes of type index, got ")
+      return emitOpError("expected buffers of static shape and sizes of type "
+                         "index, got ")
              << input << " [kernel-C2]";
   }
   if (getFunctionType().getNumResults() != 0)
@@ -65,14 +72,20 @@ LogicalResult KernelOp::verify() {
 LogicalResult ContractOp::verify() {
   MemRefType a = getA().getType(), b = getB().getType();
   if (a.getRank() != 2 || getAIndices().size() != 2)
-    return emitOpError("expected A to be a matrix with two indices [contract-C1]");
+    return emitOpError(
+        "expected A to be a matrix with two indices [contract-C1]");
   if (b.getRank() != 2 || getBIndices().size() != 2)
-    return emitOpError("expected B to be a matrix with two indices [contract-C2]");
-  bool quantised = a.getElementType().isF32() && b.getElementType().isInteger(8);
+    return emitOpError(
+        "expected B to be a matrix with two indices [contract-C2]");
+  bool quantised =
+      a.getElementType().isF32() && b.getElementType().isInteger(8);
   if (a.getElementType() != b.getElementType() && !quantised)
-    return emitOpError("expected A and B of one element type, or f32 and i8, got ")
-           << a.getElementType() << " and " << b.getElementType() << " [contract-C3]";
+    return emitOpError(
+               "expected A and B of one element type, or f32 and i8, got ")
+           << a.getElementType() << " and " << b.getElementType()
+           << " [contract-C3]";
   if (getPairs() && (!b.getElementType().isBF16() || getTransposeA()))
-    return emitOpError("expected pairs to be bf16 with A not transposed [contract-C4]");
+    return emitOpError(
+        "expected pairs to be bf16 with A not transposed [contract-C4]");
   return success();
 }

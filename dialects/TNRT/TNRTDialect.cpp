@@ -37,19 +37,22 @@ void TNRTDialect::initialize() {
 // A kernel after convert-tnk-to-func: (!tnrt.arguments, i64) -> ().
 static bool isLoweredKernel(Operation *op) {
   auto function = dyn_cast_or_null<FunctionOpInterface>(op);
-  if (!function || isa<tnllm::tnk::KernelOp>(op) || function.getNumArguments() != 2)
+  if (!function || isa<tnllm::tnk::KernelOp>(op) ||
+      function.getNumArguments() != 2)
     return false;
   return isa<ArgumentsType>(function.getArgumentTypes()[0]) &&
          function.getArgumentTypes()[1].isInteger(64);
 }
 
 LogicalResult LaunchOp::verifySymbolUses(SymbolTableCollection &symbolTable) {
-  if (isLoweredKernel(symbolTable.lookupNearestSymbolFrom(*this, getKernelAttr())))
+  if (isLoweredKernel(
+          symbolTable.lookupNearestSymbolFrom(*this, getKernelAttr())))
     return success();
-  auto kernel =
-      symbolTable.lookupNearestSymbolFrom<tnllm::tnk::KernelOp>(*this, getKernelAttr());
+  auto kernel = symbolTable.lookupNearestSymbolFrom<tnllm::tnk::KernelOp>(
+      *this, getKernelAttr());
   if (!kernel)
-    return emitOpError("expected a tnk.kernel named '") << getKernel() << "' [launch-C1]";
+    return emitOpError("expected a tnk.kernel named '")
+           << getKernel() << "' [launch-C1]";
   ArrayRef<Type> expected = kernel.getArgumentTypes().drop_back();
   if (TypeRange(expected) == getArgs().getTypes())
     return success();

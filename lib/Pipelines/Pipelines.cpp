@@ -25,7 +25,8 @@
 using namespace mlir;
 using namespace tnllm;
 
-OwningOpRef<ModuleOp> tnllm::buildTNModule(MLIRContext &context, const ModelSpec &spec,
+OwningOpRef<ModuleOp> tnllm::buildTNModule(MLIRContext &context,
+                                           const ModelSpec &spec,
                                            const CompileOptions &options) {
   DialectRegistry registry;
   registerAllDialects(registry);
@@ -56,7 +57,8 @@ void tnllm::buildTNKPipeline(OpPassManager &pm, const CompileOptions &options) {
   convert.tileRows = options.target.tileRows;
   convert.panelWidth = options.target.panelWidth;
   convert.bf16Pairs = options.target.hasBF16Dot;
-  // A quarter of the second cache: the panel stays there while the rows stream by.
+  // A quarter of the second cache: the panel stays there while the rows stream
+  // by.
   convert.blockBytes = options.target.l2Bytes / 4;
   pm.addPass(createConvertTNToTNK(convert));
   pm.addPass(createCanonicalizerPass());
@@ -67,11 +69,13 @@ void tnllm::buildTNRTPipeline(OpPassManager &pm, const CompileOptions &) {
   pm.addPass(createTNRTPlanMemory());
 }
 
-void tnllm::buildLLVMPipeline(OpPassManager &pm, const CompileOptions &options) {
+void tnllm::buildLLVMPipeline(OpPassManager &pm,
+                              const CompileOptions &options) {
   // Micro-kernels, and mathematics without library calls.
   pm.addNestedPass<tnk::KernelOp>(createTNKLowerContract());
   pm.addPass(createTNKExpandMath());
-  // Rounding to bf16 by integer arithmetic where there is no instruction for it.
+  // Rounding to bf16 by integer arithmetic where there is no instruction for
+  // it.
   if (!options.target.hasBF16Dot) {
     arith::ArithExpandOpsPassOptions expand;
     expand.includeBf16 = true;
@@ -90,7 +94,8 @@ void tnllm::buildLLVMPipeline(OpPassManager &pm, const CompileOptions &options) 
   // Everything to the LLVM dialect.
   ConvertVectorToLLVMPassOptions vectors;
   vectors.x86Vector = true;
-  vectors.vectorTransposeLowering = vector::VectorTransposeLowering::Shuffle16x16;
+  vectors.vectorTransposeLowering =
+      vector::VectorTransposeLowering::Shuffle16x16;
   pm.addPass(createConvertVectorToLLVMPass(vectors));
   pm.addPass(createConvertMathToLLVMPass());
   pm.addPass(createFinalizeMemRefToLLVMConversionPass());

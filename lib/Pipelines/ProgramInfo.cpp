@@ -45,14 +45,16 @@ static ProgramParameter parameterOf(DictionaryAttr entry) {
       entry.getAs<TypeAttr>(parameter_keys::kType).getValue());
   parameter.shape.assign(type.getShape().begin(), type.getShape().end());
   parameter.dtype = dtypeOf(type.getElementType());
-  parameter.layout = layoutOf(entry.getAs<tnrt::LayoutAttr>(parameter_keys::kLayout));
+  parameter.layout =
+      layoutOf(entry.getAs<tnrt::LayoutAttr>(parameter_keys::kLayout));
   parameter.init = initOf(entry.getAs<tn::InitAttr>(parameter_keys::kInit));
   return parameter;
 }
 
 ProgramInfo tnllm::getProgramInfo(ModuleOp module) {
   ProgramInfo info;
-  auto capacity = module->getAttrOfType<DictionaryAttr>(tnrt::kCapacityAttrName);
+  auto capacity =
+      module->getAttrOfType<DictionaryAttr>(tnrt::kCapacityAttrName);
   auto rowsOf = [&](StringRef name) {
     auto rows = capacity.getAs<IntegerAttr>(name);
     return rows ? rows.getInt() : 0;
@@ -60,7 +62,8 @@ ProgramInfo tnllm::getProgramInfo(ModuleOp module) {
   info.prefillRows = rowsOf("prefill");
   info.decodeRows = rowsOf("decode");
   info.headRows = rowsOf("head");
-  info.arenaBytes = module->getAttrOfType<IntegerAttr>(tnrt::kArenaBytesAttrName).getInt();
+  info.arenaBytes =
+      module->getAttrOfType<IntegerAttr>(tnrt::kArenaBytesAttrName).getInt();
   for (auto type : module->getAttrOfType<ArrayAttr>(tnrt::kStatesAttrName)
                        .getAsValueRange<TypeAttr>()) {
     ArrayRef<int64_t> shape = cast<RankedTensorType>(type).getShape();

@@ -39,17 +39,18 @@ using namespace mlir;
 using namespace tnllm;
 
 void tnllm::registerAllDialects(DialectRegistry &registry) {
-  registry.insert<affine::AffineDialect, arith::ArithDialect, cf::ControlFlowDialect,
-                  func::FuncDialect, LLVM::LLVMDialect, math::MathDialect,
-                  memref::MemRefDialect, scf::SCFDialect, ub::UBDialect,
-                  vector::VectorDialect, x86vector::X86VectorDialect>();
+  registry.insert<affine::AffineDialect, arith::ArithDialect,
+                  cf::ControlFlowDialect, func::FuncDialect, LLVM::LLVMDialect,
+                  math::MathDialect, memref::MemRefDialect, scf::SCFDialect,
+                  ub::UBDialect, vector::VectorDialect,
+                  x86vector::X86VectorDialect>();
   registry.insert<tn::TNDialect, tnk::TNKDialect, tnrt::TNRTDialect>();
   registerBuiltinDialectTranslation(registry);
   registerLLVMDialectTranslation(registry);
 }
 
-// Pass pipelines by stage, for a 512-bit CPU: tnllmc prints those of other targets
-// with --mlir-print-ir-after-all.
+// Pass pipelines by stage, for a 512-bit CPU: tnllmc prints those of other
+// targets with --mlir-print-ir-after-all.
 static void registerPipelines() {
   auto options = [] {
     CompileOptions compile;
@@ -57,10 +58,12 @@ static void registerPipelines() {
     compile.target.panelWidth = 64;
     return compile;
   };
-  PassPipelineRegistration<>("tn-pipeline", "the tn stage: derive decode, simplify, fuse",
-                             [=](OpPassManager &pm) { buildTNPipeline(pm, options()); });
-  PassPipelineRegistration<>("tnk-pipeline", "the tnk stage: kernels and schedule",
-                             [=](OpPassManager &pm) { buildTNKPipeline(pm, options()); });
+  PassPipelineRegistration<>(
+      "tn-pipeline", "the tn stage: derive decode, simplify, fuse",
+      [=](OpPassManager &pm) { buildTNPipeline(pm, options()); });
+  PassPipelineRegistration<>(
+      "tnk-pipeline", "the tnk stage: kernels and schedule",
+      [=](OpPassManager &pm) { buildTNKPipeline(pm, options()); });
   PassPipelineRegistration<>(
       "tnrt-pipeline", "the tnrt stage: the memory plan",
       [=](OpPassManager &pm) { buildTNRTPipeline(pm, options()); });

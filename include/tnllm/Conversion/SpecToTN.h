@@ -11,12 +11,12 @@
 namespace tnllm {
 
 struct SpecToTNOptions {
-  // Type of the linear maps' weights. BF16: their inputs are rounded too. I8: with a
-  // scale for each row.
+  // Type of the linear maps' weights. BF16: their inputs are rounded too. I8:
+  // with a scale for each row.
   DType weights = DType::F32;
   bool bf16Embedding = false; // else f32
-  int64_t prefillRows = 256; // largest batch x length of one @prefill call
-  int64_t headRows = 64;     // largest number of rows of one @head call
+  int64_t prefillRows = 256;  // largest batch x length of one @prefill call
+  int64_t headRows = 64;      // largest number of rows of one @head call
 };
 
 // Builds
@@ -25,9 +25,9 @@ struct SpecToTNOptions {
 //   @head(hidden [R,D]) -> logits [R,V]
 // and one private function for each shape of block. The context must have the
 // tn, func and arith dialects loaded.
-mlir::OwningOpRef<mlir::ModuleOp> convertSpecToTN(mlir::MLIRContext &context,
-                                                  const ModelSpec &spec,
-                                                  const SpecToTNOptions &options);
+mlir::OwningOpRef<mlir::ModuleOp>
+convertSpecToTN(mlir::MLIRContext &context, const ModelSpec &spec,
+                const SpecToTNOptions &options);
 
 } // namespace tnllm
 

@@ -6,8 +6,8 @@
 
 namespace tnllm {
 
-// Keys of the dictionaries in the module's `tnrt.parameters`, one for each index
-// that tnrt.param uses. docs/Manifest.md says what they mean.
+// Keys of the dictionaries in the module's `tnrt.parameters`, one for each
+// index that tnrt.param uses. docs/Manifest.md says what they mean.
 namespace parameter_keys {
 inline constexpr llvm::StringLiteral kTensor = "tensor"; // string
 inline constexpr llvm::StringLiteral kType = "type";     // tensor type

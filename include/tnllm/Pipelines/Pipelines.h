@@ -6,7 +6,6 @@
 #include "tnllm/Spec/ModelSpec.h"
 #include "tnllm/Target/CPUTarget.h"
 #include "tnllm/Target/DType.h"
-#include "tnllm/Target/DType.h"
 #include "tnllm/Target/Manifest.h"
 
 #include "mlir/IR/BuiltinOps.h"
@@ -20,18 +19,19 @@ struct CompileOptions {
 
   CPUTarget target;
   DType dtype = DType::F32; // of the matrices; states, norms and sums are f32
-  // The embedding is f32, whose rows cost no time, unless the checkpoint holds it as
-  // bf16 and the matrices are not f32.
+  // The embedding is f32, whose rows cost no time, unless the checkpoint holds
+  // it as bf16 and the matrices are not f32.
   bool bf16Embedding = false;
 
-  // Rows (batch x length) that one call takes: what sizes every buffer. Prefill and
-  // decode take the same number, so that they share kernels and memory.
+  // Rows (batch x length) that one call takes: what sizes every buffer. Prefill
+  // and decode take the same number, so that they share kernels and memory.
   int64_t prefillRows = 256;
   int64_t decodeRows = 256;
   int64_t headRows = 64;
 };
 
-// Every dialect, pass and pipeline of the project and the upstream ones they use.
+// Every dialect, pass and pipeline of the project and the upstream ones they
+// use.
 void registerAllDialects(mlir::DialectRegistry &registry);
 void registerAllPasses();
 

@@ -23,7 +23,7 @@ enum class Activation {
   Relu,       // max(x, 0)
   Elu,        // x > 0 ? x : exp(x) - 1
   Sigmoid,    // 1 / (1 + exp(-x))
-  Exp,        // exp(x), no maximum subtracted
+  Exp,        // exp(x - max(x)), the maximum over each head
   OnePlusElu, // 1 + elu(x)
   TwoPlusElu, // 2 + elu(x)
   LeakyRelu,  // x > 0 ? x : 0.01 x

@@ -17,17 +17,20 @@ namespace {
 
 using Role = ParameterRole;
 
-// Roles of a block's parameters, in the order of the block function's arguments.
-constexpr Role kBlockRoles[] = {
-    Role::TokenNormWeight, Role::TokenNormBias,  Role::QkvuWeight,
-    Role::QkvuBias,        Role::LrpeTheta,      Role::MixerNormWeight,
-    Role::MixerNormBias,   Role::OutWeight,      Role::OutBias,
-    Role::ChannelNormWeight, Role::ChannelNormBias, Role::L1Weight,
-    Role::L1Bias,          Role::L2Weight,       Role::L2Bias,
-    Role::L3Weight,        Role::L3Bias};
+// Roles of a block's parameters, in the order of the block function's
+// arguments.
+constexpr Role kBlockRoles[] = {Role::TokenNormWeight, Role::TokenNormBias,
+                                Role::QkvuWeight,      Role::QkvuBias,
+                                Role::LrpeTheta,       Role::MixerNormWeight,
+                                Role::MixerNormBias,   Role::OutWeight,
+                                Role::OutBias,         Role::ChannelNormWeight,
+                                Role::ChannelNormBias, Role::L1Weight,
+                                Role::L1Bias,          Role::L2Weight,
+                                Role::L2Bias,          Role::L3Weight,
+                                Role::L3Bias};
 
-// The values that a block's parameters have inside one function, by role; the scales
-// of a quantised one stand under scalesKey.
+// The values that a block's parameters have inside one function, by role; the
+// scales of a quantised one stand under scalesKey.
 using RoleMap = llvm::SmallDenseMap<int, Value>;
 
 constexpr int scalesKey(Role role) { return -1 - static_cast<int>(role); }
@@ -126,13 +129,15 @@ private:
       kind = InitKind::Constant;
     else if (parameter.init.kind == ParameterInit::LrpeTheta)
       kind = InitKind::LRPETheta;
-    return InitAttr::get(b.getContext(), kind, b.getF64FloatAttr(parameter.init.value));
+    return InitAttr::get(b.getContext(), kind,
+                         b.getF64FloatAttr(parameter.init.value));
   }
 
   void declareParameters() {
     for (const Parameter &parameter : parameters)
       ParamOp::create(b, b.getStringAttr(parameter.tensor), StringAttr(),
-                      TypeAttr::get(parameterType(parameter)), initOf(parameter));
+                      TypeAttr::get(parameterType(parameter)),
+                      initOf(parameter));
     if (tiedHeadDiffers())
       declareTiedHead();
   }
@@ -196,8 +201,8 @@ private:
     int64_t columns = cast<RankedTensorType>(weight.getType()).getDimSize(0);
     SmallVector<int64_t> shape(type.getShape());
     shape.back() = columns;
-    return LinearOp::create(b, RankedTensorType::get(shape, f32()), x, weight, scales,
-                            bias);
+    return LinearOp::create(b, RankedTensorType::get(shape, f32()), x, weight,
+                            scales, bias);
   }
 
   Value linear(Value x, RoleMap &p, Role weight, Role bias) {
@@ -232,12 +237,14 @@ private:
   // Columns [part * hidden, (part + 1) * hidden) of q, k, v, u.
   Value part(Value qkvu, int64_t index) {
     int64_t hidden = spec.hiddenDim;
-    return SliceOp::create(b, activation({hidden}), qkvu,
-                           b.getDenseI64ArrayAttr({index * hidden, (index + 1) * hidden}));
+    return SliceOp::create(
+        b, activation({hidden}), qkvu,
+        b.getDenseI64ArrayAttr({index * hidden, (index + 1) * hidden}));
   }
 
   Value heads(Value x) {
-    return SplitHeadsOp::create(b, activation({spec.heads, spec.headWidth()}), x);
+    return SplitHeadsOp::create(b, activation({spec.heads, spec.headWidth()}),
+                                x);
   }
 
   // `exp` subtracts a maximum over each head, so it follows the split.
@@ -248,19 +255,21 @@ private:
   }
 
   Value lrpe(Value x, Value theta, Value positions) {
-    return LRPEOp::create(b, activation({spec.heads, 2 * spec.headWidth()}), x, theta,
-                          positions);
+    return LRPEOp::create(b, activation({spec.heads, 2 * spec.headWidth()}), x,
+                          theta, positions);
   }
 
   // Gated linear attention; returns its output and the new state.
-  std::pair<Value, Value> gla(Value x, Value positions, Value slopes, Value state,
-                              RoleMap &p, bool useLrpe) {
-    Value y = norm(x, p[int(Role::TokenNormWeight)], p[int(Role::TokenNormBias)]);
+  std::pair<Value, Value> gla(Value x, Value positions, Value slopes,
+                              Value state, RoleMap &p, bool useLrpe) {
+    Value y =
+        norm(x, p[int(Role::TokenNormWeight)], p[int(Role::TokenNormBias)]);
     Value qkvu = linear(y, p, Role::QkvuWeight, Role::QkvuBias);
-    qkvu = ActivationOp::create(
-        b, qkvu.getType(), activationKind(), qkvu,
-        b.getDenseI64ArrayAttr({0, 2 * spec.hiddenDim}));
-    Value q = heads(part(qkvu, 0)), k = heads(part(qkvu, 1)), v = heads(part(qkvu, 2));
+    qkvu =
+        ActivationOp::create(b, qkvu.getType(), activationKind(), qkvu,
+                             b.getDenseI64ArrayAttr({0, 2 * spec.hiddenDim}));
+    Value q = heads(part(qkvu, 0)), k = heads(part(qkvu, 1)),
+          v = heads(part(qkvu, 2));
     q = activateHeads(q);
     k = activateHeads(k);
     if (useLrpe) {
@@ -270,7 +279,8 @@ private:
     auto attention = LightningAttentionOp::create(
         b, v.getType(), state.getType(), q, k, v, slopes, state,
         b.getF32FloatAttr(spec.attentionScale));
-    Value o = MergeHeadsOp::create(b, activation({spec.hiddenDim}), attention.getOut());
+    Value o = MergeHeadsOp::create(b, activation({spec.hiddenDim}),
+                                   attention.getOut());
     o = norm(o, p[int(Role::MixerNormWeight)], p[int(Role::MixerNormBias)]);
     o = MulOp::create(b, o.getType(), o, part(qkvu, 3));
     Value out = linear(o, p, Role::OutWeight, Role::OutBias);
@@ -279,7 +289,8 @@ private:
 
   // Simple gated linear unit.
   Value sglu(Value x, RoleMap &p) {
-    Value y = norm(x, p[int(Role::ChannelNormWeight)], p[int(Role::ChannelNormBias)]);
+    Value y =
+        norm(x, p[int(Role::ChannelNormWeight)], p[int(Role::ChannelNormBias)]);
     Value l1 = linear(y, p, Role::L1Weight, Role::L1Bias);
     Value l2 = linear(y, p, Role::L2Weight, Role::L2Bias);
     Value product = MulOp::create(b, l1.getType(), l1, l2);
@@ -291,7 +302,8 @@ private:
   //===--------------------------------------------------------------------===//
 
   func::FuncOp createFunction(StringRef name, ArrayRef<Type> inputs,
-                              ArrayRef<Type> results, int64_t rows, bool isPrivate) {
+                              ArrayRef<Type> results, int64_t rows,
+                              bool isPrivate) {
     auto function =
         func::FuncOp::create(b, name, b.getFunctionType(inputs, results));
     if (isPrivate)
@@ -310,11 +322,10 @@ private:
       return block;
     OpBuilder::InsertionGuard guard(b);
     b.setInsertionPointToEnd(module->getBody());
-    SmallVector<Type> inputs = {activation({spec.embedDim}),
-                                RankedTensorType::get({ShapedType::kDynamic},
-                                                      b.getI64Type()),
-                                RankedTensorType::get({spec.heads}, f32()),
-                                stateType(layer)};
+    SmallVector<Type> inputs = {
+        activation({spec.embedDim}),
+        RankedTensorType::get({ShapedType::kDynamic}, b.getI64Type()),
+        RankedTensorType::get({spec.heads}, f32()), stateType(layer)};
     for (Role role : kBlockRoles)
       if (const Parameter *parameter = find(role, layer)) {
         inputs.push_back(parameterType(*parameter));
@@ -355,11 +366,10 @@ private:
       return arith::ConstantOp::create(
           b, type, DenseElementsAttr::get(type, ArrayRef<float>(values)));
     }
-    tn::DecayRule rule = spec.decay == tnllm::DecayRule::TransNormer
-                             ? tn::DecayRule::TransNormer
-                         : spec.decay == tnllm::DecayRule::HeadWise
-                             ? tn::DecayRule::Headwise
-                             : tn::DecayRule::None;
+    tn::DecayRule rule =
+        spec.decay == tnllm::DecayRule::TransNormer ? tn::DecayRule::TransNormer
+        : spec.decay == tnllm::DecayRule::HeadWise  ? tn::DecayRule::Headwise
+                                                    : tn::DecayRule::None;
     return DecaySlopesOp::create(
         b, type, DecayAttr::get(b.getContext(), rule, layer, spec.layers));
   }
@@ -392,18 +402,19 @@ private:
       inputs.push_back(stateType(layer));
       results.push_back(stateType(layer));
     }
-    func::FuncOp prefill = createFunction("prefill", inputs, results,
-                                          options.prefillRows, /*isPrivate=*/false);
+    func::FuncOp prefill = createFunction(
+        "prefill", inputs, results, options.prefillRows, /*isPrivate=*/false);
     for (int64_t layer = 0; layer < spec.layers; ++layer)
       prefill.setArgAttr(2 + layer, kStateAttrName, b.getI64IntegerAttr(layer));
     OpBuilder::InsertionGuard guard(b);
     b.setInsertionPointToStart(&prefill.getBody().front());
-    Value x = EmbeddingOp::create(b, activation({spec.embedDim}), prefill.getArgument(0),
-                                  get(Role::Embedding),
+    Value x = EmbeddingOp::create(b, activation({spec.embedDim}),
+                                  prefill.getArgument(0), get(Role::Embedding),
                                   b.getF32FloatAttr(spec.embeddingScale));
     for (int64_t layer = 0; layer < spec.layers; ++layer) {
       probe(layer, x);
-      x = callBlock(layer, x, prefill.getArgument(1), prefill.getArgument(2 + layer));
+      x = callBlock(layer, x, prefill.getArgument(1),
+                    prefill.getArgument(2 + layer));
     }
     x = norm(x, get(Role::FinalNormWeight), get(Role::FinalNormBias));
     probe(spec.layers, x);
@@ -418,8 +429,8 @@ private:
     if (!tiedHeadDiffers())
       return {get(Role::Embedding), {}};
     ArrayRef<int64_t> shape = find(Role::Embedding, -1)->shape;
-    Value weight = GetParamOp::create(b, RankedTensorType::get(shape, linearElement()),
-                                      kTiedHeadName);
+    Value weight = GetParamOp::create(
+        b, RankedTensorType::get(shape, linearElement()), kTiedHeadName);
     if (options.weights != DType::I8)
       return {weight, {}};
     Value scales = RowScalesOp::create(
@@ -428,11 +439,14 @@ private:
   }
 
   void buildHead() {
-    Type hidden = RankedTensorType::get({ShapedType::kDynamic, spec.embedDim}, f32());
-    Type logits = RankedTensorType::get({ShapedType::kDynamic, spec.vocabSize}, f32());
+    Type hidden =
+        RankedTensorType::get({ShapedType::kDynamic, spec.embedDim}, f32());
+    Type logits =
+        RankedTensorType::get({ShapedType::kDynamic, spec.vocabSize}, f32());
     b.setInsertionPointToEnd(module->getBody());
-    func::FuncOp head = createFunction("head", {hidden}, {logits}, options.headRows,
-                                       /*isPrivate=*/false);
+    func::FuncOp head =
+        createFunction("head", {hidden}, {logits}, options.headRows,
+                       /*isPrivate=*/false);
     b.setInsertionPointToStart(&head.getBody().front());
     auto [weight, scales] = headWeight();
     func::ReturnOp::create(b, linear(head.getArgument(0), weight, scales, {}));

@@ -18,9 +18,9 @@ using namespace tnllm;
 static void convertKernel(tnk::KernelOp kernel) {
   ImplicitLocOpBuilder b(kernel.getLoc(), kernel);
   auto argumentsType = tnrt::ArgumentsType::get(b.getContext());
-  auto function =
-      func::FuncOp::create(b, kernel.getSymName(),
-                           b.getFunctionType({argumentsType, b.getI64Type()}, {}));
+  auto function = func::FuncOp::create(
+      b, kernel.getSymName(),
+      b.getFunctionType({argumentsType, b.getI64Type()}, {}));
   function.setPrivate();
   function.getBody().takeBody(kernel.getBody());
   Block &entry = function.getBody().front();
@@ -50,7 +50,8 @@ struct ConvertTNKToFuncPass
 
   void runOnOperation() override {
     ModuleOp module = getOperation();
-    for (auto kernel : llvm::make_early_inc_range(module.getOps<tnk::KernelOp>()))
+    for (auto kernel :
+         llvm::make_early_inc_range(module.getOps<tnk::KernelOp>()))
       convertKernel(kernel);
   }
 };

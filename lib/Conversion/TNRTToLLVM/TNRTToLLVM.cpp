@@ -61,10 +61,11 @@ static void declareABI(ModuleOp module) {
   MLIRContext *context = module.getContext();
   OpBuilder b = OpBuilder::atBlockBegin(module.getBody());
   auto declare = [&](StringRef name, const ABIFunction &function) {
-    auto type = LLVM::LLVMFunctionType::get(function.result, function.parameters);
+    auto type =
+        LLVM::LLVMFunctionType::get(function.result, function.parameters);
     LLVM::LLVMFuncOp::create(b, module.getLoc(), name, type);
   };
-#define TNRT_ABI(name, result, parameters)                                             \
+#define TNRT_ABI(name, result, parameters)                                     \
   declare(#name, describe(context, static_cast<result(*) parameters>(nullptr)));
 #include "tnrt/ABI.def"
 }
@@ -74,13 +75,14 @@ static void declareABI(ModuleOp module) {
 //===----------------------------------------------------------------------===//
 
 static Value constantI64(OpBuilder &b, Location loc, int64_t value) {
-  return LLVM::ConstantOp::create(b, loc, b.getI64Type(), b.getI64IntegerAttr(value));
+  return LLVM::ConstantOp::create(b, loc, b.getI64Type(),
+                                  b.getI64IntegerAttr(value));
 }
 
 static Value callABI(OpBuilder &b, Location loc, StringRef name, Type result,
                      ValueRange arguments) {
-  auto call = LLVM::CallOp::create(b, loc, result ? TypeRange(result) : TypeRange(), name,
-                                   arguments);
+  auto call = LLVM::CallOp::create(
+      b, loc, result ? TypeRange(result) : TypeRange(), name, arguments);
   return result ? call.getResult() : Value();
 }
 
@@ -99,7 +101,8 @@ template <typename OpTy>
 struct LowerToPointerCall : public ConvertOpToLLVMPattern<OpTy> {
   LowerToPointerCall(const LLVMTypeConverter &converter, StringRef function,
                      std::optional<int64_t> (*index)(OpTy))
-      : ConvertOpToLLVMPattern<OpTy>(converter), function(function), index(index) {}
+      : ConvertOpToLLVMPattern<OpTy>(converter), function(function),
+        index(index) {}
 
   LogicalResult
   matchAndRewrite(OpTy op, typename OpTy::Adaptor adaptor,
@@ -111,8 +114,9 @@ struct LowerToPointerCall : public ConvertOpToLLVMPattern<OpTy> {
     Value pointer =
         callABI(rewriter, loc, function,
                 LLVM::LLVMPointerType::get(op.getContext()), arguments);
-    rewriter.replaceOp(op, describeBuffer(rewriter, loc, *this->getTypeConverter(),
-                                          op.getType(), pointer));
+    rewriter.replaceOp(op,
+                       describeBuffer(rewriter, loc, *this->getTypeConverter(),
+                                      op.getType(), pointer));
     return success();
   }
 
@@ -132,12 +136,13 @@ struct LowerKernelArg : public ConvertOpToLLVMPattern<tnrt::KernelArgOp> {
         LLVM::GEPOp::create(rewriter, loc, pointer, pointer, adaptor.getArgs(),
                             ArrayRef<LLVM::GEPArg>{int32_t(op.getIndex())});
     if (op.getType().isIndex()) {
-      rewriter.replaceOpWithNewOp<LLVM::LoadOp>(op, rewriter.getI64Type(), slot);
+      rewriter.replaceOpWithNewOp<LLVM::LoadOp>(op, rewriter.getI64Type(),
+                                                slot);
       return success();
     }
     Value base = LLVM::LoadOp::create(rewriter, loc, pointer, slot);
-    rewriter.replaceOp(
-        op, describeBuffer(rewriter, loc, *getTypeConverter(), op.getType(), base));
+    rewriter.replaceOp(op, describeBuffer(rewriter, loc, *getTypeConverter(),
+                                          op.getType(), base));
     return success();
   }
 };
@@ -159,7 +164,8 @@ struct LowerLaunch : public ConvertOpToLLVMPattern<tnrt::LaunchOp> {
                                        ArrayRef<LLVM::GEPArg>{int32_t(index)});
       LLVM::StoreOp::create(rewriter, loc, word, slot);
     }
-    Value kernel = LLVM::AddressOfOp::create(rewriter, loc, pointer, op.getKernel());
+    Value kernel =
+        LLVM::AddressOfOp::create(rewriter, loc, pointer, op.getKernel());
     callABI(rewriter, loc, "tnrt_launch", {},
             {adaptor.getHandle(), kernel, adaptor.getTasks(), array});
     rewriter.eraseOp(op);
@@ -167,7 +173,8 @@ struct LowerLaunch : public ConvertOpToLLVMPattern<tnrt::LaunchOp> {
   }
 
   // In the function's entry block, so that loops do not grow the stack.
-  static Value allocateArray(tnrt::LaunchOp op, ConversionPatternRewriter &rewriter) {
+  static Value allocateArray(tnrt::LaunchOp op,
+                             ConversionPatternRewriter &rewriter) {
     OpBuilder::InsertionGuard guard(rewriter);
     auto pointer = LLVM::LLVMPointerType::get(op.getContext());
     Block *entry = op->getBlock();
@@ -175,7 +182,8 @@ struct LowerLaunch : public ConvertOpToLLVMPattern<tnrt::LaunchOp> {
       entry = &function.getFunctionBody().front();
     rewriter.setInsertionPointToStart(entry);
     Value size = constantI64(rewriter, op.getLoc(), op.getArgs().size());
-    return LLVM::AllocaOp::create(rewriter, op.getLoc(), pointer, pointer, size, 8);
+    return LLVM::AllocaOp::create(rewriter, op.getLoc(), pointer, pointer, size,
+                                  8);
   }
 };
 
@@ -190,7 +198,8 @@ struct LowerProbe : public ConvertOpToLLVMPattern<tnrt::ProbeOp> {
     callABI(rewriter, loc, "tnrt_probe", {},
             {adaptor.getHandle(), constantI64(rewriter, loc, op.getIndex()),
              MemRefDescriptor(adaptor.getBuffer()).alignedPtr(rewriter, loc),
-             adaptor.getRows(), constantI64(rewriter, loc, type.getDimSize(1))});
+             adaptor.getRows(),
+             constantI64(rewriter, loc, type.getDimSize(1))});
     rewriter.eraseOp(op);
     return success();
   }
@@ -202,15 +211,16 @@ struct LowerProbe : public ConvertOpToLLVMPattern<tnrt::ProbeOp> {
 // Pass
 //===----------------------------------------------------------------------===//
 
-// Entry points are what the runtime's table points to; the rest is internal, which
-// lets LLVM inline and drop it.
+// Entry points are what the runtime's table points to; the rest is internal,
+// which lets LLVM inline and drop it.
 static void setLinkage(ModuleOp module, const llvm::StringSet<> &entries) {
   for (auto function : module.getOps<LLVM::LLVMFuncOp>()) {
     if (function.isExternal())
       continue;
     bool isEntry = entries.contains(function.getSymName());
     function.setVisibility(SymbolTable::Visibility::Public);
-    function.setLinkage(isEntry ? LLVM::Linkage::External : LLVM::Linkage::Internal);
+    function.setLinkage(isEntry ? LLVM::Linkage::External
+                                : LLVM::Linkage::Internal);
     function->removeAttr(tnrt::kEntryAttrName);
   }
 }
@@ -227,10 +237,14 @@ struct ConvertTNRTToLLVMPass
         +[](tnrt::ArenaOp) -> std::optional<int64_t> { return std::nullopt; });
     patterns.add<LowerToPointerCall<tnrt::ParamOp>>(
         converter, "tnrt_param",
-        +[](tnrt::ParamOp op) -> std::optional<int64_t> { return op.getIndex(); });
+        +[](tnrt::ParamOp op) -> std::optional<int64_t> {
+          return op.getIndex();
+        });
     patterns.add<LowerToPointerCall<tnrt::StateOp>>(
         converter, "tnrt_state",
-        +[](tnrt::StateOp op) -> std::optional<int64_t> { return op.getLayer(); });
+        +[](tnrt::StateOp op) -> std::optional<int64_t> {
+          return op.getLayer();
+        });
     patterns.add<LowerKernelArg, LowerLaunch, LowerProbe>(converter);
     populateFuncToLLVMConversionPatterns(converter, patterns);
   }

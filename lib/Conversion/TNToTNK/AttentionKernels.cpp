@@ -1,5 +1,5 @@
-// Kernels of tn.lightning_attention, one task per sequence and head, both from the
-// recurrence S_t = lambda S_{t-1} + k_t v_t^T, o_t = S_t^T q_t:
+// Kernels of tn.lightning_attention, one task per sequence and head, both from
+// the recurrence S_t = lambda S_{t-1} + k_t v_t^T, o_t = S_t^T q_t:
 //
 // - recurrent: one position, the recurrence as it stands;
 // - chunked (arXiv 2401.04658, algorithm 1): over n <= C positions, with
@@ -18,12 +18,13 @@ using namespace mlir;
 using namespace tnllm;
 using namespace tnllm::kernels;
 
-// Positions of a chunk: as asked for, halved while the two key matrices would take
-// more than a megabyte of the task's stack.
+// Positions of a chunk: as asked for, halved while the two key matrices would
+// take more than a megabyte of the task's stack.
 static int64_t chunkFor(int64_t wanted, int64_t keyWidth) {
   constexpr int64_t kScratchBytes = 1 << 20;
   int64_t chunk = wanted;
-  while (chunk % 32 == 0 && 2 * chunk * keyWidth * int64_t(sizeof(float)) > kScratchBytes)
+  while (chunk % 32 == 0 &&
+         2 * chunk * keyWidth * int64_t(sizeof(float)) > kScratchBytes)
     chunk /= 2;
   return chunk;
 }
@@ -32,15 +33,16 @@ namespace {
 
 // What both forms need to know of the task's sequence and head.
 struct HeadPlace {
-  Value sequence, head;  // b and h of the task
-  Value key, value;      // first column of the head in q and k, in v and out
-  Value state;           // the head's state, [Dk, Dv]
-  Value slope;           // f32
+  Value sequence, head; // b and h of the task
+  Value key, value;     // first column of the head in q and k, in v and out
+  Value state;          // the head's state, [Dk, Dv]
+  Value slope;          // f32
 };
 
 class ChunkedAttention {
 public:
-  ChunkedAttention(KernelBuilder &k, const AttentionBuffers &buffers, HeadPlace place)
+  ChunkedAttention(KernelBuilder &k, const AttentionBuffers &buffers,
+                   HeadPlace place)
       : k(k), b(k.b), in(buffers), at(place),
         chunk(chunkFor(k.sizes.chunk, buffers.keyWidth)) {}
 
@@ -54,7 +56,8 @@ private:
   void scores(Value row, Value n);
   void outputs(Value row, Value n);
   void updateState(Value row, Value n);
-  Value scaleRows(Value tile, Value firstExponent, int64_t rows, int64_t columns);
+  Value scaleRows(Value tile, Value firstExponent, int64_t rows,
+                  int64_t columns);
 
   KernelBuilder &k;
   ImplicitLocOpBuilder &b;
@@ -85,8 +88,9 @@ static HeadPlace placeOfTask(KernelBuilder &k, const AttentionBuffers &in) {
                                      b.getIndexAttr(in.keyWidth),
                                      b.getIndexAttr(in.valueWidth)};
   SmallVector<OpFoldResult> strides(4, b.getIndexAttr(1));
-  auto viewType = cast<MemRefType>(memref::SubViewOp::inferRankReducedResultType(
-      {in.keyWidth, in.valueWidth}, type, offsets, sizes, strides));
+  auto viewType =
+      cast<MemRefType>(memref::SubViewOp::inferRankReducedResultType(
+          {in.keyWidth, in.valueWidth}, type, offsets, sizes, strides));
   at.state =
       memref::SubViewOp::create(b, viewType, in.state, offsets, sizes, strides);
   return at;
@@ -105,8 +109,8 @@ static Value decay(KernelBuilder &k, Value slope, Value exponent) {
 // Chunked form
 //===----------------------------------------------------------------------===//
 
-// lambda^(C-1-t) for t < C from exponents that never go below zero, then zeros: row
-// i of M is a contiguous piece, M_ij = powers[C-1-i+j].
+// lambda^(C-1-t) for t < C from exponents that never go below zero, then zeros:
+// row i of M is a contiguous piece, M_ij = powers[C-1-i+j].
 void ChunkedAttention::fillPowers() {
   VectorType type = VectorType::get({chunk}, b.getF32Type());
   SmallVector<float> exponents;
@@ -135,46 +139,52 @@ void ChunkedAttention::transposeKeys(Value row, Value n) {
           in.k, {k.add(row, j), k.add(at.key, d), positions, features, true});
       Value transposed =
           vector::TransposeOp::create(b, tile, ArrayRef<int64_t>{1, 0});
-      k.storeTile(transposed, keysTransposed, {d, j, features, positions, true});
+      k.storeTile(transposed, keysTransposed,
+                  {d, j, features, positions, true});
     });
   });
   k.forLoop(k.index(0), n, 1, [&](Value j) {
     Value factor = power(k.sub(k.sub(n, k.index(1)), j));
-    k.forColumns(in.keyWidth, k.sizes.panelWidth, [&](Value d, int64_t features) {
-      Value tile =
-          k.loadTile(in.k, {k.add(row, j), k.add(at.key, d), 1, features, true});
-      tile = arith::MulFOp::create(b, tile, k.broadcast(factor, k.tileType(1, features)));
-      k.storeTile(tile, keysDecayed, {j, d, 1, features, true});
-    });
+    k.forColumns(
+        in.keyWidth, k.sizes.panelWidth, [&](Value d, int64_t features) {
+          Value tile = k.loadTile(
+              in.k, {k.add(row, j), k.add(at.key, d), 1, features, true});
+          tile = arith::MulFOp::create(
+              b, tile, k.broadcast(factor, k.tileType(1, features)));
+          k.storeTile(tile, keysDecayed, {j, d, 1, features, true});
+        });
   });
 }
 
 // (Q K^T) * M for the tiles on and below the diagonal.
 void ChunkedAttention::scores(Value row, Value n) {
-  k.forTiles(n, KernelBuilder::halvingSizes(k.sizes.tileRows),
-             [&](Value i, int64_t tileRows) {
-    Value end = k.add(i, k.index(tileRows)); // past the last column needed
-    int64_t width = std::min(k.sizes.panelWidth, chunk);
-    k.forLoop(k.index(0), end, width, [&](Value j) {
-      VectorType type = k.tileType(tileRows, width);
-      Value tile = k.contract(in.q, {k.add(row, i), at.key}, keysTransposed,
-                              {k.index(0), j}, k.constant(type, 0.0),
-                              k.index(in.keyWidth));
-      Value mask = k.constant(type, 0.0);
-      for (int64_t r = 0; r < tileRows; ++r) {
-        Value start = k.sub(k.add(j, k.index(chunk - 1 - r)), i);
-        Value powersOfRow = k.loadRow(powers, k.index(0), start, width);
-        mask = vector::InsertOp::create(b, powersOfRow, mask, ArrayRef<int64_t>{r});
-      }
-      Value zero = k.constant(type, 0.0);
-      Value below =
-          arith::CmpFOp::create(b, arith::CmpFPredicate::OGT, mask, zero);
-      // Select rather than multiply alone: infinity times zero is not a number.
-      tile = arith::SelectOp::create(b, below, arith::MulFOp::create(b, tile, mask),
-                                     zero);
-      k.storeTile(tile, probabilities, {i, j, tileRows, width, true});
-    });
-  });
+  k.forTiles(
+      n, KernelBuilder::halvingSizes(k.sizes.tileRows),
+      [&](Value i, int64_t tileRows) {
+        Value end = k.add(i, k.index(tileRows)); // past the last column needed
+        int64_t width = std::min(k.sizes.panelWidth, chunk);
+        k.forLoop(k.index(0), end, width, [&](Value j) {
+          VectorType type = k.tileType(tileRows, width);
+          Value tile = k.contract(in.q, {k.add(row, i), at.key}, keysTransposed,
+                                  {k.index(0), j}, k.constant(type, 0.0),
+                                  k.index(in.keyWidth));
+          Value mask = k.constant(type, 0.0);
+          for (int64_t r = 0; r < tileRows; ++r) {
+            Value start = k.sub(k.add(j, k.index(chunk - 1 - r)), i);
+            Value powersOfRow = k.loadRow(powers, k.index(0), start, width);
+            mask = vector::InsertOp::create(b, powersOfRow, mask,
+                                            ArrayRef<int64_t>{r});
+          }
+          Value zero = k.constant(type, 0.0);
+          Value below =
+              arith::CmpFOp::create(b, arith::CmpFPredicate::OGT, mask, zero);
+          // Select rather than multiply alone: infinity times zero is not a
+          // number.
+          tile = arith::SelectOp::create(
+              b, below, arith::MulFOp::create(b, tile, mask), zero);
+          k.storeTile(tile, probabilities, {i, j, tileRows, width, true});
+        });
+      });
 }
 
 // Multiplies row r of the tile by lambda^(firstExponent + r).
@@ -186,7 +196,8 @@ Value ChunkedAttention::scaleRows(Value tile, Value firstExponent, int64_t rows,
     Value factor = power(k.add(firstExponent, k.index(r)));
     Value vector =
         k.broadcast(factor, VectorType::get({columns}, b.getF32Type()));
-    factors = vector::InsertOp::create(b, vector, factors, ArrayRef<int64_t>{r});
+    factors =
+        vector::InsertOp::create(b, vector, factors, ArrayRef<int64_t>{r});
   }
   return arith::MulFOp::create(b, tile, factors);
 }
@@ -194,42 +205,49 @@ Value ChunkedAttention::scaleRows(Value tile, Value firstExponent, int64_t rows,
 void ChunkedAttention::outputs(Value row, Value n) {
   // lambda^(i+1) = lambda * lambda^i, with i in the table.
   Value lambda = decay(k, at.slope, k.constant(b.getF32Type(), 1.0));
-  k.forTiles(n, KernelBuilder::halvingSizes(k.sizes.tileRows),
-             [&](Value i, int64_t tileRows) {
-    k.forColumns(in.valueWidth, k.sizes.panelWidth, [&](Value e, int64_t width) {
-      VectorType type = k.tileType(tileRows, width);
-      Value tile = k.contract(in.q, {k.add(row, i), at.key}, at.state,
-                              {k.index(0), e}, k.constant(type, 0.0),
-                              k.index(in.keyWidth));
-      tile = scaleRows(tile, i, tileRows, width);
-      tile = arith::MulFOp::create(b, tile, k.broadcast(lambda, type));
-      tile = k.contract(probabilities, {i, k.index(0)}, in.v,
-                        {row, k.add(at.value, e)}, tile,
-                        k.add(i, k.index(tileRows)));
-      if (in.scale != 1.0)
-        tile = arith::MulFOp::create(b, tile, k.constant(type, in.scale));
-      k.storeTile(tile, in.out,
+  k.forTiles(
+      n, KernelBuilder::halvingSizes(k.sizes.tileRows),
+      [&](Value i, int64_t tileRows) {
+        k.forColumns(
+            in.valueWidth, k.sizes.panelWidth, [&](Value e, int64_t width) {
+              VectorType type = k.tileType(tileRows, width);
+              Value tile = k.contract(in.q, {k.add(row, i), at.key}, at.state,
+                                      {k.index(0), e}, k.constant(type, 0.0),
+                                      k.index(in.keyWidth));
+              tile = scaleRows(tile, i, tileRows, width);
+              tile = arith::MulFOp::create(b, tile, k.broadcast(lambda, type));
+              tile = k.contract(probabilities, {i, k.index(0)}, in.v,
+                                {row, k.add(at.value, e)}, tile,
+                                k.add(i, k.index(tileRows)));
+              if (in.scale != 1.0)
+                tile =
+                    arith::MulFOp::create(b, tile, k.constant(type, in.scale));
+              k.storeTile(
+                  tile, in.out,
                   {k.add(row, i), k.add(at.value, e), tileRows, width, true});
-    });
-  });
+            });
+      });
 }
 
 void ChunkedAttention::updateState(Value row, Value n) {
   Value count = arith::SIToFPOp::create(
       b, b.getF32Type(), arith::IndexCastOp::create(b, b.getI64Type(), n));
   Value whole = decay(k, at.slope, count);
-  k.forTiles(k.index(in.keyWidth), KernelBuilder::halvingSizes(k.sizes.tileRows),
-             [&](Value d, int64_t tileRows) {
-    k.forColumns(in.valueWidth, k.sizes.panelWidth, [&](Value e, int64_t width) {
-      TilePlace place{d, e, tileRows, width, true};
-      Value tile = k.loadTile(at.state, place);
-      tile = arith::MulFOp::create(b, tile,
-                                   k.broadcast(whole, k.tileType(tileRows, width)));
-      tile = k.contract(keysDecayed, {k.index(0), d}, in.v,
-                        {row, k.add(at.value, e)}, tile, n, /*transposeA=*/true);
-      k.storeTile(tile, at.state, place);
-    });
-  });
+  k.forTiles(
+      k.index(in.keyWidth), KernelBuilder::halvingSizes(k.sizes.tileRows),
+      [&](Value d, int64_t tileRows) {
+        k.forColumns(
+            in.valueWidth, k.sizes.panelWidth, [&](Value e, int64_t width) {
+              TilePlace place{d, e, tileRows, width, true};
+              Value tile = k.loadTile(at.state, place);
+              tile = arith::MulFOp::create(
+                  b, tile, k.broadcast(whole, k.tileType(tileRows, width)));
+              tile = k.contract(keysDecayed, {k.index(0), d}, in.v,
+                                {row, k.add(at.value, e)}, tile, n,
+                                /*transposeA=*/true);
+              k.storeTile(tile, at.state, place);
+            });
+      });
 }
 
 void ChunkedAttention::build() {
@@ -249,7 +267,8 @@ void ChunkedAttention::build() {
   });
 }
 
-void kernels::buildChunkedAttention(KernelBuilder &k, const AttentionBuffers &buffers) {
+void kernels::buildChunkedAttention(KernelBuilder &k,
+                                    const AttentionBuffers &buffers) {
   ChunkedAttention(k, buffers, placeOfTask(k, buffers)).build();
   k.finish();
 }
@@ -258,7 +277,8 @@ void kernels::buildChunkedAttention(KernelBuilder &k, const AttentionBuffers &bu
 // Recurrent form
 //===----------------------------------------------------------------------===//
 
-void kernels::buildRecurrentAttention(KernelBuilder &k, const AttentionBuffers &in) {
+void kernels::buildRecurrentAttention(KernelBuilder &k,
+                                      const AttentionBuffers &in) {
   ImplicitLocOpBuilder &b = k.b;
   HeadPlace at = placeOfTask(k, in);
   Value lambda = decay(k, at.slope, k.constant(b.getF32Type(), 1.0));
@@ -276,12 +296,16 @@ void kernels::buildRecurrentAttention(KernelBuilder &k, const AttentionBuffers &
       OpBuilder::InsertionGuard guard(b);
       b.setInsertionPointToStart(loop.getBody());
       Value d = loop.getInductionVar();
-      Value key = k.broadcast(k.loadScalar(in.k, {row, k.add(at.key, d)}), type);
-      Value query = k.broadcast(k.loadScalar(in.q, {row, k.add(at.key, d)}), type);
-      Value state = arith::MulFOp::create(b, k.loadRow(at.state, d, e, width), lambdas);
+      Value key =
+          k.broadcast(k.loadScalar(in.k, {row, k.add(at.key, d)}), type);
+      Value query =
+          k.broadcast(k.loadScalar(in.q, {row, k.add(at.key, d)}), type);
+      Value state =
+          arith::MulFOp::create(b, k.loadRow(at.state, d, e, width), lambdas);
       state = math::FmaOp::create(b, key, v, state);
       k.storeRow(state, at.state, d, e);
-      Value sum = math::FmaOp::create(b, query, state, loop.getRegionIterArg(0));
+      Value sum =
+          math::FmaOp::create(b, query, state, loop.getRegionIterArg(0));
       scf::YieldOp::create(b, ValueRange{sum});
     }
     Value out = loop.getResult(0);

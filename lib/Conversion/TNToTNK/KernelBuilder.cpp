@@ -47,14 +47,16 @@ Value KernelBuilder::min(Value x, Value y) {
   return b.createOrFold<arith::MinSIOp>(x, y);
 }
 
-void KernelBuilder::forLoop(Value begin, Value end, int64_t step, IndexBody body) {
+void KernelBuilder::forLoop(Value begin, Value end, int64_t step,
+                            IndexBody body) {
   auto loop = scf::ForOp::create(b, begin, end, index(step));
   OpBuilder::InsertionGuard guard(b);
   b.setInsertionPointToStart(loop.getBody());
   body(loop.getInductionVar());
 }
 
-void KernelBuilder::forTiles(Value extent, ArrayRef<int64_t> sizes, TileBody body) {
+void KernelBuilder::forTiles(Value extent, ArrayRef<int64_t> sizes,
+                             TileBody body) {
   Value begin = index(0);
   for (int64_t size : sizes) {
     Value tiles = div(sub(extent, begin), index(size));
@@ -69,7 +71,8 @@ void KernelBuilder::forColumns(int64_t extent, int64_t width, TileBody body) {
   if (full == width)
     body(index(0), width);
   else if (full > 0)
-    forLoop(index(0), index(full), width, [&](Value start) { body(start, width); });
+    forLoop(index(0), index(full), width,
+            [&](Value start) { body(start, width); });
   if (full < extent)
     body(index(full), extent - full);
 }
@@ -94,7 +97,8 @@ VectorType KernelBuilder::tileType(int64_t rows, int64_t columns) {
 Value KernelBuilder::constant(Type type, double value) {
   FloatAttr scalar = b.getFloatAttr(getElementTypeOrSelf(type), value);
   if (auto vector = dyn_cast<VectorType>(type))
-    return arith::ConstantOp::create(b, vector, SplatElementsAttr::get(vector, scalar));
+    return arith::ConstantOp::create(b, vector,
+                                     SplatElementsAttr::get(vector, scalar));
   return arith::ConstantOp::create(b, type, scalar);
 }
 
@@ -113,7 +117,8 @@ Value KernelBuilder::loadScalar(Value buffer, ValueRange indices) {
 
 // The element type of a buffer, and the vector of it that `shape` gives.
 static VectorType vectorOf(Value buffer, ArrayRef<int64_t> shape) {
-  return VectorType::get(shape, cast<MemRefType>(buffer.getType()).getElementType());
+  return VectorType::get(shape,
+                         cast<MemRefType>(buffer.getType()).getElementType());
 }
 
 // Widens a bf16 vector to f32.
@@ -124,19 +129,21 @@ static Value toF32(ImplicitLocOpBuilder &b, Value vector) {
   return arith::ExtFOp::create(b, type.clone(b.getF32Type()), vector);
 }
 
-Value KernelBuilder::loadRow(Value buffer, Value row, Value column, int64_t columns,
-                             bool inBounds) {
+Value KernelBuilder::loadRow(Value buffer, Value row, Value column,
+                             int64_t columns, bool inBounds) {
   SmallVector<Value> indices;
   if (row)
     indices.push_back(row);
   indices.push_back(column);
   VectorType type = vectorOf(buffer, {columns});
   Value padding = constant(type.getElementType(), 0.0);
-  return toF32(b, vector::TransferReadOp::create(b, type, buffer, indices, padding,
-                                                 ArrayRef<bool>{inBounds}));
+  return toF32(b,
+               vector::TransferReadOp::create(b, type, buffer, indices, padding,
+                                              ArrayRef<bool>{inBounds}));
 }
 
-void KernelBuilder::storeRow(Value vector, Value buffer, Value row, Value column) {
+void KernelBuilder::storeRow(Value vector, Value buffer, Value row,
+                             Value column) {
   vector::TransferWriteOp::create(b, vector, buffer, ValueRange{row, column},
                                   ArrayRef<bool>{true});
 }
@@ -145,24 +152,26 @@ Value KernelBuilder::loadTile(Value buffer, const TilePlace &place) {
   VectorType type = vectorOf(buffer, {place.rows, place.columns});
   Value padding = constant(type.getElementType(), 0.0);
   return toF32(b, vector::TransferReadOp::create(
-                      b, type, buffer, ValueRange{place.row, place.column}, padding,
-                      ArrayRef<bool>{true, place.columnsInBounds}));
+                      b, type, buffer, ValueRange{place.row, place.column},
+                      padding, ArrayRef<bool>{true, place.columnsInBounds}));
 }
 
-void KernelBuilder::storeTile(Value tile, Value buffer, const TilePlace &place) {
+void KernelBuilder::storeTile(Value tile, Value buffer,
+                              const TilePlace &place) {
   Type element = cast<MemRefType>(buffer.getType()).getElementType();
   auto type = cast<VectorType>(tile.getType());
   if (element != type.getElementType())
     tile = arith::TruncFOp::create(b, type.clone(element), tile);
-  vector::TransferWriteOp::create(b, tile, buffer, ValueRange{place.row, place.column},
+  vector::TransferWriteOp::create(b, tile, buffer,
+                                  ValueRange{place.row, place.column},
                                   ArrayRef<bool>{true, place.columnsInBounds});
 }
 
 Value KernelBuilder::contract(Value a, ValueRange aIndices, Value bMatrix,
                               ValueRange bIndices, Value acc, Value depth,
                               bool transposeA, bool pairs) {
-  return tnk::ContractOp::create(b, acc.getType(), a, aIndices, bMatrix, bIndices, acc,
-                                 depth, transposeA, pairs);
+  return tnk::ContractOp::create(b, acc.getType(), a, aIndices, bMatrix,
+                                 bIndices, acc, depth, transposeA, pairs);
 }
 
 Value KernelBuilder::scratch(int64_t rows, int64_t columns) {
@@ -177,14 +186,17 @@ Value KernelBuilder::scratch(int64_t rows, int64_t columns) {
 Value KernelBuilder::sigmoid(Value x) {
   Value one = constant(x.getType(), 1.0);
   Value exponential = math::ExpOp::create(b, arith::NegFOp::create(b, x));
-  return arith::DivFOp::create(b, one, arith::AddFOp::create(b, one, exponential));
+  return arith::DivFOp::create(b, one,
+                               arith::AddFOp::create(b, one, exponential));
 }
 
 Value KernelBuilder::elu(Value x) {
   Value zero = constant(x.getType(), 0.0);
   // expm1 of the non-positive part alone: the other side could overflow.
-  Value negative = math::ExpM1Op::create(b, arith::MinimumFOp::create(b, x, zero));
-  Value isPositive = arith::CmpFOp::create(b, arith::CmpFPredicate::OGT, x, zero);
+  Value negative =
+      math::ExpM1Op::create(b, arith::MinimumFOp::create(b, x, zero));
+  Value isPositive =
+      arith::CmpFOp::create(b, arith::CmpFPredicate::OGT, x, zero);
   return arith::SelectOp::create(b, isPositive, x, negative);
 }
 
@@ -199,17 +211,19 @@ Value KernelBuilder::activate(tn::ActivationKind kind, Value x) {
   case tn::ActivationKind::Sigmoid:
     return sigmoid(x);
   case tn::ActivationKind::GELU: {
-    Value scaled = arith::MulFOp::create(b, x, constant(type, 0.70710678118654752));
+    Value scaled =
+        arith::MulFOp::create(b, x, constant(type, 0.70710678118654752));
     Value erf = math::ErfOp::create(b, scaled);
     Value half = arith::MulFOp::create(b, x, constant(type, 0.5));
-    return arith::MulFOp::create(b, half,
-                                 arith::AddFOp::create(b, erf, constant(type, 1.0)));
+    return arith::MulFOp::create(
+        b, half, arith::AddFOp::create(b, erf, constant(type, 1.0)));
   }
   case tn::ActivationKind::ReLU:
     return arith::MaximumFOp::create(b, x, zero);
   case tn::ActivationKind::LeakyReLU: {
     Value slope = arith::MulFOp::create(b, x, constant(type, 0.01));
-    Value isPositive = arith::CmpFOp::create(b, arith::CmpFPredicate::OGT, x, zero);
+    Value isPositive =
+        arith::CmpFOp::create(b, arith::CmpFPredicate::OGT, x, zero);
     return arith::SelectOp::create(b, isPositive, x, slope);
   }
   case tn::ActivationKind::ELU:
@@ -232,18 +246,19 @@ static Value columnMask(KernelBuilder &k, const TilePlace &place, int64_t begin,
   ImplicitLocOpBuilder &b = k.b;
   auto indices = VectorType::get({place.columns}, b.getIndexType());
   Value step = vector::StepOp::create(b, indices);
-  Value column = arith::AddIOp::create(b, step, k.broadcast(place.column, indices));
+  Value column =
+      arith::AddIOp::create(b, step, k.broadcast(place.column, indices));
   Value low = k.broadcast(k.index(begin), indices);
   Value high = k.broadcast(k.index(end), indices);
   Value inside = arith::AndIOp::create(
       b, arith::CmpIOp::create(b, arith::CmpIPredicate::sge, column, low),
       arith::CmpIOp::create(b, arith::CmpIPredicate::slt, column, high));
-  return k.broadcast(inside,
-                     VectorType::get({place.rows, place.columns}, b.getI1Type()));
+  return k.broadcast(
+      inside, VectorType::get({place.rows, place.columns}, b.getI1Type()));
 }
 
-Value Epilogue::applyActivation(KernelBuilder &k, tn::ActivationOp op, Value tile,
-                                const TilePlace &place) const {
+Value Epilogue::applyActivation(KernelBuilder &k, tn::ActivationOp op,
+                                Value tile, const TilePlace &place) const {
   tn::ActivationKind kind = op.getKind();
   int64_t width = op.getX().getType().getShape().back();
   ArrayRef<int64_t> columns =
@@ -254,7 +269,8 @@ Value Epilogue::applyActivation(KernelBuilder &k, tn::ActivationOp op, Value til
   // Tiles start at multiples of the panel width and are at most as wide.
   int64_t panel = k.sizes.panelWidth;
   if (columns[0] % panel != 0 || columns[1] % panel != 0)
-    return arith::SelectOp::create(b, columnMask(k, place, columns[0], columns[1]),
+    return arith::SelectOp::create(b,
+                                   columnMask(k, place, columns[0], columns[1]),
                                    k.activate(kind, tile), tile);
   Value inside = arith::AndIOp::create(
       b,
@@ -274,17 +290,20 @@ Value Epilogue::applyActivation(KernelBuilder &k, tn::ActivationOp op, Value til
   return branch.getResult(0);
 }
 
-void Epilogue::apply(KernelBuilder &k, Value tile, const TilePlace &place) const {
+void Epilogue::apply(KernelBuilder &k, Value tile,
+                     const TilePlace &place) const {
   ImplicitLocOpBuilder &b = k.b;
   Value current = rootResult;
   for (Operation *op : operations) {
     auto operand = [&](Value tensor) {
-      return tensor == current ? tile : k.loadTile(operands.lookup(tensor), place);
+      return tensor == current ? tile
+                               : k.loadTile(operands.lookup(tensor), place);
     };
     if (auto activation = dyn_cast<tn::ActivationOp>(op))
       tile = applyActivation(k, activation, tile, place);
     else if (auto sum = dyn_cast<tn::AddOp>(op))
-      tile = arith::AddFOp::create(b, operand(sum.getLhs()), operand(sum.getRhs()));
+      tile = arith::AddFOp::create(b, operand(sum.getLhs()),
+                                   operand(sum.getRhs()));
     else if (auto product = dyn_cast<tn::MulOp>(op))
       tile = arith::MulFOp::create(b, operand(product.getLhs()),
                                    operand(product.getRhs()));

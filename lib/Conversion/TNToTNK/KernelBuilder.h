@@ -2,9 +2,9 @@
 // tiles, and the element-wise operations of tn on them. Private to this folder.
 //
 // Buffers of activations are matrices [rows, columns]; a tile is a
-// vector<rows x columns x f32> in registers. Every kernel computes an element by
-// the same sequence of operations whatever tile it falls in, so results do not
-// depend on the batch.
+// vector<rows x columns x f32> in registers. Every kernel computes an element
+// by the same sequence of operations whatever tile it falls in, so results do
+// not depend on the batch.
 #ifndef TNLLM_LIB_CONVERSION_TNTOTNK_KERNELBUILDER_H
 #define TNLLM_LIB_CONVERSION_TNTOTNK_KERNELBUILDER_H
 
@@ -19,12 +19,12 @@ namespace tnllm::kernels {
 
 // Sizes that the target description and the pass options give.
 struct TileSizes {
-  int64_t tileRows = 6;    // rows of the register tile
-  int64_t panelWidth = 64; // columns of the register tile
-  bool bf16Pairs = false;  // bf16 weights in pairs
+  int64_t tileRows = 6;           // rows of the register tile
+  int64_t panelWidth = 64;        // columns of the register tile
+  bool bf16Pairs = false;         // bf16 weights in pairs
   int64_t blockBytes = 256 << 10; // of a panel, kept in the cache
-  int64_t chunk = 64;      // positions of an attention chunk
-  int64_t rowBlock = 8;    // rows of a task of a row-wise kernel
+  int64_t chunk = 64;             // positions of an attention chunk
+  int64_t rowBlock = 8;           // rows of a task of a row-wise kernel
 };
 
 // A tile's place in a matrix.
@@ -59,10 +59,12 @@ public:
   using IndexBody = llvm::function_ref<void(mlir::Value)>;
   using TileBody = llvm::function_ref<void(mlir::Value start, int64_t size)>;
   // for i in [begin, end) step `step`.
-  void forLoop(mlir::Value begin, mlir::Value end, int64_t step, IndexBody body);
-  // Covers [0, extent) with tiles of the given sizes, largest first; the last size
-  // is 1, so that nothing is computed twice or past the end.
-  void forTiles(mlir::Value extent, llvm::ArrayRef<int64_t> sizes, TileBody body);
+  void forLoop(mlir::Value begin, mlir::Value end, int64_t step,
+               IndexBody body);
+  // Covers [0, extent) with tiles of the given sizes, largest first; the last
+  // size is 1, so that nothing is computed twice or past the end.
+  void forTiles(mlir::Value extent, llvm::ArrayRef<int64_t> sizes,
+                TileBody body);
   // Covers [0, extent) with tiles of `width` and one of the remainder.
   void forColumns(int64_t extent, int64_t width, TileBody body);
   // Halving sizes from `largest` to 1: 6, 4, 2, 1.
@@ -84,8 +86,9 @@ public:
   void storeTile(mlir::Value tile, mlir::Value buffer, const TilePlace &place);
   // acc + A[row.., k..] * B[k.., column..] over `depth`; see tnk.contract.
   mlir::Value contract(mlir::Value a, mlir::ValueRange aIndices, mlir::Value b,
-                       mlir::ValueRange bIndices, mlir::Value acc, mlir::Value depth,
-                       bool transposeA = false, bool pairs = false);
+                       mlir::ValueRange bIndices, mlir::Value acc,
+                       mlir::Value depth, bool transposeA = false,
+                       bool pairs = false);
   // A scratch matrix on the stack of the task, 64-byte aligned.
   mlir::Value scratch(int64_t rows, int64_t columns);
 
@@ -102,21 +105,22 @@ private:
   tnk::KernelOp kernel;
 };
 
-// The element-wise tail of a kernel: applied to a tile of the root's result, its
-// last value is stored to `output`. `operands` maps the tensors that the tail
-// reads from outside to the kernel's buffers.
+// The element-wise tail of a kernel: applied to a tile of the root's result,
+// its last value is stored to `output`. `operands` maps the tensors that the
+// tail reads from outside to the kernel's buffers.
 class Epilogue {
 public:
   Epilogue(llvm::ArrayRef<mlir::Operation *> operations, mlir::Value rootResult,
-           const llvm::DenseMap<mlir::Value, mlir::Value> &operands, mlir::Value output)
+           const llvm::DenseMap<mlir::Value, mlir::Value> &operands,
+           mlir::Value output)
       : operations(operations), rootResult(rootResult), operands(operands),
         output(output) {}
 
   void apply(KernelBuilder &k, mlir::Value tile, const TilePlace &place) const;
 
 private:
-  mlir::Value applyActivation(KernelBuilder &k, tn::ActivationOp op, mlir::Value tile,
-                              const TilePlace &place) const;
+  mlir::Value applyActivation(KernelBuilder &k, tn::ActivationOp op,
+                              mlir::Value tile, const TilePlace &place) const;
 
   llvm::ArrayRef<mlir::Operation *> operations;
   mlir::Value rootResult;
@@ -129,8 +133,8 @@ private:
 // those named, in the order of the comment, and leaves it finished.
 //===----------------------------------------------------------------------===//
 
-// One task is one panel of the weight. The depth is cut in blocks of `blockBytes` of
-// the panel; between blocks the sums wait in scratch, in f32.
+// One task is one panel of the weight. The depth is cut in blocks of
+// `blockBytes` of the panel; between blocks the sums wait in scratch, in f32.
 struct LinearBuffers {
   mlir::Value x, weight; // [rows, K], panels
   mlir::Value scales;    // [N] of an i8 weight, or null
@@ -142,8 +146,9 @@ void buildLinear(KernelBuilder &k, const LinearBuffers &buffers,
                  const Epilogue &epilogue);
 
 // One task is `rowBlock` rows.
-void buildNorm(KernelBuilder &k, tn::NormOp op, mlir::Value x, mlir::Value weight,
-               mlir::Value bias, mlir::Value rows, const Epilogue &epilogue);
+void buildNorm(KernelBuilder &k, tn::NormOp op, mlir::Value x,
+               mlir::Value weight, mlir::Value bias, mlir::Value rows,
+               const Epilogue &epilogue);
 void buildElementwise(KernelBuilder &k, mlir::Value x, mlir::Value rows,
                       const Epilogue &epilogue);
 void buildEmbedding(KernelBuilder &k, mlir::Value ids, mlir::Value table,
@@ -151,9 +156,9 @@ void buildEmbedding(KernelBuilder &k, mlir::Value ids, mlir::Value table,
 // exp(x - max over each head's `width` columns).
 void buildShiftedExp(KernelBuilder &k, mlir::Value x, mlir::Value output,
                      mlir::Value rows, int64_t heads, int64_t width);
-void buildLRPE(KernelBuilder &k, mlir::Value x, mlir::Value theta, mlir::Value positions,
-               mlir::Value output, mlir::Value rows, mlir::Value length, int64_t heads,
-               int64_t width);
+void buildLRPE(KernelBuilder &k, mlir::Value x, mlir::Value theta,
+               mlir::Value positions, mlir::Value output, mlir::Value rows,
+               mlir::Value length, int64_t heads, int64_t width);
 
 // The buffers of one lightning attention. q, k: [rows, H * Dk], v, out:
 // [rows, H * Dv], slopes [H], state [*, H, Dk, Dv]. One task is one head of one

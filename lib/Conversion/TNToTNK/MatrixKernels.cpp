@@ -8,7 +8,8 @@ using namespace mlir;
 using namespace tnllm;
 using namespace tnllm::kernels;
 
-// The panel `p` of packed weights [P, K, W], or [P, K/2, 2 W] in pairs, as a matrix.
+// The panel `p` of packed weights [P, K, W], or [P, K/2, 2 W] in pairs, as a
+// matrix.
 static Value panelOf(KernelBuilder &k, Value weight, Value p) {
   ImplicitLocOpBuilder &b = k.b;
   auto type = cast<MemRefType>(weight.getType());
@@ -19,9 +20,11 @@ static Value panelOf(KernelBuilder &k, Value weight, Value p) {
   for (int64_t size : shape.drop_front())
     sizes.push_back(b.getIndexAttr(size));
   offsets[0] = p;
-  auto panelType = cast<MemRefType>(memref::SubViewOp::inferRankReducedResultType(
-      shape.drop_front(), type, offsets, sizes, strides));
-  return memref::SubViewOp::create(b, panelType, weight, offsets, sizes, strides);
+  auto panelType =
+      cast<MemRefType>(memref::SubViewOp::inferRankReducedResultType(
+          shape.drop_front(), type, offsets, sizes, strides));
+  return memref::SubViewOp::create(b, panelType, weight, offsets, sizes,
+                                   strides);
 }
 
 namespace {
@@ -29,7 +32,8 @@ namespace {
 // A panel against all rows, block by block of the depth.
 class LinearKernel {
 public:
-  LinearKernel(KernelBuilder &k, const LinearBuffers &in, const Epilogue &epilogue)
+  LinearKernel(KernelBuilder &k, const LinearBuffers &in,
+               const Epilogue &epilogue)
       : k(k), x(in.x), scales(in.scales), bias(in.bias), rows(in.rows),
         epilogue(epilogue), width(k.sizes.panelWidth),
         inBounds(in.columns % width == 0) {
@@ -45,8 +49,8 @@ public:
     int64_t elementBytes =
         cast<MemRefType>(panel.getType()).getElementTypeBitWidth() / 8;
     // Even, for pairs.
-    int64_t block =
-        std::max<int64_t>(2, k.sizes.blockBytes / (width * elementBytes) / 2 * 2);
+    int64_t block = std::max<int64_t>(2, k.sizes.blockBytes /
+                                             (width * elementBytes) / 2 * 2);
     int64_t last = (depth - 1) / block * block; // first depth of the last block
     if (last > 0)
       accumulateBlocks(block, last);
@@ -63,7 +67,8 @@ public:
 private:
   // The tile's columns of a vector, repeated for each row.
   Value rowOf(Value vector, int64_t tileRows) {
-    return k.broadcastRow(k.loadRow(vector, {}, column, width, inBounds), tileRows);
+    return k.broadcastRow(k.loadRow(vector, {}, column, width, inBounds),
+                          tileRows);
   }
 
   void forRowTiles(KernelBuilder::TileBody body) {
@@ -87,8 +92,9 @@ private:
 
   // The sums so far, plus those of `size` depths from `start`.
   Value contract(Value row, int64_t tileRows, Value start, int64_t size) {
-    Value tile = sums ? k.loadTile(sums, {row, k.index(0), tileRows, width, true})
-                      : k.constant(k.tileType(tileRows, width), 0.0);
+    Value tile =
+        sums ? k.loadTile(sums, {row, k.index(0), tileRows, width, true})
+             : k.constant(k.tileType(tileRows, width), 0.0);
     Value panelRow = pairs ? k.div(start, k.index(2)) : start;
     return k.contract(x, {row, start}, panel, {panelRow, k.index(0)}, tile,
                       k.index(size), /*transposeA=*/false, pairs);

@@ -11,7 +11,8 @@ using namespace tnllm;
 using namespace tnllm::kernels;
 
 // Calls `body` for each row of the task's block.
-static void forRowsOfTask(KernelBuilder &k, Value rows, KernelBuilder::IndexBody body) {
+static void forRowsOfTask(KernelBuilder &k, Value rows,
+                          KernelBuilder::IndexBody body) {
   Value block = k.index(k.sizes.rowBlock);
   Value begin = k.mul(k.task(), block);
   k.forLoop(begin, k.min(k.add(begin, block), rows), 1, body);
@@ -21,8 +22,8 @@ static int64_t columnsOf(Value buffer) {
   return cast<MemRefType>(buffer.getType()).getShape().back();
 }
 
-// Sum over a row of `term(tile)`: a vector of partial sums over the full tiles, then
-// the remainder's, in a fixed order.
+// Sum over a row of `term(tile)`: a vector of partial sums over the full tiles,
+// then the remainder's, in a fixed order.
 static Value sumOfRow(KernelBuilder &k, Value x, Value row,
                       llvm::function_ref<Value(Value)> term) {
   ImplicitLocOpBuilder &b = k.b;
@@ -40,8 +41,8 @@ static Value sumOfRow(KernelBuilder &k, Value x, Value row,
       OpBuilder::InsertionGuard guard(b);
       b.setInsertionPointToStart(loop.getBody());
       Value value = term(k.loadRow(x, row, loop.getInductionVar(), width));
-      scf::YieldOp::create(
-          b, ValueRange{arith::AddFOp::create(b, loop.getRegionIterArg(0), value)});
+      scf::YieldOp::create(b, ValueRange{arith::AddFOp::create(
+                                  b, loop.getRegionIterArg(0), value)});
     }
     sum = reduce(loop.getResult(0));
   }
@@ -72,14 +73,16 @@ static RowStatistics statisticsOfRow(KernelBuilder &k, tn::NormOp op, Value x,
   Value squares = sumOfRow(k, x, row, [&](Value tile) -> Value {
     if (statistics.mean)
       tile = arith::SubFOp::create(
-          b, tile, k.broadcast(statistics.mean, cast<VectorType>(tile.getType())));
+          b, tile,
+          k.broadcast(statistics.mean, cast<VectorType>(tile.getType())));
     return arith::MulFOp::create(b, tile, tile);
   });
   Value variance = arith::DivFOp::create(b, squares, count);
   Value epsilon = k.constant(f32, op.getEpsilon().convertToFloat());
   Value deviation =
       math::SqrtOp::create(b, arith::AddFOp::create(b, variance, epsilon));
-  statistics.inverse = arith::DivFOp::create(b, k.constant(f32, 1.0), deviation);
+  statistics.inverse =
+      arith::DivFOp::create(b, k.constant(f32, 1.0), deviation);
   return statistics;
 }
 
@@ -88,21 +91,25 @@ void kernels::buildNorm(KernelBuilder &k, tn::NormOp op, Value x, Value weight,
   ImplicitLocOpBuilder &b = k.b;
   forRowsOfTask(k, rows, [&](Value row) {
     RowStatistics statistics = statisticsOfRow(k, op, x, row);
-    k.forColumns(columnsOf(x), k.sizes.panelWidth, [&](Value column, int64_t width) {
-      TilePlace place{row, column, 1, width, /*columnsInBounds=*/true};
-      VectorType type = k.tileType(1, width);
-      Value tile = k.loadTile(x, place);
-      if (statistics.mean)
-        tile = arith::SubFOp::create(b, tile, k.broadcast(statistics.mean, type));
-      tile = arith::MulFOp::create(b, tile, k.broadcast(statistics.inverse, type));
-      if (weight)
-        tile = arith::MulFOp::create(
-            b, tile, k.broadcastRow(k.loadRow(weight, {}, column, width), 1));
-      if (bias)
-        tile = arith::AddFOp::create(
-            b, tile, k.broadcastRow(k.loadRow(bias, {}, column, width), 1));
-      epilogue.apply(k, tile, place);
-    });
+    k.forColumns(
+        columnsOf(x), k.sizes.panelWidth, [&](Value column, int64_t width) {
+          TilePlace place{row, column, 1, width, /*columnsInBounds=*/true};
+          VectorType type = k.tileType(1, width);
+          Value tile = k.loadTile(x, place);
+          if (statistics.mean)
+            tile = arith::SubFOp::create(b, tile,
+                                         k.broadcast(statistics.mean, type));
+          tile = arith::MulFOp::create(b, tile,
+                                       k.broadcast(statistics.inverse, type));
+          if (weight)
+            tile = arith::MulFOp::create(
+                b, tile,
+                k.broadcastRow(k.loadRow(weight, {}, column, width), 1));
+          if (bias)
+            tile = arith::AddFOp::create(
+                b, tile, k.broadcastRow(k.loadRow(bias, {}, column, width), 1));
+          epilogue.apply(k, tile, place);
+        });
   });
   k.finish();
 }
@@ -110,30 +117,34 @@ void kernels::buildNorm(KernelBuilder &k, tn::NormOp op, Value x, Value weight,
 void kernels::buildElementwise(KernelBuilder &k, Value x, Value rows,
                                const Epilogue &epilogue) {
   forRowsOfTask(k, rows, [&](Value row) {
-    k.forColumns(columnsOf(x), k.sizes.panelWidth, [&](Value column, int64_t width) {
-      TilePlace place{row, column, 1, width, /*columnsInBounds=*/true};
-      epilogue.apply(k, k.loadTile(x, place), place);
-    });
+    k.forColumns(
+        columnsOf(x), k.sizes.panelWidth, [&](Value column, int64_t width) {
+          TilePlace place{row, column, 1, width, /*columnsInBounds=*/true};
+          epilogue.apply(k, k.loadTile(x, place), place);
+        });
   });
   k.finish();
 }
 
-void kernels::buildEmbedding(KernelBuilder &k, Value ids, Value table, Value output,
-                             Value rows, double scale) {
+void kernels::buildEmbedding(KernelBuilder &k, Value ids, Value table,
+                             Value output, Value rows, double scale) {
   ImplicitLocOpBuilder &b = k.b;
   forRowsOfTask(k, rows, [&](Value row) {
-    Value id = arith::IndexCastOp::create(b, b.getIndexType(), k.loadScalar(ids, row));
-    k.forColumns(columnsOf(table), k.sizes.panelWidth, [&](Value column, int64_t width) {
-      Value tile = k.loadTile(table, {id, column, 1, width, true});
-      tile = arith::MulFOp::create(b, tile, k.constant(tile.getType(), scale));
-      k.storeTile(tile, output, {row, column, 1, width, true});
-    });
+    Value id =
+        arith::IndexCastOp::create(b, b.getIndexType(), k.loadScalar(ids, row));
+    k.forColumns(
+        columnsOf(table), k.sizes.panelWidth, [&](Value column, int64_t width) {
+          Value tile = k.loadTile(table, {id, column, 1, width, true});
+          tile =
+              arith::MulFOp::create(b, tile, k.constant(tile.getType(), scale));
+          k.storeTile(tile, output, {row, column, 1, width, true});
+        });
   });
   k.finish();
 }
 
-void kernels::buildShiftedExp(KernelBuilder &k, Value x, Value output, Value rows,
-                              int64_t heads, int64_t width) {
+void kernels::buildShiftedExp(KernelBuilder &k, Value x, Value output,
+                              Value rows, int64_t heads, int64_t width) {
   ImplicitLocOpBuilder &b = k.b;
   int64_t panel = k.sizes.panelWidth;
   forRowsOfTask(k, rows, [&](Value row) {
@@ -143,10 +154,11 @@ void kernels::buildShiftedExp(KernelBuilder &k, Value x, Value output, Value row
       for (int64_t column = 0; column < width; column += panel) {
         Value tile = k.loadRow(x, row, k.add(from, k.index(column)),
                                std::min(panel, width - column));
-        Value largest =
-            vector::ReductionOp::create(b, vector::CombiningKind::MAXIMUMF, tile);
-        maximum = maximum ? arith::MaximumFOp::create(b, maximum, largest).getResult()
-                          : largest;
+        Value largest = vector::ReductionOp::create(
+            b, vector::CombiningKind::MAXIMUMF, tile);
+        maximum =
+            maximum ? arith::MaximumFOp::create(b, maximum, largest).getResult()
+                    : largest;
       }
       k.forColumns(width, panel, [&](Value column, int64_t columns) {
         TilePlace place{row, k.add(from, column), 1, columns, true};
@@ -166,26 +178,30 @@ void kernels::buildLRPE(KernelBuilder &k, Value x, Value theta, Value positions,
   ImplicitLocOpBuilder &b = k.b;
   forRowsOfTask(k, rows, [&](Value row) {
     Value start = k.loadScalar(positions, k.div(row, length));
-    Value offset = arith::IndexCastOp::create(b, b.getI64Type(), k.rem(row, length));
+    Value offset =
+        arith::IndexCastOp::create(b, b.getI64Type(), k.rem(row, length));
     // f32, as the published code counts positions: exact up to 2^24.
     Value position = arith::SIToFPOp::create(
         b, b.getF32Type(), arith::AddIOp::create(b, start, offset));
     k.forLoop(k.index(0), k.index(heads), 1, [&](Value head) {
       Value from = k.mul(head, k.index(width));
       Value to = k.mul(head, k.index(2 * width));
-      k.forColumns(width, k.sizes.panelWidth, [&](Value column, int64_t columns) {
-        VectorType type = k.tileType(1, columns);
-        Value source = k.add(from, column), target = k.add(to, column);
-        Value angle = arith::MulFOp::create(
-            b, k.broadcastRow(k.loadRow(theta, {}, source, columns), 1),
-            k.broadcast(position, type));
-        Value tile = k.loadTile(x, {row, source, 1, columns, true});
-        Value cosine = arith::MulFOp::create(b, tile, math::CosOp::create(b, angle));
-        Value sine = arith::MulFOp::create(b, tile, math::SinOp::create(b, angle));
-        k.storeTile(cosine, output, {row, target, 1, columns, true});
-        k.storeTile(sine, output,
-                    {row, k.add(target, k.index(width)), 1, columns, true});
-      });
+      k.forColumns(
+          width, k.sizes.panelWidth, [&](Value column, int64_t columns) {
+            VectorType type = k.tileType(1, columns);
+            Value source = k.add(from, column), target = k.add(to, column);
+            Value angle = arith::MulFOp::create(
+                b, k.broadcastRow(k.loadRow(theta, {}, source, columns), 1),
+                k.broadcast(position, type));
+            Value tile = k.loadTile(x, {row, source, 1, columns, true});
+            Value cosine =
+                arith::MulFOp::create(b, tile, math::CosOp::create(b, angle));
+            Value sine =
+                arith::MulFOp::create(b, tile, math::SinOp::create(b, angle));
+            k.storeTile(cosine, output, {row, target, 1, columns, true});
+            k.storeTile(sine, output,
+                        {row, k.add(target, k.index(width)), 1, columns, true});
+          });
     });
   });
   k.finish();

@@ -27,7 +27,8 @@ static Type withOnePosition(Type type) {
 
 namespace {
 
-struct DeriveDecodePass : public tnllm::impl::TNDeriveDecodeBase<DeriveDecodePass> {
+struct DeriveDecodePass
+    : public tnllm::impl::TNDeriveDecodeBase<DeriveDecodePass> {
   using TNDeriveDecodeBase::TNDeriveDecodeBase;
 
   void runOnOperation() override {
@@ -35,11 +36,13 @@ struct DeriveDecodePass : public tnllm::impl::TNDeriveDecodeBase<DeriveDecodePas
     SymbolTable symbols(module);
     auto general = symbols.lookup<func::FuncOp>(from);
     if (!general) {
-      module.emitError("expected a function named '") << from << "' to derive from";
+      module.emitError("expected a function named '")
+          << from << "' to derive from";
       return signalPassFailure();
     }
     if (symbols.lookup(to)) {
-      module.emitError("the name '") << to << "' of the derived function is taken";
+      module.emitError("the name '")
+          << to << "' of the derived function is taken";
       return signalPassFailure();
     }
     if (!derive(symbols, general, to))
@@ -47,7 +50,8 @@ struct DeriveDecodePass : public tnllm::impl::TNDeriveDecodeBase<DeriveDecodePas
   }
 
   // The derived clone of `function`, made once.
-  func::FuncOp derive(SymbolTable &symbols, func::FuncOp function, StringRef name) {
+  func::FuncOp derive(SymbolTable &symbols, func::FuncOp function,
+                      StringRef name) {
     func::FuncOp &clone = derived[function.getSymName()];
     if (clone)
       return clone;
@@ -64,7 +68,8 @@ struct DeriveDecodePass : public tnllm::impl::TNDeriveDecodeBase<DeriveDecodePas
         call.emitError("expected to call another function of the module");
         return WalkResult::interrupt();
       }
-      func::FuncOp target = derive(symbols, callee, (call.getCallee() + "_" + to).str());
+      func::FuncOp target =
+          derive(symbols, callee, (call.getCallee() + "_" + to).str());
       if (!target)
         return WalkResult::interrupt();
       call.setCalleeAttr(FlatSymbolRefAttr::get(target.getSymNameAttr()));

@@ -1,4 +1,5 @@
-// tn-fuse-epilogues: groups roots with the element-wise chains that consume them.
+// tn-fuse-epilogues: groups roots with the element-wise chains that consume
+// them.
 #include "TN/TNDialect.h"
 #include "tnllm/Transforms/Passes.h"
 
@@ -13,8 +14,8 @@ namespace tnllm {
 using namespace mlir;
 using namespace tnllm;
 
-// The element-wise operations after `root`, each the only user of the one before.
-// A cast ends the chain: what follows it reads another element type.
+// The element-wise operations after `root`, each the only user of the one
+// before. A cast ends the chain: what follows it reads another element type.
 static SmallVector<Operation *> chainAfter(Operation *root) {
   SmallVector<Operation *> chain;
   Operation *last = root;
@@ -32,8 +33,9 @@ static void fuse(Operation *root, ArrayRef<Operation *> chain) {
   Operation *last = chain.back();
   // At the last one's place, every operand from outside is defined.
   OpBuilder b(last);
-  auto fused = tn::FusedOp::create(b, b.getFusedLoc({root->getLoc(), last->getLoc()}),
-                                   last->getResult(0).getType());
+  auto fused =
+      tn::FusedOp::create(b, b.getFusedLoc({root->getLoc(), last->getLoc()}),
+                          last->getResult(0).getType());
   last->getResult(0).replaceAllUsesWith(fused.getResult());
   Block *body = b.createBlock(&fused.getBody());
   b.setInsertionPointToEnd(body);
@@ -45,7 +47,8 @@ static void fuse(Operation *root, ArrayRef<Operation *> chain) {
 
 namespace {
 
-struct FuseEpiloguesPass : public tnllm::impl::TNFuseEpiloguesBase<FuseEpiloguesPass> {
+struct FuseEpiloguesPass
+    : public tnllm::impl::TNFuseEpiloguesBase<FuseEpiloguesPass> {
   using TNFuseEpiloguesBase::TNFuseEpiloguesBase;
 
   void runOnOperation() override {

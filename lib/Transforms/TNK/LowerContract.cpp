@@ -69,7 +69,8 @@ private:
                             ? vector
                             : vector::ExtractStridedSliceOp::create(
                                   b, vector, ArrayRef<int64_t>{column},
-                                  ArrayRef<int64_t>{width}, ArrayRef<int64_t>{1}));
+                                  ArrayRef<int64_t>{width},
+                                  ArrayRef<int64_t>{1}));
     }
     return parts;
   }
@@ -84,9 +85,9 @@ private:
             b, b.getZeroAttr(VectorType::get({columns}, b.getF32Type())));
       for (int64_t column = 0; column < columns; column += width, ++part)
         if (width != columns)
-          vector = vector::InsertStridedSliceOp::create(b, *part, vector,
-                                                        ArrayRef<int64_t>{column},
-                                                        ArrayRef<int64_t>{1});
+          vector = vector::InsertStridedSliceOp::create(
+              b, *part, vector, ArrayRef<int64_t>{column},
+              ArrayRef<int64_t>{1});
       tile = vector::InsertOp::create(b, vector, tile, ArrayRef<int64_t>{row});
     }
     return tile;
@@ -107,8 +108,9 @@ private:
     for (int64_t i = 0; i < rows; ++i) {
       Value first = op.getAIndices()[0], second = op.getAIndices()[1];
       SmallVector<Value> indices =
-          op.getTransposeA() ? SmallVector<Value>{add(first, k), offset(second, i)}
-                             : SmallVector<Value>{offset(first, i), add(second, k)};
+          op.getTransposeA()
+              ? SmallVector<Value>{add(first, k), offset(second, i)}
+              : SmallVector<Value>{offset(first, i), add(second, k)};
       Value x = memref::LoadOp::create(b, a, indices);
       if (!x.getType().isF32())
         x = arith::ExtFOp::create(b, b.getF32Type(), x);
@@ -128,11 +130,13 @@ private:
       loaded.push_back(vector::LoadOp::create(
           b, pairs, op.getB(),
           ValueRange{row, offset(op.getBIndices()[1], 2 * kDotLanes * part)}));
-    Value depth = arith::ShLIOp::create(b, k, arith::ConstantIndexOp::create(b, 1));
+    Value depth =
+        arith::ShLIOp::create(b, k, arith::ConstantIndexOp::create(b, 1));
     for (int64_t i = 0; i < rows; ++i) {
-      Value x = vector::LoadOp::create(
-          b, VectorType::get({2}, bf16), op.getA(),
-          ValueRange{offset(op.getAIndices()[0], i), add(op.getAIndices()[1], depth)});
+      Value x =
+          vector::LoadOp::create(b, VectorType::get({2}, bf16), op.getA(),
+                                 ValueRange{offset(op.getAIndices()[0], i),
+                                            add(op.getAIndices()[1], depth)});
       Value word =
           vector::BitCastOp::create(b, VectorType::get({1}, b.getI32Type()), x);
       Value words = vector::BroadcastOp::create(
@@ -140,7 +144,8 @@ private:
       Value xs = vector::BitCastOp::create(b, pairs, words);
       for (int64_t part = 0; part < parts; ++part) {
         Value &sum = sums[i * parts + part];
-        sum = x86vector::DotBF16Op::create(b, sum.getType(), sum, xs, loaded[part]);
+        sum = x86vector::DotBF16Op::create(b, sum.getType(), sum, xs,
+                                           loaded[part]);
       }
     }
   }
@@ -151,7 +156,8 @@ private:
   int64_t rows, columns, width;
 };
 
-struct LowerContractPass : public tnllm::impl::TNKLowerContractBase<LowerContractPass> {
+struct LowerContractPass
+    : public tnllm::impl::TNKLowerContractBase<LowerContractPass> {
   using TNKLowerContractBase::TNKLowerContractBase;
 
   void runOnOperation() override {

@@ -20,8 +20,8 @@ using namespace tnllm;
 
 namespace {
 
-// One buffer: its bytes and the operations, by their number in the block, between
-// which it is live.
+// One buffer: its bytes and the operations, by their number in the block,
+// between which it is live.
 struct Buffer {
   tnrt::AllocOp op;
   int64_t bytes = 0;
@@ -43,11 +43,13 @@ struct Frame {
 } // namespace
 
 static int64_t bytesOf(MemRefType type) {
-  return type.getNumElements() * llvm::divideCeil(type.getElementTypeBitWidth(), 8);
+  return type.getNumElements() *
+         llvm::divideCeil(type.getElementTypeBitWidth(), 8);
 }
 
-// Widens [first, last] over the uses of `value`, through views of it. A use inside a
-// region counts as one of the operation of the block that holds the region.
+// Widens [first, last] over the uses of `value`, through views of it. A use
+// inside a region counts as one of the operation of the block that holds the
+// region.
 static void addUses(Value value, Block &block,
                     const llvm::DenseMap<Operation *, int64_t> &numbers,
                     Buffer &buffer) {
@@ -66,7 +68,8 @@ static SmallVector<Buffer> collectBuffers(Block &block) {
     numbers.try_emplace(&op, numbers.size());
   SmallVector<Buffer> buffers;
   for (auto alloc : block.getOps<tnrt::AllocOp>()) {
-    Buffer buffer{alloc, bytesOf(cast<MemRefType>(alloc.getResult().getType()))};
+    Buffer buffer{alloc,
+                  bytesOf(cast<MemRefType>(alloc.getResult().getType()))};
     buffer.first = std::numeric_limits<int64_t>::max();
     addUses(alloc.getResult(), block, numbers, buffer);
     buffers.push_back(buffer);
@@ -74,14 +77,16 @@ static SmallVector<Buffer> collectBuffers(Block &block) {
   return buffers;
 }
 
-// Largest first, each at the lowest offset where it meets no buffer placed before
-// that lives at the same time.
-static int64_t placeBuffers(MutableArrayRef<Buffer> buffers, int64_t alignment) {
+// Largest first, each at the lowest offset where it meets no buffer placed
+// before that lives at the same time.
+static int64_t placeBuffers(MutableArrayRef<Buffer> buffers,
+                            int64_t alignment) {
   SmallVector<Buffer *> order;
   for (Buffer &buffer : buffers)
     order.push_back(&buffer);
   llvm::sort(order, [](Buffer *a, Buffer *b) {
-    return std::make_pair(-a->bytes, a->first) < std::make_pair(-b->bytes, b->first);
+    return std::make_pair(-a->bytes, a->first) <
+           std::make_pair(-b->bytes, b->first);
   });
   int64_t end = 0;
   SmallVector<Buffer *> placed; // by offset
@@ -92,14 +97,16 @@ static int64_t placeBuffers(MutableArrayRef<Buffer> buffers, int64_t alignment) 
         continue;
       if (offset + buffer->bytes <= other->offset)
         break;
-      offset = std::max<int64_t>(offset,
-                                 llvm::alignTo(other->offset + other->bytes, alignment));
+      offset = std::max<int64_t>(
+          offset, llvm::alignTo(other->offset + other->bytes, alignment));
     }
     buffer->offset = offset;
-    end = std::max<int64_t>(end, llvm::alignTo(offset + buffer->bytes, alignment));
-    placed.insert(llvm::upper_bound(
-                      placed, buffer,
-                      [](Buffer *a, Buffer *b) { return a->offset < b->offset; }),
+    end = std::max<int64_t>(end,
+                            llvm::alignTo(offset + buffer->bytes, alignment));
+    placed.insert(llvm::upper_bound(placed, buffer,
+                                    [](Buffer *a, Buffer *b) {
+                                      return a->offset < b->offset;
+                                    }),
                   buffer);
   }
   return end;
@@ -129,8 +136,9 @@ struct PlanMemoryPass : public tnllm::impl::TNRTPlanMemoryBase<PlanMemoryPass> {
       total = std::max(total, frame.base + frame.bytes);
     for (auto &[function, frame] : frames)
       rewrite(function, frame, total);
-    module->setAttr(tnrt::kArenaBytesAttrName,
-                    IntegerAttr::get(IntegerType::get(&getContext(), 64), total));
+    module->setAttr(
+        tnrt::kArenaBytesAttrName,
+        IntegerAttr::get(IntegerType::get(&getContext(), 64), total));
     arenaBytes += total;
   }
 
@@ -141,7 +149,8 @@ struct PlanMemoryPass : public tnllm::impl::TNRTPlanMemoryBase<PlanMemoryPass> {
     WalkResult nested = function.walk([&](tnrt::AllocOp alloc) {
       if (alloc->getBlock() == &function.getBody().front())
         return WalkResult::advance();
-      alloc.emitError("expected buffers to be allocated in the function's entry block");
+      alloc.emitError(
+          "expected buffers to be allocated in the function's entry block");
       return WalkResult::interrupt();
     });
     if (nested.wasInterrupted())
@@ -150,8 +159,9 @@ struct PlanMemoryPass : public tnllm::impl::TNRTPlanMemoryBase<PlanMemoryPass> {
     bool hasContext = function.getNumArguments() > 0 &&
                       isa<tnrt::ContextType>(function.getArgument(0).getType());
     if (!frame.buffers.empty() && !hasContext)
-      return function.emitError("expected !tnrt.context as the first argument of a "
-                                "function that allocates buffers");
+      return function.emitError(
+          "expected !tnrt.context as the first argument of a "
+          "function that allocates buffers");
     frame.bytes = placeBuffers(frame.buffers, alignment);
     for (Buffer &buffer : frame.buffers)
       bufferBytes += buffer.bytes;
@@ -159,9 +169,11 @@ struct PlanMemoryPass : public tnllm::impl::TNRTPlanMemoryBase<PlanMemoryPass> {
   }
 
   // A frame begins above those of all callers, whose buffers may be live.
-  LogicalResult raiseBases(SymbolTable &symbols, func::FuncOp function, int64_t base) {
+  LogicalResult raiseBases(SymbolTable &symbols, func::FuncOp function,
+                           int64_t base) {
     if (llvm::is_contained(callStack, function.getOperation()))
-      return function.emitError("expected no recursive calls in a host schedule");
+      return function.emitError(
+          "expected no recursive calls in a host schedule");
     Frame &frame = frames[function];
     frame.base = std::max(frame.base, base);
     callStack.push_back(function);
@@ -177,16 +189,18 @@ struct PlanMemoryPass : public tnllm::impl::TNRTPlanMemoryBase<PlanMemoryPass> {
   void rewrite(func::FuncOp function, Frame &frame, int64_t total) {
     if (frame.buffers.empty())
       return;
-    OpBuilder b(&function.getBody().front(), function.getBody().front().begin());
+    OpBuilder b(&function.getBody().front(),
+                function.getBody().front().begin());
     auto arenaType = MemRefType::get({total}, b.getI8Type());
     Value arena = tnrt::ArenaOp::create(b, function.getLoc(), arenaType,
                                         function.getArgument(0));
     for (Buffer &buffer : frame.buffers) {
       b.setInsertionPoint(buffer.op);
       Location loc = buffer.op.getLoc();
-      Value offset = arith::ConstantIndexOp::create(b, loc, frame.base + buffer.offset);
-      Value view = memref::ViewOp::create(b, loc, buffer.op.getResult().getType(), arena,
-                                          offset, ValueRange());
+      Value offset =
+          arith::ConstantIndexOp::create(b, loc, frame.base + buffer.offset);
+      Value view = memref::ViewOp::create(
+          b, loc, buffer.op.getResult().getType(), arena, offset, ValueRange());
       buffer.op.replaceAllUsesWith(view);
       buffer.op.erase();
     }

@@ -128,3 +128,11 @@ func.func @static(%x: tensor<?x?x8xf32>, %y: tensor<4x8xf32>) -> tensor<?x?x8xf3
   %1 = tn.add %x, %x : tensor<?x?x8xf32>
   return %1 : tensor<?x?x8xf32>
 }
+
+// -----
+
+func.func @features(%x: tensor<?x?x?xf32>) -> tensor<?x?x?xf32> attributes {tn.rows = 8 : i64} {
+  // expected-error @below {{expected heads and features of static size, got 'tensor<?x?x?xf32>'}}
+  %0 = tn.add %x, %x : tensor<?x?x?xf32>
+  return %0 : tensor<?x?x?xf32>
+}

@@ -85,3 +85,8 @@ func.func @f() {
   // expected-error @+1 {{expects parent op 'tnk.kernel'}}
   tnk.return
 }
+
+// -----
+
+// expected-error @+1 {{expected a body [kernel-C4]}}
+tnk.kernel @declared(index)

@@ -1,0 +1,121 @@
+// What buffers tensors become.
+#include "Buffers.h"
+
+#include "mlir/IR/SymbolTable.h"
+
+using namespace mlir;
+using namespace tnllm;
+using namespace tnllm::kernels;
+
+bool kernels::isActivation(RankedTensorType type) {
+  return llvm::is_contained(type.getShape(), ShapedType::kDynamic);
+}
+
+int64_t kernels::leadingRankOf(func::FuncOp function) {
+  auto first = cast<RankedTensorType>(function.getArgument(0).getType());
+  return first.getRank() > 2 || first.getElementType().isInteger() ? 2 : 1;
+}
+
+bool kernels::isState(func::FuncOp function, unsigned argument) {
+  return static_cast<bool>(function.getArgAttr(argument, tn::kStateAttrName));
+}
+
+FailureOr<Layout> kernels::layoutOf(Value value) {
+  std::optional<Layout> layout;
+  for (OpOperand &use : value.getUses()) {
+    Layout wanted = Layout::Rows;
+    if (auto linear = dyn_cast<tn::LinearOp>(use.getOwner())) {
+      if (use.get() == linear.getWeight() && &use != &linear.getXMutable())
+        wanted = Layout::Panels;
+    } else if (auto call = dyn_cast<func::CallOp>(use.getOwner())) {
+      auto callee = SymbolTable::lookupNearestSymbolFrom<func::FuncOp>(
+          call, call.getCalleeAttr());
+      FailureOr<Layout> inner =
+          layoutOf(callee.getArgument(use.getOperandNumber()));
+      if (failed(inner))
+        return failure();
+      wanted = *inner;
+    }
+    if (layout && *layout != wanted)
+      return emitError(
+          value.getLoc(),
+          "a parameter is used both as the weight of a linear map and "
+          "row by row within one function; use it through two "
+          "tn.get_param in two functions");
+    layout = wanted;
+  }
+  return layout.value_or(Layout::Rows);
+}
+
+bool kernels::usesPairs(RankedTensorType type, const TileSizes &sizes) {
+  return sizes.bf16Pairs && type.getElementType().isBF16() &&
+         type.getDimSize(1) % 2 == 0;
+}
+
+// [ceil(N/W), K, W], or [ceil(N/W), K/2, 2 W] for bf16 in pairs.
+static MemRefType panelType(RankedTensorType type, const TileSizes &sizes) {
+  int64_t n = type.getDimSize(0), k = type.getDimSize(1);
+  int64_t panels = llvm::divideCeilSigned(n, sizes.panelWidth);
+  SmallVector<int64_t> shape = {panels, k, sizes.panelWidth};
+  if (usesPairs(type, sizes)) {
+    shape[1] = k / 2;
+    shape[2] *= 2;
+  }
+  return MemRefType::get(shape, type.getElementType());
+}
+
+MemRefType kernels::parameterBufferType(RankedTensorType type, Layout layout,
+                                        const TileSizes &sizes) {
+  if (layout == Layout::Panels)
+    return panelType(type, sizes);
+  // Vectors and theta [H, 1, d] are read as one row.
+  if (type.getRank() != 2)
+    return MemRefType::get({type.getNumElements()}, type.getElementType());
+  return MemRefType::get(type.getShape(), type.getElementType());
+}
+
+// Activations are matrices of `rows` rows; ids and positions vectors; states
+// keep their shape, with room for `rows` sequences.
+MemRefType kernels::activationBufferType(RankedTensorType type, int64_t rows,
+                                         int64_t leadingRank) {
+  SmallVector<int64_t> shape = {rows};
+  ArrayRef<int64_t> features =
+      type.getShape().drop_front(std::min(leadingRank, type.getRank()));
+  if (!features.empty())
+    shape.push_back(llvm::product_of(features));
+  return MemRefType::get(shape, type.getElementType());
+}
+
+MemRefType kernels::stateBufferType(RankedTensorType type, int64_t rows) {
+  SmallVector<int64_t> shape(type.getShape());
+  shape[0] = rows;
+  return MemRefType::get(shape, type.getElementType());
+}
+
+std::optional<unsigned> kernels::tiedArgument(func::FuncOp function,
+                                              unsigned index) {
+  auto returnOp =
+      cast<func::ReturnOp>(function.getBody().front().getTerminator());
+  Value value = returnOp.getOperand(index);
+  while (Operation *op = value.getDefiningOp()) {
+    if (auto attention = dyn_cast<tn::LightningAttentionOp>(op)) {
+      if (value != attention.getNewState())
+        return std::nullopt;
+      value = attention.getState();
+    } else if (auto call = dyn_cast<func::CallOp>(op)) {
+      auto callee = SymbolTable::lookupNearestSymbolFrom<func::FuncOp>(
+          call, call.getCalleeAttr());
+      std::optional<unsigned> tied =
+          tiedArgument(callee, cast<OpResult>(value).getResultNumber());
+      if (!tied)
+        return std::nullopt;
+      value = call.getOperand(*tied);
+    } else {
+      return std::nullopt;
+    }
+  }
+  auto argument = cast<BlockArgument>(value);
+  if (!isState(function, argument.getArgNumber()))
+    return std::nullopt;
+  return argument.getArgNumber();
+}

@@ -1,0 +1,59 @@
+// What buffers tensors become, and what of tn this lowering takes. Private to
+// this folder.
+#ifndef TNLLM_LIB_CONVERSION_TNTOTNK_BUFFERS_H
+#define TNLLM_LIB_CONVERSION_TNTOTNK_BUFFERS_H
+
+#include "KernelBuilder.h"
+
+#include "TNRT/TNRTDialect.h"
+
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+
+#include <optional>
+
+namespace tnllm::kernels {
+
+using Layout = tnrt::LayoutKind;
+
+// Activations have a leading dimension of unknown size, parameters have none.
+bool isActivation(mlir::RankedTensorType type);
+
+// Dimensions before the features: 2 in functions of ids [B, N] or of
+// activations [B, N, ...], 1 in functions of rows [R, C].
+int64_t leadingRankOf(mlir::func::FuncOp function);
+
+// True for an argument that the function updates in place.
+bool isState(mlir::func::FuncOp function, unsigned argument);
+
+// The argument that result `index` updates in place, if the result is a state.
+std::optional<unsigned> tiedArgument(mlir::func::FuncOp function,
+                                     unsigned index);
+
+// The layout that the uses of a parameter's value ask for, following calls.
+// Fails with a diagnostic where they ask for two.
+mlir::FailureOr<Layout> layoutOf(mlir::Value value);
+
+// True for weights that are packed in pairs, which needs an even depth.
+bool usesPairs(mlir::RankedTensorType type, const TileSizes &sizes);
+
+// Matrices as they are or in panels; vectors and theta [H, 1, d] as one row.
+mlir::MemRefType parameterBufferType(mlir::RankedTensorType type, Layout layout,
+                                     const TileSizes &sizes);
+
+// Activations are matrices of `rows` rows; ids and positions are vectors.
+mlir::MemRefType activationBufferType(mlir::RankedTensorType type, int64_t rows,
+                                      int64_t leadingRank);
+
+// States keep their shape, with room for `rows` sequences.
+mlir::MemRefType stateBufferType(mlir::RankedTensorType type, int64_t rows);
+
+// What the verifiers of tn allow and this lowering does not, with a diagnostic:
+// for an operation of a function of `leadingRank`, and for a function and those
+// it calls.
+mlir::LogicalResult checkOperation(mlir::Operation *op, int64_t leadingRank);
+mlir::LogicalResult checkFunction(mlir::func::FuncOp function,
+                                  mlir::SymbolTable &symbols);
+
+} // namespace tnllm::kernels
+
+#endif // TNLLM_LIB_CONVERSION_TNTOTNK_BUFFERS_H

@@ -1,0 +1,284 @@
+// Signatures, values and calls of host functions.
+#include "FunctionConverter.h"
+
+#include "TN/TNDialect.h"
+#include "TNK/TNKDialect.h"
+#include "TNRT/TNRTDialect.h"
+#include "tnllm/Conversion/TNToTNK.h"
+
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "llvm/ADT/TypeSwitch.h"
+
+using namespace mlir;
+using namespace tnllm;
+using namespace tnllm::kernels;
+
+// Host signature: context, batch (or rows), length where there are two leading
+// dimensions, then the arguments that are not states of an entry point, then a
+// buffer for each result that is not a state.
+LogicalResult FunctionConverter::declare() {
+  auto rowsAttr = source->getAttrOfType<IntegerAttr>(tn::kRowsAttrName);
+  if (!rowsAttr)
+    return source.emitError("expected the attribute '")
+           << tn::kRowsAttrName << "', the rows that one call takes";
+  capacity = rowsAttr.getInt();
+  bool isEntry = source.isPublic();
+  auto contextType = tnrt::ContextType::get(b.getContext());
+  SmallVector<Type> inputs = {contextType, b.getIndexType()};
+  auto first = dyn_cast<RankedTensorType>(source.getArgument(0).getType());
+  if (!first || !isActivation(first))
+    return source.emitError(
+        "expected a first argument with a leading dimension of "
+        "unknown size");
+  leadingRank = leadingRankOf(source);
+  if (leadingRank == 2)
+    inputs.push_back(b.getIndexType());
+  for (BlockArgument argument : source.getArguments()) {
+    auto type = cast<RankedTensorType>(argument.getType());
+    bool stateArgument = isState(source, argument.getArgNumber());
+    if (stateArgument && isEntry)
+      continue;
+    if (isActivation(type)) {
+      inputs.push_back(stateArgument
+                           ? stateBufferType(type, capacity)
+                           : activationBufferType(type, capacity, leadingRank));
+      continue;
+    }
+    FailureOr<Layout> layout = layoutOf(argument);
+    if (failed(layout))
+      return failure();
+    inputs.push_back(parameterBufferType(type, *layout, state.sizes));
+  }
+  for (auto [index, type] : llvm::enumerate(source.getResultTypes()))
+    if (!tiedArgument(source, index))
+      inputs.push_back(activationBufferType(cast<RankedTensorType>(type),
+                                            capacity, leadingRank));
+  b.setInsertionPoint(source);
+  host = func::FuncOp::create(b, (source.getName() + ".host").str(),
+                              b.getFunctionType(inputs, {}));
+  host.setVisibility(source.getVisibility());
+  if (isEntry)
+    host->setAttr(tnrt::kEntryAttrName, b.getUnitAttr());
+  return success();
+}
+
+LogicalResult FunctionConverter::convertBody() {
+  Block *entry = host.addEntryBlock();
+  b.setInsertionPointToStart(entry);
+  auto argument = entry->args_begin();
+  context = *argument++;
+  batch = *argument++;
+  bool hasLength = leadingRank == 2;
+  length = hasLength ? Value(*argument++) : index(1);
+  rows =
+      hasLength ? arith::MulIOp::create(b, batch, length).getResult() : batch;
+  for (BlockArgument old : source.getArguments()) {
+    IntegerAttr layer = source.getArgAttrOfType<IntegerAttr>(
+        old.getArgNumber(), tn::kStateAttrName);
+    if (layer && source.isPublic())
+      buffers[old] = tnrt::StateOp::create(
+          b, stateBufferType(cast<RankedTensorType>(old.getType()), capacity),
+          context, layer.getInt());
+    else
+      buffers[old] = *argument++;
+  }
+  auto returnOp =
+      cast<func::ReturnOp>(source.getBody().front().getTerminator());
+  for (auto [index, value] : llvm::enumerate(returnOp.getOperands()))
+    if (!tiedArgument(source, index))
+      if (!outputs.try_emplace(value, *argument++).second)
+        return refuseResult(index);
+  for (Operation &op : source.getBody().front()) {
+    b.setLoc(op.getLoc());
+    if (failed(convertOp(op)))
+      return failure();
+  }
+  return success();
+}
+
+LogicalResult FunctionConverter::convertOp(Operation &op) {
+  WalkResult checked = op.walk([&](Operation *inner) {
+    return WalkResult(checkOperation(inner, leadingRank));
+  });
+  if (checked.wasInterrupted())
+    return failure();
+  return llvm::TypeSwitch<Operation *, LogicalResult>(&op)
+      .Case<tn::FusedOp>([&](auto o) { return convertFused(o); })
+      .Case<tn::LinearOp, tn::NormOp, tn::AddOp, tn::MulOp, tn::ActivationOp,
+            tn::CastOp>(
+          [&](auto o) { return convertRoot(o, {}, o->getResult(0)); })
+      .Case<tn::EmbeddingOp>([&](auto o) { return convertEmbedding(o); })
+      .Case<tn::ShiftedExpOp>([&](auto o) { return convertShiftedExp(o); })
+      .Case<tn::LRPEOp>([&](auto o) { return convertLRPE(o); })
+      .Case<tn::LightningAttentionOp>(
+          [&](auto o) { return convertAttention(o); })
+      .Case<tn::SliceOp>([&](auto o) { return convertSlice(o), success(); })
+      .Case<tn::SplitHeadsOp, tn::MergeHeadsOp>([&](auto o) {
+        buffers[o.getResult()] = bufferOf(o.getX()); // the same matrix
+        return success();
+      })
+      .Case<tn::ProbeOp>([&](auto o) { return convertProbe(o), success(); })
+      .Case<tn::GetParamOp>([&](tn::GetParamOp o) -> LogicalResult {
+        FailureOr<Layout> layout = layoutOf(o.getResult());
+        if (failed(layout))
+          return failure();
+        convertParam(o.getResult(), o, o.getParamAttr(), *layout);
+        return success();
+      })
+      .Case<tn::RowScalesOp>([&](tn::RowScalesOp o) {
+        convertParam(o.getResult(), o, o.getParamAttr(), Layout::RowScales);
+        return success();
+      })
+      .Case<tn::DecaySlopesOp>([&](tn::DecaySlopesOp o) {
+        auto value = cast<DenseElementsAttr>(tn::getDecaySlopes(o));
+        return convertConstant(*o, o.getResult(), value);
+      })
+      .Case<arith::ConstantOp>([&](arith::ConstantOp o) -> LogicalResult {
+        auto value = dyn_cast<DenseElementsAttr>(o.getValue());
+        if (!value)
+          return o.emitError("expected a tensor constant");
+        return convertConstant(*o, o.getResult(), value);
+      })
+      .Case<func::CallOp>([&](auto o) { return convertCall(o); })
+      .Case<func::ReturnOp>([&](auto o) { return convertReturn(o); })
+      .Default([](Operation *o) {
+        return o->emitError(
+            "expected operations of tn, func.call or constants");
+      });
+}
+
+//===----------------------------------------------------------------------===//
+// Values
+//===----------------------------------------------------------------------===//
+
+Value FunctionConverter::outputFor(Value tensor) {
+  Value &buffer = buffers[tensor];
+  auto given = outputs.find(tensor);
+  if (given != outputs.end())
+    buffer = given->second;
+  else
+    buffer = tnrt::AllocOp::create(
+        b, activationBufferType(cast<RankedTensorType>(tensor.getType()),
+                                capacity, leadingRank));
+  return buffer;
+}
+
+Value FunctionConverter::tasksOf(Value count, int64_t block) {
+  if (block == 1)
+    return count;
+  return arith::CeilDivUIOp::create(b, count, index(block));
+}
+
+// The entry of the module's table, made once for each tensor and layout, and
+// the buffer it gives. `result` has the type of the data, or of the scales.
+void FunctionConverter::convertParam(Value result, Operation *op,
+                                     FlatSymbolRefAttr symbol, Layout layout) {
+  auto param = SymbolTable::lookupNearestSymbolFrom<tn::ParamOp>(op, symbol);
+  RankedTensorType type = param.getTensorType();
+  auto [it, inserted] = state.parameters.try_emplace(
+      {param.getTensorName(), static_cast<int>(layout)},
+      state.parameterEntries.size());
+  if (inserted) {
+    Builder builder(b.getContext());
+    bool panels = layout == Layout::Panels;
+    auto layoutAttr = tnrt::LayoutAttr::get(
+        b.getContext(), layout, panels ? state.sizes.panelWidth : 0,
+        panels ? (usesPairs(type, state.sizes) ? 2 : 1) : 0);
+    if (layout == Layout::RowScales)
+      type = type.clone(builder.getF32Type());
+    state.parameterEntries.push_back(builder.getDictionaryAttr({
+        {parameter_keys::kTensor, param.getTensorName()},
+        {parameter_keys::kType, TypeAttr::get(type)},
+        {parameter_keys::kInit, param.getInit()},
+        {parameter_keys::kLayout, layoutAttr},
+    }));
+  }
+  MemRefType buffer = parameterBufferType(
+      cast<RankedTensorType>(result.getType()), layout, state.sizes);
+  buffers[result] = tnrt::ParamOp::create(b, buffer, context, it->second);
+}
+
+LogicalResult FunctionConverter::convertConstant(Operation &op, Value result,
+                                                 DenseElementsAttr value) {
+  auto tensor = cast<RankedTensorType>(result.getType());
+  auto type =
+      MemRefType::get({tensor.getNumElements()}, tensor.getElementType());
+  memref::GlobalOp &global = state.constants[value];
+  if (!global) {
+    OpBuilder::InsertionGuard guard(b);
+    b.setInsertionPointToStart(state.module.getBody());
+    auto flat = value.reshape(RankedTensorType::get({tensor.getNumElements()},
+                                                    tensor.getElementType()));
+    global = memref::GlobalOp::create(b, "constant", b.getStringAttr("private"),
+                                      type, flat, /*constant=*/true,
+                                      b.getI64IntegerAttr(64));
+    state.symbols.insert(global);
+  }
+  buffers[result] = memref::GetGlobalOp::create(b, type, global.getSymName());
+  return success();
+}
+
+void FunctionConverter::convertSlice(tn::SliceOp op) {
+  Value x = bufferOf(op.getX());
+  auto type = cast<MemRefType>(x.getType());
+  int64_t begin = op.getColumns()[0], width = op.getColumns()[1] - begin;
+  SmallVector<int64_t> offsets = {0, begin}, strides = {1, 1};
+  SmallVector<int64_t> sizes = {type.getDimSize(0), width};
+  auto view = cast<MemRefType>(
+      memref::SubViewOp::inferResultType(type, offsets, sizes, strides));
+  buffers[op.getResult()] =
+      memref::SubViewOp::create(b, view, x, offsets, sizes, strides);
+}
+
+void FunctionConverter::convertProbe(tn::ProbeOp op) {
+  // @prefill and @decode show the same values under the same names.
+  auto *known = llvm::find(state.probes, op.getNameAttr());
+  int64_t probe = std::distance(state.probes.begin(), known);
+  if (known == state.probes.end())
+    state.probes.push_back(op.getNameAttr());
+  tnrt::ProbeOp::create(b, context, probe, bufferOf(op.getX()), rows);
+}
+
+//===----------------------------------------------------------------------===//
+// Calls and returns
+//===----------------------------------------------------------------------===//
+
+LogicalResult FunctionConverter::convertCall(func::CallOp op) {
+  auto callee = SymbolTable::lookupNearestSymbolFrom<func::FuncOp>(
+      op, op.getCalleeAttr());
+  SmallVector<Value> arguments = {context, batch};
+  if (leadingRankOf(callee) == 2)
+    arguments.push_back(length);
+  for (Value operand : op.getOperands())
+    arguments.push_back(bufferOf(operand));
+  for (OpResult result : op.getResults()) {
+    if (std::optional<unsigned> tied =
+            tiedArgument(callee, result.getResultNumber()))
+      buffers[result] = bufferOf(op.getOperand(*tied));
+    else
+      arguments.push_back(outputFor(result));
+  }
+  func::CallOp::create(b, (callee.getName() + ".host").str(), TypeRange(),
+                       arguments);
+  return success();
+}
+
+LogicalResult FunctionConverter::convertReturn(func::ReturnOp op) {
+  for (auto [index, value] : llvm::enumerate(op.getOperands())) {
+    if (tiedArgument(source, index))
+      continue;
+    if (bufferOf(value) != outputs.lookup(value))
+      return refuseResult(index);
+  }
+  func::ReturnOp::create(b);
+  return success();
+}
+
+LogicalResult FunctionConverter::refuseResult(size_t index) {
+  return source.emitError("result ")
+         << index
+         << " is an argument, a view or a value returned twice: expected "
+         << "the result of an operation that computes it";
+}

@@ -1,0 +1,100 @@
+// What this lowering takes of tn: the checks before it begins.
+#include "Buffers.h"
+
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+
+using namespace mlir;
+using namespace tnllm;
+using namespace tnllm::kernels;
+
+// True for operations to which the last dimension means columns, not one
+// head's.
+static bool readsColumns(Operation *op) {
+  auto activation = dyn_cast<tn::ActivationOp>(op);
+  return isa<tn::LinearOp, tn::NormOp, tn::SliceOp>(op) ||
+         (activation && activation.getColumns());
+}
+
+// The operand that must be packed data of the model, if the operation has one.
+static Value packedOperand(Operation *op) {
+  if (auto linear = dyn_cast<tn::LinearOp>(op))
+    return linear.getWeight();
+  if (auto embedding = dyn_cast<tn::EmbeddingOp>(op))
+    return embedding.getTable();
+  return {};
+}
+
+// True for a tensor that has a size unknown before run time after the leading ones.
+static bool hasDynamicFeatures(Type type, int64_t leadingRank) {
+  ArrayRef<int64_t> shape = cast<RankedTensorType>(type).getShape();
+  int64_t leading = std::min<int64_t>(leadingRank, shape.size());
+  return llvm::is_contained(shape.drop_front(leading), ShapedType::kDynamic);
+}
+
+LogicalResult kernels::checkOperation(Operation *op, int64_t leadingRank) {
+  if (!isa<tn::TNDialect>(op->getDialect()) || op->getNumOperands() == 0 ||
+      isa<tn::FusedOp, tn::YieldOp>(op))
+    return success();
+  auto type = cast<RankedTensorType>(op->getOperand(0).getType());
+  bool allActivations = isActivation(type);
+  if (isa<tn::AddOp, tn::MulOp>(op))
+    allActivations &=
+        isActivation(cast<RankedTensorType>(op->getOperand(1).getType()));
+  for (Type result : op->getResultTypes())
+    allActivations &= isActivation(cast<RankedTensorType>(result));
+  if (!allActivations)
+    return op->emitOpError("expected activations of unknown batch here, got ")
+           << type;
+  for (Type each : llvm::concat<const Type>(
+           SmallVector<Type>(op->getOperandTypes()),
+           SmallVector<Type>(op->getResultTypes())))
+    if (hasDynamicFeatures(each, leadingRank))
+      return op->emitOpError("expected heads and features of static size, got ")
+             << each;
+  // Buffers of split heads are the matrices of merged ones, so what reads
+  // columns must see them merged.
+  if (readsColumns(op) && type.getRank() != leadingRank + 1)
+    return op->emitOpError("expected an operand of rank ")
+           << leadingRank + 1 << " here, got " << type << "; merge heads first";
+  Value packed = packedOperand(op);
+  if (packed && packed.getDefiningOp() &&
+      !packed.getDefiningOp<tn::GetParamOp>())
+    return op->emitOpError("expected a parameter as the weight or table");
+  if (packed && isActivation(cast<RankedTensorType>(packed.getType())))
+    return op->emitOpError("expected a weight or table of static shape");
+  return success();
+}
+
+// Functions of tensors with a body, whose calls end. `callers` are those on the
+// way.
+static LogicalResult checkFunction(func::FuncOp function, SymbolTable &symbols,
+                                   SmallVectorImpl<func::FuncOp> &callers) {
+  if (function.isDeclaration() || !function.getBody().hasOneBlock() ||
+      function.getNumArguments() == 0)
+    return function.emitError(
+        "expected a function with arguments and a body of one block");
+  for (Type type : llvm::concat<const Type>(function.getArgumentTypes(),
+                                            function.getResultTypes()))
+    if (!isa<RankedTensorType>(type))
+      return function.emitError(
+                 "expected arguments and results to be ranked tensors, "
+                 "got ")
+             << type;
+  callers.push_back(function);
+  WalkResult walk = function.walk([&](func::CallOp call) {
+    auto callee = symbols.lookup<func::FuncOp>(call.getCallee());
+    if (llvm::is_contained(callers, callee)) {
+      call.emitError("expected no recursive calls");
+      return WalkResult::interrupt();
+    }
+    return WalkResult(checkFunction(callee, symbols, callers));
+  });
+  callers.pop_back();
+  return failure(walk.wasInterrupted());
+}
+
+LogicalResult kernels::checkFunction(func::FuncOp function,
+                                     SymbolTable &symbols) {
+  SmallVector<func::FuncOp> callers;
+  return ::checkFunction(function, symbols, callers);
+}
