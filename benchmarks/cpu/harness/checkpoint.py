@@ -69,6 +69,20 @@ def read_tensors(path):
     }
 
 
+def write_tensors(path, tensors):
+    """f32 arrays by name."""
+    header, at = {}, 0
+    for name, array in tensors.items():
+        header[name] = {"dtype": "F32", "shape": list(array.shape), "data_offsets": [at, at + array.nbytes]}
+        at += array.nbytes
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    with open(path, "wb") as file:
+        file.write(len(text).to_bytes(8, "little") + text)
+        for array in tensors.values():
+            np.ascontiguousarray(array, dtype=np.float32).tofile(file)
+
+
 def write_ids(path, ids):
     """input_ids [1, N] as a safetensors file, for `EXE run`."""
     data = np.asarray(ids, dtype=np.int64).reshape(1, -1)
