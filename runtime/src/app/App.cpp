@@ -2,6 +2,7 @@
 #include "App.h"
 
 #include "Commands.h"
+#include "Signals.h"
 #include "Utf8.h"
 
 #include <CLI/App.hpp>
@@ -9,7 +10,6 @@
 #include <CLI/Formatter.hpp>
 
 #include <cmath>
-#include <csignal>
 #include <cstdio>
 #include <exception>
 #include <functional>
@@ -357,7 +357,7 @@ int runCommandLine(int argc, const char *const *argv, const tnrt_module &module,
 int runApp(int argc, const char *const *argv, const tnrt_module &module) {
   std::string program = argc > 0 ? argv[0] : "model";
   program = program.substr(program.find_last_of('/') + 1);
-  std::signal(SIGPIPE, SIG_IGN); // writing reports it instead
+  handleSignals(program);
   try {
     return runCommandLine(argc, argv, module, program);
   } catch (const std::bad_alloc &) {

@@ -1,6 +1,7 @@
 // generate: prompts and state files in, text and state files out.
 #include "Commands.h"
 #include "Interrupt.h"
+#include "OutputGuard.h"
 #include "StateFile.h"
 #include "Text.h"
 
@@ -119,6 +120,15 @@ Status GenerateRun::prepare() {
     return opened;
   if (options.saveState.empty())
     return {};
+  // The state file that was loaded may be replaced: that is how a generation
+  // goes on from day to day.
+  std::vector<InputFile> inputs;
+  for (const std::string &path : options.promptFiles)
+    inputs.push_back({path, "a prompt file"});
+  Status isFree =
+      checkOutput(environment, "--save-state", options.saveState, inputs);
+  if (!isFree)
+    return isFree;
   // Hours of work must not end at a path that cannot be written.
   auto probe = AtomicFile::create(options.saveState);
   if (!probe)

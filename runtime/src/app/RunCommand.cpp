@@ -1,6 +1,7 @@
 // run: one forward pass over token ids, tensors in and tensors out.
 #include "Commands.h"
 #include "Interrupt.h"
+#include "OutputGuard.h"
 
 #include "core/Progress.h"
 #include "tnrt/formats/Safetensors.h"
@@ -335,6 +336,10 @@ Result<int> runCommand(Environment &environment, const RunOptions &options) {
   auto input = InputReader(*file, m).read();
   if (!input)
     return input.takeError();
+  Status isFree = checkOutput(environment, "--output", options.output,
+                              {{options.input, "the input"}});
+  if (!isFree)
+    return isFree.takeError();
   InterruptScope interrupts; // from here on there is a file to take away
   auto writer = OutputWriter::create(options, m, *input);
   if (!writer)

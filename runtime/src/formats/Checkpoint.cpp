@@ -146,6 +146,15 @@ Result<Checkpoint> Checkpoint::open(const std::string &path) {
   return result;
 }
 
+std::vector<std::string> Checkpoint::files() const {
+  std::vector<std::string> paths;
+  for (const SafetensorsFile &shard : shards)
+    paths.push_back(shard.path());
+  if (shards.size() != 1 || shards.front().path() != label)
+    paths.push_back(label);
+  return paths;
+}
+
 const TensorView *Checkpoint::find(const std::string &name) const {
   auto it = byName.find(name);
   return it == byName.end() ? nullptr : &views[it->second];

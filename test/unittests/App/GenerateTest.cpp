@@ -402,6 +402,21 @@ TEST_F(GenerateTest, UnwritableStateIsFoundBeforeTheWork) {
   EXPECT_EQ(fake::running().prefillCalls, 0);
 }
 
+TEST_F(GenerateTest, SavedStateMustNotReplaceWhatIsRead) {
+  std::string file = write("prompt", "Hello");
+  expectBadInput({"generate", "--prompt-file", file, "--save-state", file},
+                 {"--save-state", file, "a prompt file"});
+  EXPECT_EQ(read(file), "Hello");
+  auto self = std::filesystem::read_symlink("/proc/self/exe").string();
+  expectBadInput({"generate", "-p", "a", "--save-state", self},
+                 {self, "this executable"});
+  // Its own state file is the natural place.
+  generate({"-p", "a", "-n", "2", "--seed", "1", "--save-state", path("s")});
+  std::string first = read(path("s"));
+  generate({"--load-state", path("s"), "-n", "2", "--save-state", path("s")});
+  EXPECT_NE(read(path("s")), first);
+}
+
 TEST_F(GenerateTest, NonFiniteLogitsAreAnError) {
   module.head = [](void *, int64_t rows, const float *, float *logits) {
     std::fill_n(logits, rows * 256, std::nanf(""));

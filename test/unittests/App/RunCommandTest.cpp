@@ -7,6 +7,7 @@
 #include <cstring>
 #include <map>
 #include <numeric>
+#include <sys/resource.h>
 
 namespace tnrt::test {
 namespace {
@@ -197,10 +198,58 @@ TEST_F(RunCommandTest, PositionsPerRow) {
             (std::vector<int64_t>{6}));
 }
 
-TEST_F(RunCommandTest, OutputMayReplaceInput) {
+TEST_F(RunCommandTest, OutputMustNotReplaceWhatIsRead) {
   std::string file = save("both", {{"input_ids", ids(1, 4)}});
-  EXPECT_EQ(run({"-q", "run", "--input", file, "--output", file}).code, 0);
-  EXPECT_EQ(load(file).count("logits"), 1u);
+  std::string before = read(file);
+  std::filesystem::create_symlink(file, path("symbolic"));
+  std::filesystem::create_hard_link(file, path("hard"));
+  for (const std::string &output : {file, path("symbolic"), path("hard")})
+    expectBadInput({"run", "--input", file, "--output", output},
+                   {"--output", output, "is the input"});
+  EXPECT_EQ(read(file), before);
+
+  auto self = std::filesystem::read_symlink("/proc/self/exe").string();
+  expectBadInput({"run", "--input", file, "--output", self},
+                 {self, "this executable"});
+
+  std::string shard = save("model-00001.safetensors", {});
+  std::string index =
+      write("model.safetensors.index.json", R"({"weight_map": {}})");
+  fake::Config config;
+  config.weights = R"({"kind": "link", "path": ")" + index + R"("})";
+  use(config);
+  expectBadInput({"run", "--input", file, "--output", index},
+                 {index, "a file of the weights"});
+  expectBadInput(
+      {"--weights", shard, "run", "--input", file, "--output", shard},
+      {shard, "a file of the weights"});
+}
+
+// The size limit of a process ends it by a signal unless that is ignored.
+TEST_F(RunCommandTest, FileSizeLimitIsAnError) {
+  std::string file = save("in", {{"input_ids", ids(1, 40)}});
+  struct rlimit old, low;
+  ASSERT_EQ(::getrlimit(RLIMIT_FSIZE, &old), 0);
+  low = old;
+  low.rlim_cur = 20000;
+  ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &low), 0);
+  expectBadInput({"-q", "run", "--input", file, "--output", path("out")},
+                 {path("out"), "File too large"});
+  ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &old), 0);
+  EXPECT_EQ(fileCount(), 1) << "no temporary stays";
+}
+
+TEST_F(RunCommandTest, MappedFileThatShrinksIsAnError) {
+  std::string file = save("in", {{"input_ids", ids(1, 4)}});
+  run({"info"}); // installs the handler
+  auto shrink = [&] {
+    auto mapped = MappedFile::open(file);
+    std::filesystem::resize_file(file, 0);
+    volatile unsigned char byte = *(*mapped)->data();
+    (void)byte;
+  };
+  EXPECT_EXIT(shrink(), ::testing::ExitedWithCode(2),
+              "^model: a mapped file was truncated");
 }
 
 TEST_F(RunCommandTest, InterruptionLeavesTheOldOutput) {

@@ -68,6 +68,8 @@ public:
   static Checkpoint of(SafetensorsFile file);
 
   const std::string &path() const { return label; }
+  // Paths of all files: the index, if there is one, and the tensors' files.
+  std::vector<std::string> files() const;
   const std::vector<TensorView> &tensors() const { return views; }
   const TensorView *find(const std::string &name) const;
 

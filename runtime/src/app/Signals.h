@@ -1,0 +1,17 @@
+// Signals that would end the program without a word.
+#ifndef TNRT_APP_SIGNALS_H
+#define TNRT_APP_SIGNALS_H
+
+#include <string>
+
+namespace tnrt {
+
+// For the life of the process. SIGPIPE and SIGXFSZ are ignored, so that the
+// write fails instead (EPIPE, EFBIG) and its error is reported like any other.
+// SIGBUS from a mapped page that cannot be read (the file was truncated, or its
+// disk fails) ends with one line that begins with `program`, and exit code 2.
+void handleSignals(const std::string &program);
+
+} // namespace tnrt
+
+#endif // TNRT_APP_SIGNALS_H
