@@ -3,6 +3,8 @@
 
 #include "Commands.h"
 #include "Signals.h"
+#include "Text.h"
+#include "UsageError.h"
 #include "Utf8.h"
 
 #include <CLI/App.hpp>
@@ -21,23 +23,42 @@ namespace {
 
 using Command = std::function<Result<int>(Environment &)>;
 
-// A number in [low, high]; CLI11's own Range lets NaN pass.
-CLI::Validator numberIn(double low, double high, std::string name) {
+// A value of type T in [low, high]; CLI11's own Range lets NaN pass, and its
+// conversion comes after the checks, with a message of less use.
+template <typename T> CLI::Validator valueIn(T low, T high, std::string name) {
   auto check = [=](std::string &text) -> std::string {
-    double value = 0;
+    T value = 0;
     bool isNumber = CLI::detail::lexical_cast(text, value);
     if (isNumber && value >= low && value <= high)
       return {};
-    return "expected " + name + ", found \"" + text + "\"";
+    return "expected " + name + ", found \"" + escapeForLine(text) + "\"";
   };
   return CLI::Validator(check, "");
 }
 
-constexpr double kMany = 1e9;
+CLI::Validator numberIn(double low, double high, std::string name) {
+  return valueIn<double>(low, high, std::move(name));
+}
 
-CLI::Validator countFrom(int64_t low) {
-  return numberIn(double(low), kMany,
-                  "an integer from " + std::to_string(low) + " to 1000000000");
+CLI::Validator integerIn(int64_t low, int64_t high) {
+  return valueIn<int64_t>(low, high,
+                          "an integer from " + std::to_string(low) + " to " +
+                              std::to_string(high));
+}
+
+constexpr int64_t kMany = 1000000000;
+
+CLI::Validator countFrom(int64_t low) { return integerIn(low, kMany); }
+
+// One of the parts of what `run` writes.
+CLI::Validator partName() {
+  auto check = [](std::string &text) -> std::string {
+    if (text == "logits" || text == "hidden" || text == "state")
+      return {};
+    return "expected logits, hidden or state, found \"" + escapeForLine(text) +
+           "\"";
+  };
+  return CLI::Validator(check, "");
 }
 
 // An option that may be given several times, one value each. The raw values are
@@ -72,8 +93,8 @@ CLI::Option *addText(CLI::App &app, const std::string &name,
 
 class CommandLine {
 public:
-  CommandLine(const std::string &program, const Manifest &manifest)
-      : program(program),
+  CommandLine(const std::string &name, const Manifest &manifest)
+      : program(shellQuote(name)), name(name),
         app(manifest.name + ", compiled by " + manifest.compiler) {
     app.name(program);
     app.require_subcommand(1);
@@ -83,7 +104,7 @@ public:
                                           manifest.compiler);
     app.add_option("--threads", common.threads,
                    "worker threads (default: all cores)")
-        ->check(numberIn(1, 4096, "an integer from 1 to 4096"));
+        ->check(integerIn(1, 4096));
     app.add_option("--weights", common.weightsPath,
                    "checkpoint to use instead of the one compiled in")
         ->type_name("PATH");
@@ -117,8 +138,8 @@ public:
       out.write(app.version() + "\n");
       return kOk;
     } catch (const CLI::ParseError &error) {
-      std::fprintf(stderr, "%s: %s (see %s --help)\n", program.c_str(),
-                   explain(error).c_str(), place().c_str());
+      std::fprintf(stderr, "%s: %s (see %s --help)\n", name.c_str(),
+                   explainUsage(app, error).c_str(), place().c_str());
       return kBadInput;
     }
     return std::nullopt;
@@ -134,20 +155,6 @@ private:
     sub->footer("Example: " + program + " " + example);
     sub->callback([this, command] { chosen = command; });
     return sub;
-  }
-
-  // CLI11's message as one line; it has none for a command that is unknown.
-  std::string explain(const CLI::ParseError &error) const {
-    auto rest = app.remaining();
-    bool isWord =
-        !rest.empty() && !rest.front().empty() && rest.front()[0] != '-';
-    if (app.get_subcommands().empty() && isWord)
-      return "unknown command \"" + escapeForLine(rest.front()) + "\"";
-    std::string message = error.what();
-    for (char &c : message)
-      if (c == '\n')
-        c = ' ';
-    return message;
   }
 
   std::string place() const {
@@ -181,14 +188,15 @@ private:
     sub->add_option(
            "-n,--tokens", generate.maxTokens,
            "tokens to generate per sequence (default 128; -1: no limit)")
-        ->check(numberIn(-1, kMany, "an integer from -1 to 1000000000"));
+        ->check(integerIn(-1, kMany));
     addSampling(*sub);
     addList(*sub, "--stop", generate.stops,
             "end before this text; may be repeated");
     sub->add_option(
-        "--eos", generate.eosToken,
-        "end at this token id, -1: never (default: the model's eos; none "
-        "with the byte tokenizer)");
+           "--eos", generate.eosToken,
+           "end at this token id, -1: never (default: the model's eos; none "
+           "with the byte tokenizer)")
+        ->check(integerIn(-1, std::numeric_limits<int32_t>::max()));
     sub->add_option("--save-state", generate.saveState,
                     "write the state at the end, to go on from")
         ->type_name("FILE");
@@ -221,11 +229,10 @@ private:
         ->check(numberIn(1e-6, 1e6, "a number above 0"));
     sub.add_option("--repeat-last-n", g.repeatLast,
                    "how many tokens are recent (default 64)")
-        ->check(numberIn(0, 1 << 20, "an integer from 0 to 1048576"));
+        ->check(integerIn(0, 1 << 20));
     sub.add_option("--seed", g.seed,
                    "of the random draws; -1: a new one, shown (the default)")
-        ->check(
-            numberIn(-1, 9e18, "an integer from -1 to 9000000000000000000"));
+        ->check(integerIn(-1, 9000000000000000000));
   }
 
   void addScore() {
@@ -254,7 +261,8 @@ private:
     sub->add_option("--only", run.only,
                     "of logits, hidden, state: what to write")
         ->delimiter(',')
-        ->check(CLI::IsMember({"logits", "hidden", "state"}));
+        ->type_name("PART")
+        ->check(partName());
   }
 
   void addBench() {
@@ -266,13 +274,13 @@ private:
     sub->add_option("--gen", bench.gen, "tokens to decode (default 128)")
         ->check(countFrom(0));
     sub->add_option("--batch", bench.batch, "sequences (default 1)")
-        ->check(numberIn(1, 65536, "an integer from 1 to 65536"));
+        ->check(integerIn(1, 65536));
     sub->add_option(
            "--position", bench.position,
            "position at which decoding starts (default: after the prompt)")
         ->check(countFrom(0));
     sub->add_option("--repeat", bench.repeat, "measured runs (default 3)")
-        ->check(numberIn(1, 10000, "an integer from 1 to 10000"));
+        ->check(integerIn(1, 10000));
     sub->add_flag("--json", bench.json, "as JSON");
   }
 
@@ -303,7 +311,7 @@ private:
         ->allow_extra_args();
   }
 
-  std::string program;
+  std::string program, name; // as a shell takes it, and as it is
   CLI::App app;
   CommonOptions common;
   Command chosen;

@@ -159,7 +159,7 @@ Result<int> benchCommand(Environment &environment,
       perSecond(double(options.gen) * double(stepBytes), decodeSeconds);
   if (options.json) {
     Json json = {{"model", environment.manifest.name},
-                 {"dtype", dtypeName(environment.manifest.dtype)},
+                 {"dtype", environment.manifest.raw["dtype"]},
                  {"threads", (*model)->threads()},
                  {"prompt", options.prompt},
                  {"gen", options.gen},
@@ -178,7 +178,7 @@ Result<int> benchCommand(Environment &environment,
   }
   Output &out = environment.out;
   out.write(environment.manifest.name + ", " +
-            dtypeName(environment.manifest.dtype) + ", " +
+            environment.manifest.raw["dtype"].get<std::string>() + ", " +
             std::to_string((*model)->threads()) + " threads, batch " +
             std::to_string(options.batch) + ", median of " +
             std::to_string(options.repeat) + "\n");

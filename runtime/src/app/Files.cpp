@@ -1,6 +1,8 @@
 // Files and standard output on POSIX calls, so that errors keep their errno.
 #include "Files.h"
 
+#include "formats/FileDescriptor.h"
+
 #include <cerrno>
 #include <cstring>
 #include <fcntl.h>
@@ -9,35 +11,61 @@
 
 namespace tnrt {
 
+namespace {
+
+// What cannot be read as a text, in words; empty where nothing is wrong.
+std::string problem(const struct stat &info, bool isStdin) {
+  if (S_ISDIR(info.st_mode))
+    return "is a directory, expected a file";
+  bool isDevice = S_ISCHR(info.st_mode) || S_ISBLK(info.st_mode);
+  if (isDevice && !isStdin)
+    return "is a device, expected a file or a pipe (- is standard input)";
+  if (S_ISREG(info.st_mode) &&
+      static_cast<uint64_t>(info.st_size) > kMaxInputBytes)
+    return "is larger than 1 GiB, the most that is read as text";
+  return {};
+}
+
+} // namespace
+
+std::string inputName(const std::string &path) {
+  return path == "-" ? "standard input" : path;
+}
+
 Result<std::string> readInput(const std::string &path) {
+  if (path.empty())
+    return Error{"the file name is empty: expected a file (- is standard "
+                 "input)"};
   bool isStdin = path == "-";
   int descriptor = isStdin ? 0 : ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  std::string name = isStdin ? "standard input" : path;
+  std::string name = inputName(path);
   auto fail = [&] {
     return Error{"cannot read " + name + ": " + std::strerror(errno)};
   };
   if (descriptor < 0)
     return fail();
+  FileDescriptor owner(isStdin ? -1 : descriptor);
 
   std::string bytes;
   struct stat info;
-  if (::fstat(descriptor, &info) == 0 && S_ISREG(info.st_mode))
+  if (::fstat(descriptor, &info) != 0)
+    return fail();
+  if (std::string what = problem(info, isStdin); !what.empty())
+    return Error{"cannot read " + name + ": " + what};
+  if (S_ISREG(info.st_mode))
     bytes.reserve(static_cast<size_t>(info.st_size) + 1);
   char block[1 << 16];
   ssize_t got;
   while ((got = ::read(descriptor, block, sizeof block)) != 0) {
     if (got < 0 && errno == EINTR)
       continue;
-    if (got < 0) {
-      Error error = fail();
-      if (!isStdin)
-        ::close(descriptor);
-      return error;
-    }
+    if (got < 0)
+      return fail();
     bytes.append(block, static_cast<size_t>(got));
+    if (bytes.size() > kMaxInputBytes)
+      return Error{"cannot read " + name +
+                   ": is larger than 1 GiB, the most that is read as text"};
   }
-  if (!isStdin)
-    ::close(descriptor);
   return bytes;
 }
 

@@ -4,13 +4,22 @@
 
 #include "tnrt/Result.h"
 
+#include <cstddef>
 #include <string>
 #include <string_view>
 
 namespace tnrt {
 
-// The bytes of a file; "-" is standard input. Errors: a missing or unreadable
-// file, a directory.
+// The most that is read as text: beyond it an input that never ends, like a
+// device, would take all memory.
+constexpr size_t kMaxInputBytes = size_t(1) << 30;
+
+// `path` for messages: "-" is standard input.
+std::string inputName(const std::string &path);
+
+// The bytes of a file or a pipe; "-" is standard input, whatever that is.
+// Errors: a missing or unreadable file, a directory, a device, more than
+// kMaxInputBytes.
 Result<std::string> readInput(const std::string &path);
 
 // Standard output without a buffer of its own. The first failure is kept: after

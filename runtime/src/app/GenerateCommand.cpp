@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <memory>
 #include <random>
+#include <unistd.h>
 
 namespace tnrt {
 namespace {
@@ -17,14 +18,19 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 // Texts to go on from, one per sequence: -p first, then the files' contents.
+// `names` says where each comes from.
 Result<std::vector<std::string>>
-collectPrompts(const GenerateOptions &options) {
+collectPrompts(const GenerateOptions &options,
+               std::vector<std::string> &names) {
   std::vector<std::string> prompts = options.prompts;
+  for (size_t i = 0; i < prompts.size(); ++i)
+    names.push_back("prompt " + std::to_string(i + 1));
   for (const std::string &path : options.promptFiles) {
     auto text = readInput(path);
     if (!text)
       return text.takeError();
     prompts.push_back(std::move(*text));
+    names.push_back(inputName(path));
   }
   return prompts;
 }
@@ -59,7 +65,7 @@ private:
   Status prepare();
   Status startFromPrompts();
   Status continueFromState();
-  Status addPrompt(size_t row, const std::string &text, bool isFirst);
+  Status addPrompt(size_t row, size_t prompt, bool isFirst);
   Status openStreams();
   Status chooseEos();
   std::optional<uint64_t> givenSeed() const {
@@ -79,7 +85,7 @@ private:
   const Manifest &m;
 
   std::unique_ptr<Tokenizer> tokenizer;
-  std::vector<std::string> prompts;
+  std::vector<std::string> prompts, promptNames;
   std::optional<StateFile> state;
   std::vector<SavedSequence> saved; // what the state file said of each
   std::vector<Sequence> sequences;
@@ -101,7 +107,7 @@ Status GenerateRun::prepare() {
   if (!loaded)
     return loaded.takeError();
   tokenizer = std::move(*loaded);
-  auto collected = collectPrompts(options);
+  auto collected = collectPrompts(options, promptNames);
   if (!collected)
     return collected.takeError();
   prompts = std::move(*collected);
@@ -167,7 +173,7 @@ Status GenerateRun::startFromPrompts() {
     // same.
     sequences[row].seed = seed + row;
     sequences[row].recent = RecentTokens(settings.sampler.repeatLast);
-    if (Status status = addPrompt(row, prompts[row], /*isFirst=*/true); !status)
+    if (Status status = addPrompt(row, row, /*isFirst=*/true); !status)
       return status;
   }
   return {};
@@ -201,8 +207,8 @@ Status GenerateRun::continueFromState() {
     }
     if (prompts.empty())
       continue;
-    const std::string &text = prompts[prompts.size() == 1 ? 0 : row];
-    if (Status status = addPrompt(row, text, /*isFirst=*/false); !status)
+    size_t prompt = prompts.size() == 1 ? 0 : row;
+    if (Status status = addPrompt(row, prompt, /*isFirst=*/false); !status)
       return status;
   }
   bool allEnded = std::all_of(sequences.begin(), sequences.end(),
@@ -214,16 +220,16 @@ Status GenerateRun::continueFromState() {
   return {};
 }
 
-Status GenerateRun::addPrompt(size_t row, const std::string &text,
-                              bool isFirst) {
+Status GenerateRun::addPrompt(size_t row, size_t prompt, bool isFirst) {
+  const std::string &text = prompts[prompt], &name = promptNames[prompt];
   auto ids =
       isFirst ? environment.encode(*tokenizer, text) : tokenizer->encode(text);
   if (!ids)
-    return Error{"prompt " + std::to_string(row + 1) + ": " + ids.message()};
+    return Error{name + ": " + ids.message()};
   if (ids->empty() && isFirst) {
     int32_t bos = environment.bosToken(*tokenizer);
     if (bos < 0)
-      return Error{"prompt " + std::to_string(row + 1) +
+      return Error{name +
                    " is empty, and this model has no bos token to begin with"};
     ids->push_back(bos);
   }
@@ -265,8 +271,14 @@ Result<int> GenerateRun::generate() {
   if (state)
     state->restore(**session);
   bool drawsSeed = !givenSeed() && (!state || options.seed);
-  if (drawsSeed && settings.sampler.temperature > 0)
-    environment.note("seed " + std::to_string(sequences.front().seed));
+  auto noteSeed = [&] {
+    if (drawsSeed && settings.sampler.temperature > 0)
+      environment.note("seed " + std::to_string(sequences.front().seed));
+  };
+  // In a log an error stands alone; a person sees the seed at once.
+  const bool seedFirst = ::isatty(2);
+  if (seedFirst)
+    noteSeed();
 
   InterruptScope interrupts;
   Generator generator(**model, **session, sequences, settings);
@@ -282,7 +294,14 @@ Result<int> GenerateRun::generate() {
   generator.onDone([&](int64_t row) { showText(static_cast<size_t>(row)); });
   generator.onStopRequest(
       [&] { return interrupted() || environment.out.failed(); });
-  Status status = generator.run();
+  if (Status status = generator.run(); !status) {
+    // What has been shown ends with its line; nothing is made up after it.
+    if (streams1 && !sequences.front().generated.empty())
+      environment.out.write("\n");
+    return status.takeError();
+  }
+  if (!seedFirst)
+    noteSeed();
   for (size_t row = 0; row < sequences.size(); ++row)
     if (sequences[row].finish == Finish::Running)
       showText(row);
@@ -290,8 +309,6 @@ Result<int> GenerateRun::generate() {
     showJson(generator);
   else if (!environment.out.closed())
     showTimes(generator.times());
-  if (!status)
-    return status.takeError();
   if (Status written = save(**session); !written)
     return written.takeError();
   return interrupted() ? interruptCode() : int(kOk);

@@ -91,14 +91,14 @@ Result<int> infoCommand(Environment &environment, const InfoOptions &options) {
   line("parameters", groupDigits(parameterCount(m)) + " (" +
                          formatBytes(double(parameterBytes(m))) +
                          " in memory)");
-  line("dtype",
-       dtypeName(m.dtype) +
-           std::string(m.dtype == DType::I8 ? " with row scales" : "") +
-           ", state F32");
+  line("dtype", m.raw["dtype"].get<std::string>() +
+                    (m.dtype == DType::I8 ? " with row scales" : "") +
+                    ", state f32");
   line("state",
        groupDigits(stateBytes(m)) + " bytes per sequence, at any length");
   line("arena", groupDigits(m.arenaBytes) + " bytes");
-  line("target", m.target.triple + ", " + m.target.march);
+  line("target",
+       m.target.triple + ", " + m.target.march + ", CPU " + m.target.cpu);
   line("requires", required.empty() ? "nothing beyond the target" : required);
   line("weights", weightsText(m));
   line("tokenizer", tokenizerText(m));

@@ -2,6 +2,7 @@
 #include "Commands.h"
 #include "Interrupt.h"
 #include "OutputGuard.h"
+#include "TensorCheck.h"
 
 #include "core/Progress.h"
 #include "tnrt/formats/Safetensors.h"
@@ -104,6 +105,8 @@ private:
       if (view->dtype != DType::F32 || view->shape != expected)
         return Error{stateName(layer) + " is " + tensorText(*view) +
                      ", expected F32 " + shapeText(expected)};
+      if (Status status = requireFinite(*view); !status)
+        return status;
     }
     input.hasState = found > 0;
     if (found > 0 && !missing.empty())
@@ -131,10 +134,10 @@ private:
                    "]"};
     for (size_t row = 0; row < input.positions.size(); ++row) {
       int64_t position = readInteger(*view, isPerRow ? row : 0);
-      // Far above any use, far below what f32 angles and i64 sums can hold.
-      constexpr int64_t kLimit = int64_t(1) << 40;
-      if (position < 0 || position > kLimit)
-        return Error{"position is " + std::to_string(position) +
+      if (position < 0 || position > kMaxPosition)
+        return Error{(isPerRow ? "position[" + std::to_string(row) + "] is "
+                               : std::string("position is ")) +
+                     std::to_string(position) +
                      ", expected a value in [0, 2^40]"};
       input.positions[row] = position;
     }

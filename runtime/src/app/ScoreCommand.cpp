@@ -92,10 +92,10 @@ Result<int> scoreCommand(Environment &environment,
     return text.takeError();
   auto encoded = environment.encode(**tokenizer, *text);
   if (!encoded)
-    return Error{options.file + ": " + encoded.message()};
+    return Error{inputName(options.file) + ": " + encoded.message()};
   const std::vector<int32_t> &ids = *encoded;
   if (ids.size() < 2)
-    return Error{options.file +
+    return Error{inputName(options.file) +
                  ": expected a text of at least 2 tokens, found " +
                  std::to_string(ids.size()) +
                  ": the first token has no context to be predicted from"};

@@ -1,5 +1,6 @@
 // Writing and reading state files.
 #include "StateFile.h"
+#include "TensorCheck.h"
 
 #include <nlohmann/json.hpp>
 
@@ -150,6 +151,8 @@ Status StateFile::checkModel(const Manifest &manifest) {
       return error(stateName(layer) + " is " + dtypeName(view->dtype) + " " +
                    shapeText(view->shape) + ", expected F32 " +
                    shapeText(expected) + " for this model" + other);
+    if (Status status = requireFinite(*view); !status)
+      return error(status.message());
   }
   if (file.find(stateName(manifest.states.size())))
     return error("has " + stateName(manifest.states.size()) +
@@ -190,9 +193,10 @@ Status StateFile::readSequences(const Manifest &manifest) {
     if (sequence.pending.empty())
       return error("pending holds no token for sequence " +
                    std::to_string(row));
-    if (readI64(*position, row) < 0)
-      return error("position of sequence " + std::to_string(row) +
-                   " is negative");
+    int64_t at = readI64(*position, row);
+    if (at < 0 || at > kMaxPosition)
+      return error("position[" + std::to_string(row) + "] is " +
+                   std::to_string(at) + ", expected a value in [0, 2^40]");
     sequence.seed = static_cast<uint64_t>(readI64(*seed, row));
     sequence.sampled = static_cast<uint64_t>(readI64(*sampled, row));
     sequence.inPrompt = readI64(*inPrompt, row) != 0;

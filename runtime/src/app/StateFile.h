@@ -4,13 +4,13 @@
 // A safetensors file with metadata {"format": "tnllm-state-1", "fingerprint",
 // "model", "sampler": JSON, "text": JSON} and, for B sequences,
 //
-//   state.<l>       F32 [B, H, Dk, Dv]   right before the pending tokens
-//   position        I64 [B]
-//   pending         I32 [B, P]           -1 past a row's end
-//   recent          I32 [B, R]           for the repeat penalty; -1 past the
-//   end seed, sampled   I64 [B]              the random counter in_prompt I64
-//   [B]              1: the pending tokens are of a prompt ended           I64
-//   [B]              1: by eos or a stop string
+// - state.<l>, F32 [B, H, Dk, Dv]: right before the pending tokens
+// - position, I64 [B]
+// - pending, I32 [B, P]: -1 past a row's end
+// - recent, I32 [B, R]: for the repeat penalty; -1 past a row's end
+// - seed and sampled, I64 [B]: the random counter
+// - in_prompt, I64 [B]: 1 when the pending tokens are of a prompt
+// - ended, I64 [B]: 1 when eos or a stop string has come
 #ifndef TNRT_APP_STATEFILE_H
 #define TNRT_APP_STATEFILE_H
 

@@ -1,9 +1,23 @@
 // Formatting of numbers, independent of the locale.
 #include "Text.h"
 
+#include <cctype>
 #include <cstdio>
+#include <cstring>
 
 namespace tnrt {
+
+std::string shellQuote(const std::string &text) {
+  bool isPlain = !text.empty();
+  for (unsigned char c : text)
+    isPlain &= std::isalnum(c) || std::strchr("_-./+:@%,=", c) != nullptr;
+  if (isPlain)
+    return text;
+  std::string quoted = "'";
+  for (char c : text)
+    quoted += c == '\'' ? std::string("'\\''") : std::string(1, c);
+  return quoted + "'";
+}
 
 std::string formatNumber(double value, int decimals) {
   char buffer[64];

@@ -9,6 +9,8 @@
 
 namespace tnrt {
 
+// `text` as one word of a shell: in single quotes where it needs them.
+std::string shellQuote(const std::string &text);
 std::string formatNumber(double value, int decimals);
 std::string formatBytes(double bytes);  // "1.5 GB", decimal units
 std::string groupDigits(int64_t value); // "1,234,567"

@@ -47,21 +47,25 @@ Result<std::vector<int32_t>> parseIds(const std::vector<std::string> &arguments,
 
 Result<int> tokenizeCommand(Environment &environment,
                             const TokenizeOptions &options) {
+  if (options.text && !options.file.empty())
+    return Error{"tokenize: expected a text or --file FILE, found both"};
   auto tokenizer = environment.loadTokenizer();
   if (!tokenizer)
     return tokenizer.takeError();
-  std::string text;
+  std::string text, origin; // of the text, for messages
   if (options.text) {
     text = *options.text;
   } else {
-    auto read = readInput(options.file.empty() ? "-" : options.file);
+    std::string path = options.file.empty() ? "-" : options.file;
+    auto read = readInput(path);
     if (!read)
       return read.takeError();
+    origin = inputName(path) + ": ";
     text = std::move(*read);
   }
   auto ids = environment.encode(**tokenizer, text);
   if (!ids)
-    return ids.takeError();
+    return Error{origin + ids.message()};
   if (options.json) {
     environment.out.write(dumpJson(nlohmann::ordered_json(*ids)) + "\n");
     return int(kOk);

@@ -49,6 +49,8 @@ public:
   }
 
   std::string pieceBytes(int32_t id) const override {
+    if (id > 255 && id < vocabSize)
+      return "<" + std::to_string(id) + ">";
     if (id < 0 || id > 255)
       return {};
     return std::string(1, static_cast<char>(id));

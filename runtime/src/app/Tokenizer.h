@@ -42,7 +42,7 @@ public:
 };
 
 // Token id = byte value. Ids of 256 and more, which a model with a larger
-// vocabulary can produce, decode to nothing.
+// vocabulary can produce, decode to their number: "<23190>".
 std::unique_ptr<Tokenizer> createByteTokenizer(int64_t vocabSize);
 
 // A sentencepiece model from a file, or from its bytes (`origin` names them in

@@ -1,6 +1,8 @@
 // Bad input gives one clear line and exit code 2.
 #include "AppTest.h"
 
+#include "Files.h"
+
 #include <fcntl.h>
 #include <limits>
 #include <unistd.h>
@@ -30,17 +32,31 @@ protected:
 };
 
 TEST_F(BadInputTest, Usage) {
-  expectBadInput({}, {"--help"});
-  expectBadInput({"fly"}, {"unknown command \"fly\""});
-  expectBadInput({"--fly", "info"}, {"--fly"});
-  expectBadInput({"info", "extra"}, {"extra"});
+  expectBadInput({}, {"no command given: expected info, generate, score, run, "
+                      "bench, tokenize or detokenize",
+                      "model --help"});
+  expectBadInput({"fly"}, {"unknown command \"fly\": expected info, generate"});
+  expectBadInput({"--fly", "info"}, {"unknown option \"--fly\""});
+  expectBadInput({"info", "extra"},
+                 {"unexpected argument \"extra\"", "model info --help"});
   expectBadInput({"generate"}, {"prompt", "--load-state"});
-  expectBadInput({"generate", "-p"}, {"-p", "model generate --help"});
-  expectBadInput({"score"}, {"file"});
-  expectBadInput({"run"}, {"--input"});
-  expectBadInput({"run", "--input", "a"}, {"--output"});
+  expectBadInput({"generate", "-p"}, {"--prompt has no value: expected a text",
+                                      "model generate --help"});
+  expectBadInput({"generate", "-p", "a", "-n"},
+                 {"--tokens has no value: expected an integer"});
+  expectBadInput({"generate", "-p", "a", "-n", "1.5"},
+                 {"--tokens: expected an integer from -1 to 1000000000, found "
+                  "\"1.5\""});
+  expectBadInput({"generate", "-p", "a", "-n", "1", "-n", "2"},
+                 {"--tokens is given 2 times: expected once"});
+  expectBadInput({"generate", "-p", "a", "--temp"},
+                 {"--temp has no value: expected a number"});
+  expectBadInput({"score"}, {"FILE is missing: expected text in UTF-8"});
+  expectBadInput({"score", ""}, {"the file name is empty"});
+  expectBadInput({"run"}, {"--input FILE is missing: expected input_ids"});
+  expectBadInput({"run", "--input", "a"}, {"--output FILE is missing"});
   expectBadInput({"run", "--input", "a", "--output", "b", "--only", "colour"},
-                 {"colour"});
+                 {"expected logits, hidden or state, found \"colour\""});
   expectBadInput({"--threads", "0", "info"}, {"--threads", "1 to 4096"});
   expectBadInput({"--threads", "two", "info"}, {"two"});
   expectBadInput({"bench", "--batch", "0"}, {"--batch"});
@@ -69,6 +85,8 @@ TEST_F(BadInputTest, SamplingOptions) {
            {"-n", "-2"},
            {"-n", "many"},
            {"--eos", "256"},
+           {"--eos", "-7"},
+           {"--eos", "1.5"},
            {"--eos", "x"}})
     expectBadInput({"generate", "-p", "a", option, value},
                    {option.substr(1), value});
@@ -81,7 +99,11 @@ TEST_F(BadInputTest, Texts) {
   expectBadInput({"generate", "-p", "fine", "-p", "b\xFF"},
                  {"prompt 2", "UTF-8", "offset 1"});
   expectBadInput({"generate", "--prompt-file", write("bad", "ab\xC3")},
-                 {"prompt 1", "offset 2"});
+                 {path("bad") + ": expected", "offset 2"});
+  expectBadInput({"generate", "-p", "a", "--prompt-file", write("no", "")},
+                 {path("no") + " is empty"});
+  for (const char *device : {"/dev/zero", "/dev/full", "/dev/null"})
+    expectBadInput({"score", device}, {device, "is a device"});
   expectBadInput({"generate", "--prompt-file", path("none")},
                  {path("none"), "No such file"});
   expectBadInput({"generate", "--prompt-file", folder.string()},
@@ -93,6 +115,13 @@ TEST_F(BadInputTest, Texts) {
                  {path("empty"), "at least 2 tokens"});
   expectBadInput({"score", write("one", "x")},
                  {path("one"), "at least 2 tokens"});
+}
+
+// A file of holes: nothing of it is read.
+TEST_F(BadInputTest, TextsBeyondTheLimit) {
+  write("huge", "");
+  std::filesystem::resize_file(path("huge"), kMaxInputBytes + 1);
+  expectBadInput({"score", path("huge")}, {path("huge"), "1 GiB"});
 }
 
 TEST_F(BadInputTest, ByteOutsideASmallVocabulary) {

@@ -46,9 +46,10 @@ TEST(FormatTest, Numbers) {
 TEST_F(CommandTest, InfoSaysWhatWasCompiled) {
   Outcome outcome = run({"info"});
   EXPECT_EQ(outcome.code, 0);
-  for (const char *word : {"fake: 2 layers, width 16", "8,192", "x86-64-v4",
-                           "00112233445566778899aabbccddeeff", "random, seed 7",
-                           "bytes", "96 bytes per sequence"})
+  for (const char *word :
+       {"fake: 2 layers, width 16", "8,192", "x86-64-v4",
+        "00112233445566778899aabbccddeeff", "random, seed 7", "bytes",
+        "96 bytes per sequence", "CPU x86-64-v4", "f32, state f32"})
     EXPECT_NE(outcome.out.find(word), std::string::npos) << word << "\n"
                                                          << outcome.out;
   Json info = json({"info", "--json"});
@@ -66,6 +67,17 @@ TEST_F(CommandTest, InfoDoesNotNeedTheWeights) {
   EXPECT_EQ(run({"info"}).code, 0);
   EXPECT_EQ(run({"info", "--json"}).code, 0);
   expectBadInput({"generate", "-p", "a"}, {"/nonexistent/model.safetensors"});
+}
+
+TEST_F(CommandTest, ExamplesQuoteTheProgram) {
+  EXPECT_EQ(shellQuote("tiny-1.5b"), "tiny-1.5b");
+  EXPECT_EQ(shellQuote(""), "''");
+  EXPECT_EQ(shellQuote("it's"), "'it'\\''s'");
+  const char *argv[] = {"/tmp/my model", "info", "--help"};
+  ::testing::internal::CaptureStdout();
+  EXPECT_EQ(runApp(3, argv, module), 0);
+  std::string help = ::testing::internal::GetCapturedStdout();
+  EXPECT_NE(help.find("Example: 'my model' info"), std::string::npos) << help;
 }
 
 TEST_F(CommandTest, HelpAndVersion) {
@@ -153,6 +165,7 @@ TEST_F(CommandTest, BenchMeasures) {
       json({"--threads", "2", "bench", "--prompt", "20", "--gen", "5",
             "--batch", "3", "--position", "1000", "--repeat", "2", "--json"});
   EXPECT_EQ(bench["threads"], 2);
+  EXPECT_EQ(bench["dtype"], "f32");
   EXPECT_EQ(bench["batch"], 3);
   EXPECT_GT(bench["prefill_tokens_per_second"].get<double>(), 0);
   EXPECT_GT(bench["decode_tokens_per_second"].get<double>(), 0);

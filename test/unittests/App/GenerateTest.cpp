@@ -6,7 +6,9 @@
 
 #include <nlohmann/json.hpp>
 
+#include <cmath>
 #include <csignal>
+#include <cstring>
 
 namespace tnrt::test {
 namespace {
@@ -392,6 +394,23 @@ TEST_F(GenerateTest, DamagedStatesAreRefused) {
   }
 }
 
+TEST_F(GenerateTest, StatesThatAreNotFiniteAreRefused) {
+  generate(
+      {"-p", "Hello", "-n", "2", "--seed", "1", "--save-state", path("s")});
+  std::string bytes = read(path("s"));
+  auto file = SafetensorsFile::open(path("s"));
+  ASSERT_TRUE(file);
+  // Where the data of state.1 lie: its first two values occur once.
+  const TensorView *state = file->find("state.1");
+  std::string data(reinterpret_cast<const char *>(state->data), state->bytes);
+  size_t at = bytes.rfind(data);
+  ASSERT_NE(at, std::string::npos);
+  float bad = std::nanf("");
+  std::memcpy(bytes.data() + at + 7 * sizeof bad, &bad, sizeof bad);
+  expectBadInput({"generate", "--load-state", write("bad", bytes)},
+                 {path("bad"), "state.1[0, 1, 0, 1] is nan"});
+}
+
 TEST_F(GenerateTest, UnwritableStateIsFoundBeforeTheWork) {
   fake::running().prefillCalls = 0;
   expectBadInput(
@@ -421,10 +440,10 @@ TEST_F(GenerateTest, NonFiniteLogitsAreAnError) {
   module.head = [](void *, int64_t rows, const float *, float *logits) {
     std::fill_n(logits, rows * 256, std::nanf(""));
   };
-  Outcome outcome =
-      run({"-q", "generate", "-p", "abc", "--save-state", path("s")});
-  EXPECT_EQ(outcome.code, 2);
-  EXPECT_NE(outcome.err.find("not finite"), std::string::npos);
+  expectBadInput({"generate", "-p", "abc", "--save-state", path("s")},
+                 {"not finite"});
+  expectBadInput({"generate", "-p", "abc", "-p", "d", "--json"},
+                 {"not finite"});
   EXPECT_EQ(fileCount(), 0);
 }
 

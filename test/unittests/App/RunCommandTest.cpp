@@ -3,6 +3,7 @@
 
 #include "tnrt/formats/Safetensors.h"
 
+#include <cmath>
 #include <csignal>
 #include <cstring>
 #include <map>
@@ -311,6 +312,16 @@ TEST_F(RunCommandTest, BadStates) {
   input = good;
   input["state.0"].dtype = DType::I32;
   expectBad(input, {"state.0 is I32"});
+  for (auto [value, word] :
+       {std::pair(HUGE_VALF, "infinity"), std::pair(-HUGE_VALF, "-infinity"),
+        std::pair(std::nanf(""), "nan")}) {
+    input = good;
+    auto numbers = values<float>(good["state.1"]);
+    numbers[8] = value;
+    input["state.1"] = tensor(DType::F32, good["state.1"].shape, numbers);
+    expectBad(input, {std::string("state.1[0, 1, 0, 2] is ") + word,
+                      "expected a finite number"});
+  }
   input = good;
   input["position"] = tensor<int64_t>(DType::I64, {}, {-1});
   expectBad(input, {"position is -1"});

@@ -157,12 +157,25 @@ TEST(TextStreamTest, BytesBecomeCharacters) {
     stream.push(id, out);
   EXPECT_EQ(out, "");
   EXPECT_EQ(stream.partialBytes(), "\xE2\x82");
-  stream.push(299, out); // has no text
   stream.push(0xAC, out);
   EXPECT_EQ(out, "\xE2\x82\xAC");
   stream.push(0xF0, out);
   stream.flush(out, /*keepPartial=*/false);
   EXPECT_EQ(out, std::string("\xE2\x82\xAC") + kReplacement);
+}
+
+// Ids beyond the bytes show as numbers, also within an unfinished character.
+TEST(TextStreamTest, NumbersOfIdsThatAreNoBytes) {
+  auto tokenizer = createByteTokenizer(300);
+  TextStream stream(*tokenizer, {}, false);
+  std::string out;
+  for (int32_t id : {int32_t('a'), 299, 256, 0xE2, 0x82, 257, int32_t('b')})
+    stream.push(id, out);
+  stream.flush(out, /*keepPartial=*/false);
+  EXPECT_EQ(findInvalidUtf8(out), std::string::npos);
+  EXPECT_EQ(out.rfind("a<299><256>" + std::string(kReplacement), 0), 0u) << out;
+  EXPECT_EQ(out.substr(out.size() - 6), "<257>b");
+  EXPECT_EQ(tokenizer->pieceBytes(300), "");
 }
 
 TEST(TextStreamTest, StopWithinCharactersOfSeveralTokens) {

@@ -165,6 +165,9 @@ TEST_F(TokenizeCommandTest, Errors) {
   expectBadInput({"tokenize", "a\xFF"}, {"UTF-8", "offset 1"});
   expectBadInput({"tokenize", "--file", path("none")}, {path("none")});
   expectBadInput({"tokenize", "--file", folder.string()}, {"directory"});
+  expectBadInput({"tokenize", "--file", write("bad", "a\xFF")},
+                 {path("bad") + ": expected text in UTF-8"});
+  expectBadInput({"tokenize", "text", "--file", path("bad")}, {"found both"});
   expectBadInput({"detokenize", "12x"}, {"12x", "token id"});
   expectBadInput({"detokenize", "256"}, {"256", "[0, 256)"});
   expectBadInput({"detokenize", "99999999999999999999999"},
