@@ -2,6 +2,8 @@
 // YAML, and what is not JSON in a .json file is caught by llvm::json first.
 #include "Document.h"
 
+#include "tnllm/Spec/Printable.h"
+
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/ConvertUTF.h"
 #include "llvm/Support/JSON.h"
@@ -226,7 +228,7 @@ bool checkJSON(llvm::StringRef file, llvm::StringRef text,
 std::string Diagnostics::format(llvm::StringRef file, Location at,
                                 llvm::StringRef severity,
                                 const llvm::Twine &message) {
-  std::string where = file.str();
+  std::string where = printable(file);
   if (at.line)
     where += ":" + std::to_string(at.line) + ":" + std::to_string(at.column);
   return where + ": " + severity.str() + ": " + message.str();

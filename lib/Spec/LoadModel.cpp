@@ -3,9 +3,14 @@
 #include "tnllm/Spec/LoadModel.h"
 
 #include "CheckpointFit.h"
+#include "SentencePieceFile.h"
 #include "SpecReader.h"
 
+#include "tnllm/Spec/Printable.h"
+
+#include "llvm/ADT/STLExtras.h"
 #include "llvm/Support/FileSystem.h"
+#include "llvm/Support/JSON.h"
 #include "llvm/Support/MemoryBuffer.h"
 #include "llvm/Support/Path.h"
 
@@ -24,7 +29,7 @@ std::string makeAbsolute(StringRef file) {
   return std::string(absolute);
 }
 
-std::string join(StringRef directory, StringRef name) {
+std::string joinPath(StringRef directory, StringRef name) {
   llvm::SmallString<256> joined(directory);
   path::append(joined, name);
   return std::string(joined);
@@ -34,12 +39,18 @@ bool isRegularFile(const std::string &file) {
   return fs::is_regular_file(file);
 }
 
+// There is something by this name, though it may be a link to nothing.
+bool isPresent(const std::string &file) {
+  fs::file_status status;
+  return !fs::status(file, status, /*follow=*/false);
+}
+
 // Relative to the file that names it, so that a spec and its weights move
 // together.
 std::string besides(StringRef specFile, StringRef named) {
   if (path::is_absolute(named))
     return named.str();
-  return makeAbsolute(join(path::parent_path(specFile), named));
+  return makeAbsolute(joinPath(path::parent_path(specFile), named));
 }
 
 class Loader {
@@ -49,8 +60,12 @@ public:
 
   llvm::Expected<LoadedModel> load() {
     if (findConfig() && readConfig()) {
+      model.inputs.push_back(model.configPath);
       nameModel();
       findTokenizer();
+      if (model.tokenizerPath)
+        checkTokenizer(*model.tokenizerPath);
+      findInputWeights();
       if (options.useWeights)
         fitWeights();
     }
@@ -72,9 +87,12 @@ private:
     if (std::error_code failure = fs::status(given, status))
       return fail(given, failure.message());
     if (status.type() == fs::file_type::directory_file) {
-      shown = join(given, "config.json");
-      if (!fs::exists(shown))
+      shown = joinPath(given, "config.json");
+      std::error_code failure = fs::access(shown, fs::AccessMode::Exist);
+      if (failure == std::errc::no_such_file_or_directory)
         return fail(given, "the directory has no config.json");
+      if (failure)
+        return fail(shown, failure.message());
     } else {
       shown = given.str();
     }
@@ -109,19 +127,18 @@ private:
     // Resolved, so that "a/.." has a name.
     if (fs::real_path(path::parent_path(config), directory))
       directory = path::parent_path(config);
-    parsed.spec.name = path::filename(config) == "config.json"
-                           ? path::filename(directory).str()
-                           : path::stem(config).str();
+    StringRef name = path::filename(config) == "config.json"
+                         ? path::filename(directory)
+                         : path::stem(config);
+    // The manifest is JSON, and executables print the name.
+    parsed.spec.name = printable(llvm::json::fixUTF8(name));
   }
 
   void findTokenizer() {
     if (parsed.tokenizer == "bytes")
       return;
     if (parsed.tokenizer) {
-      std::string file = besides(model.configPath, *parsed.tokenizer);
-      if (!isRegularFile(file))
-        fail(shown, "'tokenizer' names " + file + ", which is not a file");
-      model.tokenizerPath = file;
+      model.tokenizerPath = besides(model.configPath, *parsed.tokenizer);
       return;
     }
     std::vector<std::string> directories;
@@ -134,11 +151,65 @@ private:
                                 : path::parent_path(weights).str());
     }
     for (const std::string &directory : directories) {
-      std::string file = join(directory, "tokenizer.model");
-      if (!isRegularFile(file))
+      std::string file = joinPath(directory, "tokenizer.model");
+      if (!isPresent(file))
         continue;
       model.tokenizerPath = file;
       return;
+    }
+  }
+
+  // Executables would find out only when they start.
+  void checkTokenizer(const std::string &file) {
+    fs::file_status status;
+    if (std::error_code failure = fs::status(file, status)) {
+      fail(file, failure.message() + "; expected a sentencepiece model");
+      return;
+    }
+    if (status.type() != fs::file_type::regular_file) {
+      fail(file, "not a regular file; expected a sentencepiece model");
+      return;
+    }
+    auto buffer = llvm::MemoryBuffer::getFile(file);
+    if (!buffer) {
+      fail(file, buffer.getError().message());
+      return;
+    }
+    model.inputs.push_back(file);
+    auto pieces = countSentencePieces((*buffer)->getBuffer());
+    if (!pieces)
+      fail(file,
+           "not a sentencepiece model: " + llvm::toString(pieces.takeError()));
+    else if (*pieces > parsed.spec.vocabSize)
+      fail(file, "the tokenizer has " + llvm::Twine(*pieces) +
+                     " pieces, but vocab_size is " +
+                     llvm::Twine(parsed.spec.vocabSize) +
+                     "; expected at most that many");
+  }
+
+  // All that the model may be made of, wanted this time or not: an output by
+  // such a name would be a mistake even then.
+  void findInputWeights() {
+    std::string place = parsed.weights
+                            ? besides(model.configPath, *parsed.weights)
+                            : path::parent_path(model.configPath).str();
+    if (!parsed.weights && !isJSON)
+      return;
+    std::string folder = place;
+    if (!fs::is_directory(place)) {
+      model.inputs.push_back(place);
+      // The shards of an index lie beside it.
+      if (!StringRef(place).ends_with(".json"))
+        return;
+      folder = path::parent_path(place).str();
+    }
+    std::error_code failure;
+    for (fs::directory_iterator entry(folder, failure), end;
+         !failure && entry != end; entry.increment(failure)) {
+      StringRef name = path::filename(entry->path());
+      if (name.ends_with(".safetensors") ||
+          name.ends_with(".safetensors.index.json"))
+        model.inputs.push_back(entry->path());
     }
   }
 
@@ -152,8 +223,17 @@ private:
     if (!isJSON)
       return fail(shown, "the spec names no 'weights'" + advice);
     std::string directory = path::parent_path(model.configPath).str();
-    if (!isRegularFile(join(directory, "model.safetensors")) &&
-        !isRegularFile(join(directory, "model.safetensors.index.json")))
+    bool found = false;
+    for (StringRef name :
+         {"model.safetensors", "model.safetensors.index.json"}) {
+      std::string file = joinPath(directory, name);
+      if (!fs::exists(file))
+        continue;
+      if (!isRegularFile(file))
+        return fail(file, "not a regular file");
+      found = true;
+    }
+    if (!found)
       return fail(directory, "there are no weights here: expected "
                              "model.safetensors or "
                              "model.safetensors.index.json" +
@@ -168,7 +248,7 @@ private:
     tnrt::Result<tnrt::Checkpoint> checkpoint =
         tnrt::Checkpoint::open(model.weightsPath);
     if (!checkpoint) {
-      diagnostics.errors.push_back("error: " + checkpoint.message());
+      diagnostics.errors.push_back(printable(checkpoint.message()));
       return;
     }
     fitCheckpoint(model.weightsPath, *checkpoint, parsed, diagnostics);

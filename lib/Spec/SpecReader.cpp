@@ -5,6 +5,8 @@
 #include "HousekeepingKeys.h"
 #include "ValueReader.h"
 
+#include "tnllm/Spec/Printable.h"
+
 #include "llvm/ADT/StringMap.h"
 #include "llvm/ADT/StringSwitch.h"
 
@@ -225,6 +227,11 @@ void SpecReader::reportUnknownKey(const Node &key) {
 
 void SpecReader::readName(StringRef key, const Node &node) {
   if (std::optional<std::string> name = value.string(key, node)) {
+    // Executables print it.
+    if (printable(*name) != *name)
+      return value.error(node,
+                         "'name' must not hold control characters, found \"" +
+                             printable(*name) + "\"");
     spec.name = *name;
     parsed.nameGiven = true;
   }

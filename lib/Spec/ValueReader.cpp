@@ -89,7 +89,7 @@ std::optional<bool> ValueReader::boolean(llvm::StringRef key,
 std::optional<std::string> ValueReader::string(llvm::StringRef key,
                                                const Node &node) {
   if (node.kind != Node::Scalar || node.text.empty()) {
-    expected(key, "a string", node);
+    expected(key, "a string that is not empty", node);
     return std::nullopt;
   }
   return node.text;

@@ -1,6 +1,7 @@
 // The phases of a compilation: load, lower, translate, generate code, link.
 #include "Compilation.h"
 
+#include "tnllm/Spec/Printable.h"
 #include "tnllm/Target/EmitObject.h"
 #include "tnllm/Target/LinkExecutable.h"
 #include "tnrt/formats/Payload.h"
@@ -10,8 +11,10 @@
 #include "mlir/Target/LLVMIR/Dialect/LLVMIR/LLVMToLLVMIRTranslation.h"
 #include "mlir/Target/LLVMIR/Export.h"
 
+#include "llvm/ADT/StringExtras.h"
 #include "llvm/IR/Module.h"
 #include "llvm/Support/FileSystem.h"
+#include "llvm/Support/JSON.h"
 #include "llvm/Support/MemoryBuffer.h"
 #include "llvm/Support/Path.h"
 #include "llvm/Support/raw_ostream.h"
@@ -29,7 +32,8 @@ const char prefillName[] = "prefill";
 const char decodeName[] = "decode";
 const char headName[] = "head";
 
-WeightsSource describeWeights(const Options &options, const LoadedModel &model) {
+WeightsSource describeWeights(const Options &options,
+                              const LoadedModel &model) {
   WeightsSource source;
   source.kind = options.weights;
   source.path = model.weightsPath;
@@ -46,11 +50,38 @@ TokenizerSource describeTokenizer(const LoadedModel &model) {
 std::string loadTokenizer(const LoadedModel &model, Error &error) {
   auto file = MemoryBuffer::getFile(*model.tokenizerPath);
   if (!file) {
-    error = createStringError("cannot read " + *model.tokenizerPath + ": " +
-                              file.getError().message());
+    error = createStringError(printable(*model.tokenizerPath) +
+                              ": cannot read: " + file.getError().message());
     return {};
   }
   return (*file)->getBuffer().str();
+}
+
+// The manifest is JSON, so a path that is not UTF-8 would come out as another
+// one.
+Error checkStoredPath(StringRef path) {
+  if (json::isUTF8(path))
+    return Error::success();
+  return createStringError(
+      printable(path) +
+      ": the executable would have to store this path, which is "
+      "not UTF-8; expected another name, or --weights=embed");
+}
+
+// One file by two names is found too.
+Error checkIsNoInput(StringRef output, const LoadedModel &model) {
+  for (const std::string &input : model.inputs)
+    if (sys::fs::equivalent(output, input))
+      return createStringError("-o: " + printable(output) +
+                               " is part of the model, expected another file");
+  return Error::success();
+}
+
+// The lines that a diagnostic of MLIR would take, as one.
+std::string joinLines(StringRef text) {
+  SmallVector<StringRef> lines;
+  text.trim().split(lines, '\n', -1, /*KeepEmpty=*/false);
+  return join(lines, "; ");
 }
 
 } // namespace
@@ -65,26 +96,34 @@ Compilation::~Compilation() = default;
 Error Compilation::load() {
   Progress::Phase phase(progress, timing, "Read the model");
   LoadOptions loadOptions;
-  // IR hardly depends on the weights (the embedding's type may); only an executable
-  // needs them to be right.
-  loadOptions.useWeights = stopsAt(Stage::Executable) &&
-                           options.weights != WeightsSource::Random;
+  // IR hardly depends on the weights (the embedding's type may); only an
+  // executable needs them to be right.
+  loadOptions.useWeights =
+      stopsAt(Stage::Executable) && options.weights != WeightsSource::Random;
   auto loaded = loadModel(options.model, loadOptions);
   if (!loaded)
     return loaded.takeError();
   model = std::move(*loaded);
   for (const std::string &warning : model.warnings)
     errs() << warning << '\n';
-  return Error::success();
+  if (!stopsAt(Stage::Executable) || options.weights == WeightsSource::Embed)
+    return Error::success();
+  if (Error error = checkStoredPath(model.weightsPath))
+    return error;
+  return checkStoredPath(model.tokenizerPath.value_or(""));
 }
 
 Error Compilation::openOutput() {
   if (!options.saveTemps.empty())
-    if (std::error_code code = sys::fs::create_directories(options.saveTemps))
-      return createStringError("--save-temps: cannot create " + options.saveTemps +
-                               ": " + code.message());
+    if (std::error_code code = sys::fs::create_directories(
+            options.saveTemps, /*IgnoreExisting=*/true, sys::fs::all_all))
+      return createStringError("--save-temps: cannot create " +
+                               printable(options.saveTemps) + ": " +
+                               code.message());
   if (options.output == "-")
     return Error::success();
+  if (Error error = checkIsNoInput(options.output, model))
+    return error;
   auto file = OutputFile::create(options.output);
   if (!file)
     return file.takeError();
@@ -141,6 +180,19 @@ Error Compilation::lower() {
   return Error::success();
 }
 
+Error Compilation::applyPassOptions(mlir::PassManager &pm) {
+  std::string reason;
+  mlir::ScopedDiagnosticHandler handler(context.get(),
+                                        [&](mlir::Diagnostic &diagnostic) {
+                                          reason += diagnostic.str() + "\n";
+                                          return mlir::success();
+                                        });
+  if (succeeded(mlir::applyPassManagerCLOptions(pm)))
+    return Error::success();
+  return createStringError("the MLIR options cannot be combined: " +
+                           joinLines(reason));
+}
+
 Error Compilation::runStage(Stage stage, StringRef name,
                             void (*buildPipeline)(mlir::OpPassManager &,
                                                   const CompileOptions &)) {
@@ -148,27 +200,28 @@ Error Compilation::runStage(Stage stage, StringRef name,
     Progress::Phase phase(progress, timing, name);
     mlir::PassManager pm(context.get(), mlir::ModuleOp::getOperationName());
     pm.enableTiming(phase.timing());
-    if (failed(mlir::applyPassManagerCLOptions(pm)))
-      return createStringError("the MLIR options cannot be combined");
+    if (Error error = applyPassOptions(pm))
+      return error;
     buildPipeline(pm, options.compile);
     if (failed(pm.run(*module))) {
       internalError = true;
       return createStringError("the stage '" + stringify(stage) + "' failed");
     }
   }
-  // What --emit=llvm shows is LLVM IR; the dialect's form is among the temporaries.
+  // What --emit=llvm shows is LLVM IR; the dialect's form is among the
+  // temporaries.
   if (stage == Stage::LLVM && options.saveTemps.empty())
     return Error::success();
-  return emitText(stage, stage == Stage::LLVM ? "llvm.mlir"
-                                              : (stringify(stage) + ".mlir").str(),
+  return emitText(stage,
+                  stage == Stage::LLVM ? "llvm.mlir"
+                                       : (stringify(stage) + ".mlir").str(),
                   [&](raw_ostream &out) { module->print(out); });
 }
 
 std::string Compilation::buildManifest() {
-  return tnllm::buildManifest(model.spec, options.compile.target,
-                              options.compile.dtype, program,
-                              describeWeights(options, model),
-                              describeTokenizer(model));
+  return tnllm::buildManifest(
+      model.spec, options.compile.target, options.compile.dtype, program,
+      describeWeights(options, model), describeTokenizer(model));
 }
 
 Error Compilation::translate() {
@@ -199,7 +252,8 @@ Error Compilation::generateCode() {
     Progress::Phase phase(progress, timing, "Optimise");
     optimizeModule(*llvmModule, *machine);
   }
-  auto emit = [&](CodeGenFileType type, Module &source) -> Expected<std::string> {
+  auto emit = [&](CodeGenFileType type,
+                  Module &source) -> Expected<std::string> {
     SmallString<0> buffer;
     raw_svector_ostream out(buffer);
     if (Error error = emitCode(source, *machine, type, out))
@@ -208,7 +262,8 @@ Error Compilation::generateCode() {
   };
   Progress::Phase phase(progress, timing, "Generate code");
   if (keeps(Stage::Assembly)) {
-    // The code generator changes the module it runs on, and an object may follow.
+    // The code generator changes the module it runs on, and an object may
+    // follow.
     auto copy = CloneModule(*llvmModule);
     auto text = emit(CodeGenFileType::AssemblyFile, *copy);
     if (!text)
@@ -243,7 +298,7 @@ Error Compilation::embedWeights() {
   Progress::Phase phase(progress, timing, "Embed the weights");
   auto checkpoint = tnrt::Checkpoint::open(model.weightsPath);
   if (!checkpoint)
-    return createStringError(checkpoint.message());
+    return createStringError(printable(checkpoint.message()));
   std::string tokenizer;
   if (model.tokenizerPath) {
     Error error = Error::success();
@@ -254,7 +309,8 @@ Error Compilation::embedWeights() {
   tnrt::Status status =
       tnrt::appendPayload(output->path().str(), &*checkpoint,
                           model.tokenizerPath ? &tokenizer : nullptr);
-  return status ? Error::success() : createStringError(status.message());
+  return status ? Error::success()
+                : createStringError(printable(status.message()));
 }
 
 Error Compilation::emitText(Stage stage, StringRef extension,
@@ -274,7 +330,7 @@ Error Compilation::emitText(Stage stage, StringRef extension,
 }
 
 Error Compilation::deliver(Stage stage, StringRef extension,
-                                   StringRef content) {
+                           StringRef content) {
   if (!options.saveTemps.empty()) {
     SmallString<128> path(options.saveTemps);
     sys::path::append(path, "model." + extension);

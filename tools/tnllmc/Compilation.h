@@ -16,6 +16,10 @@
 #include <memory>
 #include <optional>
 
+namespace mlir {
+class PassManager;
+} // namespace mlir
+
 namespace llvm {
 class Module;
 class TargetMachine;
@@ -46,6 +50,7 @@ private:
   llvm::Error runStage(Stage stage, llvm::StringRef name,
                        void (*buildPipeline)(mlir::OpPassManager &,
                                              const tnllm::CompileOptions &));
+  llvm::Error applyPassOptions(mlir::PassManager &pm);
   llvm::Error translate();
   llvm::Error generateCode();
   llvm::Error link();

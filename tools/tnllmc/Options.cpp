@@ -1,6 +1,10 @@
-// Declares tnllmc's options and checks what the user gave. Values are checked here
-// and not by cl::opt, whose messages do not say what was expected.
+// Declares tnllmc's options and checks what the user gave. Values are checked
+// here and not by cl::opt, whose messages do not say what was expected.
 #include "Options.h"
+
+#include "Console.h"
+
+#include "tnllm/Spec/Printable.h"
 
 #include "mlir/IR/AsmState.h"
 #include "mlir/IR/MLIRContext.h"
@@ -9,7 +13,7 @@
 
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/CommandLine.h"
-#include "llvm/Support/FileSystem.h"
+#include "llvm/Support/Path.h"
 #include "llvm/Support/raw_ostream.h"
 
 using namespace llvm;
@@ -25,38 +29,37 @@ cl::opt<std::string> modelOption(cl::Positional, cl::desc("MODEL"),
 cl::opt<std::string> outputOption("o", cl::value_desc("file"),
                                   cl::desc("Output; - is standard output"),
                                   cl::cat(category));
-cl::opt<std::string> targetOption("target", cl::value_desc("cpu"), cl::init("cpu"),
-                                  cl::desc("Kind of machine to compile for (cpu)"),
-                                  cl::cat(category));
 cl::opt<std::string>
-    marchOption("march", cl::value_desc("native|x86-64-v3|x86-64-v4"),
-                cl::init("native"),
-                cl::desc("CPU to compile for (native: this machine's)"),
+    targetOption("target", cl::value_desc("cpu"), cl::init("cpu"),
+                 cl::desc("Kind of machine to compile for (cpu)"),
+                 cl::cat(category));
+cl::opt<std::string> marchOption(
+    "march", cl::value_desc("native|x86-64-v3|x86-64-v4"), cl::init("native"),
+    cl::desc("CPU to compile for (native: this machine's)"), cl::cat(category));
+cl::opt<std::string>
+    dtypeOption("dtype", cl::value_desc("f32|bf16|int8"), cl::init("f32"),
+                cl::desc("Type of the weights in memory (f32); "
+                         "states and sums are f32 with any"),
                 cl::cat(category));
-cl::opt<std::string> dtypeOption("dtype", cl::value_desc("f32|bf16|int8"),
-                                 cl::init("f32"),
-                                 cl::desc("Type of the weights in memory (f32); "
-                                          "states and sums are f32 with any"),
-                                 cl::cat(category));
 cl::opt<std::string>
     weightsOption("weights", cl::value_desc("link|embed"), cl::init("link"),
                   cl::desc("Map the checkpoint's files at start-up (link), or "
                            "store weights and tokenizer in the executable"),
                   cl::cat(category));
+cl::opt<std::string> emitOption(
+    "emit", cl::value_desc("tn|tnk|tnrt|llvm|asm|obj|exe"), cl::init("exe"),
+    cl::desc("Where to stop: one of the IR stages, assembly, an object "
+             "file or the executable (exe)"),
+    cl::cat(category));
 cl::opt<std::string>
-    emitOption("emit", cl::value_desc("tn|tnk|tnrt|llvm|asm|obj|exe"),
-               cl::init("exe"),
-               cl::desc("Where to stop: one of the IR stages, assembly, an object "
-                        "file or the executable (exe)"),
-               cl::cat(category));
-cl::opt<std::string> saveTempsOption("save-temps", cl::value_desc("dir"),
-                                     cl::desc("Write every stage into this folder"),
-                                     cl::cat(category));
-cl::opt<std::string>
-    randomOption("random-weights", cl::value_desc("seed"),
-                 cl::desc("Fill the weights at start-up from this seed; the model "
-                          "needs no checkpoint"),
-                 cl::cat(category));
+    saveTempsOption("save-temps", cl::value_desc("dir"),
+                    cl::desc("Write every stage into this folder"),
+                    cl::cat(category));
+cl::opt<std::string> randomOption(
+    "random-weights", cl::value_desc("seed"),
+    cl::desc("Fill the weights at start-up from this seed; the model "
+             "needs no checkpoint"),
+    cl::cat(category));
 cl::opt<bool> quietOption("quiet", cl::desc("Show no progress"),
                           cl::cat(category));
 
@@ -80,14 +83,15 @@ template <typename T> struct Choice {
 };
 
 const Choice<Stage> stages[] = {
-    {"tn", Stage::TN},       {"tnk", Stage::TNK},        {"tnrt", Stage::TNRT},
-    {"llvm", Stage::LLVM},   {"asm", Stage::Assembly},   {"obj", Stage::Object},
+    {"tn", Stage::TN},         {"tnk", Stage::TNK},      {"tnrt", Stage::TNRT},
+    {"llvm", Stage::LLVM},     {"asm", Stage::Assembly}, {"obj", Stage::Object},
     {"exe", Stage::Executable}};
 const Choice<tnllm::DType> dtypes[] = {{"f32", tnllm::DType::F32},
                                        {"bf16", tnllm::DType::BF16},
                                        {"int8", tnllm::DType::I8}};
 const Choice<tnllm::WeightsSource::Kind> weightKinds[] = {
-    {"link", tnllm::WeightsSource::Link}, {"embed", tnllm::WeightsSource::Embed}};
+    {"link", tnllm::WeightsSource::Link},
+    {"embed", tnllm::WeightsSource::Embed}};
 const Choice<int> targets[] = {{"cpu", 0}};
 
 template <typename T, size_t N>
@@ -101,11 +105,14 @@ Expected<T> choose(const cl::opt<std::string> &option,
     expected += choice.name;
   }
   return createStringError("--" + option.ArgStr + ": unknown value '" +
-                           option.getValue() + "', expected " +
-                           (N > 1 ? "one of " : "") + expected);
+                           tnllm::printable(option.getValue()) +
+                           "', expected " + (N > 1 ? "one of " : "") +
+                           expected);
 }
 
 Error setOutput(Options &options) {
+  if (outputOption.getNumOccurrences() > 1)
+    return createStringError("-o: given more than once, expected one output");
   options.output = outputOption;
   bool text = options.emit <= Stage::Assembly;
   if (options.output.empty()) {
@@ -127,11 +134,13 @@ Error setWeights(Options &options) {
   if (!randomOption.getNumOccurrences())
     return Error::success();
   if (*kind == tnllm::WeightsSource::Embed)
-    return createStringError("--random-weights leaves nothing to embed, expected "
-                             "it without --weights=embed");
+    return createStringError(
+        "--random-weights leaves nothing to embed, expected "
+        "it without --weights=embed");
   uint64_t seed;
   if (StringRef(randomOption).getAsInteger(10, seed))
-    return createStringError("--random-weights: '" + randomOption.getValue() +
+    return createStringError("--random-weights: '" +
+                             tnllm::printable(randomOption.getValue()) +
                              "' is no seed, expected a number of 0 to 2^64-1");
   options.randomSeed = seed;
   options.weights = tnllm::WeightsSource::Random;
@@ -145,7 +154,7 @@ Error setTarget(Options &options) {
   auto cpu = tnllm::getCPUTarget(
       marchOption, [&](const Twine &text) { message = text.str(); });
   if (failed(cpu))
-    return createStringError(message);
+    return createStringError(tnllm::printable(message));
   options.compile.target = *cpu;
   auto dtype = choose(dtypeOption, dtypes);
   if (!dtype)
@@ -154,20 +163,30 @@ Error setTarget(Options &options) {
   return Error::success();
 }
 
-// cl::ParseCommandLineOptions ends its text with a hint on a second line.
+// Some of LLVM's messages come through a stream, some go to stderr; most start
+// with the program's name, and some end in hints that repeat its path, on the
+// same line or more of them.
 Error parseCommandLine(int argc, char **argv) {
   std::string log;
   raw_string_ostream stream(log);
-  if (cl::ParseCommandLineOptions(
-          argc, argv, "tnllmc compiles a TransNormerLLM to an executable\n",
-          &stream))
+  bool parsed = false;
+  std::string printed = captureStderr([&] {
+    parsed = cl::ParseCommandLineOptions(
+        argc, argv, "tnllmc compiles a TransNormerLLM to an executable\n",
+        &stream);
+  });
+  if (parsed) {
+    errs() << printed;
     return Error::success();
-  StringRef message = StringRef(log).split('\n').first;
-  message.consume_front("tnllmc: ");
-  StringRef name = StringRef(argv[0]).rsplit('/').second;
-  message.consume_front((StringRef(argv[0]) + ": ").str());
-  message.consume_front((name + ": ").str());
-  return createStringError(message);
+  }
+  std::string text = printed + log;
+  StringRef message = StringRef(text).trim().split('\n').first;
+  message = message.split("  Try: ").first;
+  for (StringRef name : {StringRef(argv[0]), sys::path::filename(argv[0])})
+    message.consume_front((name + ": ").str());
+  message = message.rtrim(".!\n ");
+  return createStringError(tnllm::printable(message) +
+                           "; tnllmc --help lists the options");
 }
 
 } // namespace
@@ -177,18 +196,20 @@ StringRef stringify(Stage stage) {
 }
 
 void registerOptions() {
+  // For --mlir-print-ir-after=tn-... and the like.
+  tnllm::registerAllPasses();
   mlir::registerAsmPrinterCLOptions();
   mlir::registerMLIRContextCLOptions();
   mlir::registerPassManagerCLOptions();
   mlir::registerDefaultTimingManagerCLOptions();
-  // LLVM registers hundreds more; they work, but --help-hidden alone shows them.
+  // LLVM registers hundreds more; they work, but --help-hidden alone shows
+  // them.
   for (auto &entry : cl::getRegisteredOptions())
     if (entry.first.starts_with("mlir-"))
       entry.second->addCategory(mlirCategory);
   cl::HideUnrelatedOptions({&category, &mlirCategory});
-  cl::SetVersionPrinter([](raw_ostream &out) {
-    out << tnllm::getCompilerVersion() << '\n';
-  });
+  cl::SetVersionPrinter(
+      [](raw_ostream &out) { out << tnllm::getCompilerVersion() << '\n'; });
 }
 
 Expected<Options> parseOptions(int argc, char **argv) {
@@ -197,8 +218,9 @@ Expected<Options> parseOptions(int argc, char **argv) {
   Options options;
   options.model = modelOption;
   if (options.model.empty())
-    return createStringError("expected a model: a checkpoint directory or a YAML "
-                             "spec; tnllmc --help shows examples");
+    return createStringError(
+        "expected a model: a checkpoint directory or a YAML "
+        "spec; tnllmc --help shows examples");
   auto emit = choose(emitOption, stages);
   if (!emit)
     return emit.takeError();

@@ -3,47 +3,32 @@
 // Exit status: 0 done; 2 the user's input is at fault, said in one line (several
 // for a list of problems); 1 the compiler is at fault.
 #include "Compilation.h"
+#include "Console.h"
 #include "Options.h"
 
 #include "tnllm/Target/LinkExecutable.h"
 
 #include "mlir/Support/Timing.h"
 
-#include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/InitLLVM.h"
-#include "llvm/Support/raw_ostream.h"
+
+#include <csignal>
 
 using namespace llvm;
-
-namespace {
-
-constexpr int badInput = 2;
-constexpr int compilerFault = 1;
-
-// Lines that name a place of their own stand as they are.
-int report(Error error, int status) {
-  std::string message = toString(std::move(error));
-  SmallVector<StringRef> lines;
-  StringRef(message).split(lines, '\n', -1, /*KeepEmpty=*/false);
-  for (StringRef line : lines) {
-    if (!line.contains(": error: "))
-      errs() << "tnllmc: error: ";
-    errs() << line << '\n';
-  }
-  return status;
-}
-
-} // namespace
+using namespace tnllmc;
 
 int main(int argc, char **argv) {
   InitLLVM init(argc, argv);
-  tnllmc::registerOptions();
-  Expected<tnllmc::Options> options = tnllmc::parseOptions(argc, argv);
+  // A file size limit is then an error of write(), reported like a full disk.
+  std::signal(SIGXFSZ, SIG_IGN);
+  watchStandardOutput();
+  registerOptions();
+  Expected<Options> options = parseOptions(argc, argv);
   if (!options)
     return report(options.takeError(), badInput);
 
   std::string linkDirectory;
-  if (options->emit == tnllmc::Stage::Executable) {
+  if (options->emit == Stage::Executable) {
     auto found = tnllm::findLinkDirectory(argv[0], reinterpret_cast<void *>(&main));
     if (!found)
       return report(found.takeError(), badInput);
@@ -53,7 +38,7 @@ int main(int argc, char **argv) {
   mlir::DefaultTimingManager timing;
   mlir::applyDefaultTimingManagerCLOptions(timing);
   mlir::TimingScope scope = timing.getRootScope();
-  tnllmc::Compilation compilation(*options, linkDirectory, scope);
+  Compilation compilation(*options, linkDirectory, scope);
   if (Error error = compilation.load())
     return report(std::move(error), badInput);
   if (Error error = compilation.openOutput())

@@ -29,6 +29,9 @@ struct LoadedModel {
   bool bf16Embedding = false;
   // Absolute path of a sentencepiece model; absent: byte-level.
   std::optional<std::string> tokenizerPath;
+  // Every file that the model is read from, and the weights that lie there even
+  // when they are not wanted: none may be overwritten.
+  std::vector<std::string> inputs;
   // One full line each ("file:line:col: warning: ..."), for stderr.
   std::vector<std::string> warnings;
 };
@@ -38,7 +41,10 @@ struct LoadedModel {
 // With options.useWeights the checkpoint must be there and fit the spec: every
 // tensor present, with its shape, in f32, f16 or bf16.
 // The error's text holds every problem found, one line each:
-// "FILE:LINE:COL: error: what is wrong, what was expected".
+// "FILE:LINE:COL: error: what is wrong, what was expected", or "FILE: what is
+// wrong" for a damaged checkpoint. The items of a list follow, indented, on lines
+// of their own. Control characters in FILE are escaped.
+// A tokenizer must be a sentencepiece model of at most vocab_size pieces.
 llvm::Expected<LoadedModel> loadModel(llvm::StringRef path,
                                       const LoadOptions &options = {});
 

@@ -30,6 +30,14 @@ protected:
     return path;
   }
 
+  // A sentencepiece model of `count` pieces, each with a text, a score and a type.
+  static std::string piecesFile(int count) {
+    std::string bytes;
+    for (int i = 0; i < count; ++i)
+      bytes.append("\x0A\x0A\x0A\x01x\x15\0\0\0\0\x18\x01", 12);
+    return bytes;
+  }
+
   // The spec of a YAML text, weights aside; a failure ends up in the message.
   ModelSpec parse(llvm::StringRef yaml) {
     auto model = loadModel(write("spec.yaml", yaml), {/*useWeights=*/false});

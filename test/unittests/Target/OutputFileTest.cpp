@@ -27,7 +27,8 @@ protected:
   }
   static std::string read(const std::string &path) {
     auto file = llvm::MemoryBuffer::getFile(path);
-    return file ? (*file)->getBuffer().str() : "<" + file.getError().message() + ">";
+    return file ? (*file)->getBuffer().str()
+                : "<" + file.getError().message() + ">";
   }
   int entries() const {
     std::error_code code;
@@ -80,16 +81,46 @@ TEST_F(OutputFileTest, ReplacesAndSetsTheMode) {
 TEST_F(OutputFileTest, FillsWhatIsNoFile) {
   EXPECT_EQ(message(writeOutput("/dev/null", "text")), "");
   EXPECT_EQ(message(writeOutput("/dev/full", "text")),
-            "cannot write /dev/full: No space left on device");
+            "/dev/full: cannot write: No space left on device");
   EXPECT_TRUE(fs::exists("/dev/null"));
 }
 
 TEST_F(OutputFileTest, SaysWhyItCannotBeWritten) {
   EXPECT_EQ(message(writeOutput(in("no/a"), "")),
-            "cannot write " + in("no/a") + ": No such file or directory");
+            in("no/a") + ": cannot write: No such file or directory");
   EXPECT_EQ(message(writeOutput(std::string(directory), "")),
-            "cannot write " + std::string(directory) +
-                ": it is a directory, expected a file");
+            std::string(directory) +
+                ": cannot write: is a directory, expected a file name");
+  EXPECT_EQ(message(writeOutput(in("a\nb/c"), "")),
+            in("a\\nb/c") + ": cannot write: No such file or directory");
+}
+
+TEST_F(OutputFileTest, WritesThroughALink) {
+  ASSERT_EQ(message(writeOutput(in("real"), "old")), "");
+  ASSERT_FALSE(fs::create_link("real", in("link")));
+  EXPECT_EQ(message(writeOutput(in("link"), "new")), "");
+  EXPECT_TRUE(fs::is_symlink_file(in("link")));
+  EXPECT_EQ(read(in("real")), "new");
+}
+
+TEST_F(OutputFileTest, AppendsToItself) {
+  auto file = OutputFile::create(in("a"));
+  ASSERT_TRUE(bool(file));
+  EXPECT_EQ(message(file->write("one ")), "");
+  EXPECT_EQ(message(file->write("two")), "");
+  EXPECT_EQ(message(file->keep()), "");
+  EXPECT_EQ(read(in("a")), "one two");
+}
+
+TEST_F(OutputFileTest, KeepsTheModeOfWhatItReplaces) {
+  ASSERT_EQ(message(writeOutput(in("a"), "")), "");
+  ASSERT_FALSE(fs::setPermissions(in("a"), fs::owner_read | fs::owner_write));
+  auto file = OutputFile::create(in("a"));
+  ASSERT_TRUE(bool(file));
+  EXPECT_EQ(message(file->keep(/*executable=*/true)), "");
+  auto mode = fs::getPermissions(in("a"));
+  ASSERT_TRUE(bool(mode));
+  EXPECT_EQ(*mode, fs::owner_all);
 }
 
 } // namespace
