@@ -15,10 +15,14 @@ help: ## List these targets
 setup: ## Install the Debian packages and sources that a build needs (once)
 	@scripts/setup
 
-# build/NAME is configured once; CMake sees later changes by itself.
-.PHONY: build-release build-debug build-debug-runtime build-static
-build-release build-debug build-debug-runtime build-static: build-%: setup
-	@test -f build/$*/build.ninja || cmake --preset $* --log-level=WARNING
+# build/NAME is configured once; CMake sees later changes by itself. Its warnings
+# and errors go to stderr; the rest is of no interest.
+PRESETS := release debug debug-runtime static
+.PHONY: $(PRESETS:%=configure-%) $(PRESETS:%=build-%)
+$(PRESETS:%=configure-%): configure-%: setup
+	@test -f build/$*/build.ninja || cmake --preset $* --log-level=WARNING >/dev/null
+
+$(PRESETS:%=build-%): build-%: configure-%
 	@cmake --build build/$* -j $(JOBS)
 
 .PHONY: release
@@ -31,7 +35,8 @@ debug: build-debug ## Build with assertions, ASan and UBSan into build/debug
 static: build-static ## Build stripped programs that need no LLVM into build/static
 
 .PHONY: demo
-demo: build-release ## Compile the example model and generate text with it
+demo: configure-release ## Compile the example model and generate text with it
+	@cmake --build build/release --target tnllmc tnllm_link_directory -j $(JOBS)
 	@tools/dev/demo $(BIN) "$(PROMPT)"
 
 .PHONY: test

@@ -1,7 +1,7 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """Writes examples/tiny: a byte-level model with seeded random weights.
 
-Usage: make-example-model.py [DIRECTORY]     (needs numpy)
+Usage: make-example-model.py [DIRECTORY]     (needs numpy: Debian's, hence its Python)
 
 The output is reproducible byte for byte. Matrices are stored in bf16, as
 published checkpoints are; LRPE's angles in f32, because they are multiplied by
