@@ -47,6 +47,8 @@ std::string valueText(const CLI::Option &option) {
     return "a file name";
   if (type == "PATH")
     return "a path";
+  if (type == "PART")
+    return "logits, hidden or state";
   return "a text";
 }
 

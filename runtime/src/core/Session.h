@@ -37,8 +37,8 @@ public:
 
   const Manifest &manifest() const;
   int threads() const;
-  int64_t
-  parameterBytes() const; // bytes of the parameters as the kernels read them
+  // Bytes of the parameters as the kernels read them.
+  int64_t parameterBytes() const;
   int64_t stateBytes() const; // bytes of one sequence's states
 
 private:
@@ -77,10 +77,10 @@ public:
   void logits(const float *hidden, int64_t rows, float *out);
 
   float *state(int64_t layer); // f32 [batch, H, Dk, Dv]
-  int64_t
-  stateElements(int64_t layer) const; // H * Dk * Dv: one sequence's part
-  std::vector<int64_t> &positions();  // [batch]
-  void reset();                       // states and positions to zero
+  // H * Dk * Dv: one sequence's part.
+  int64_t stateElements(int64_t layer) const;
+  std::vector<int64_t> &positions(); // [batch]
+  void reset();                      // states and positions to zero
 
 private:
   Session();

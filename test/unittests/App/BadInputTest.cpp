@@ -57,6 +57,10 @@ TEST_F(BadInputTest, Usage) {
   expectBadInput({"run", "--input", "a"}, {"--output FILE is missing"});
   expectBadInput({"run", "--input", "a", "--output", "b", "--only", "colour"},
                  {"expected logits, hidden or state, found \"colour\""});
+  expectBadInput({"run", "--only"},
+                 {"--only has no value: expected logits, hidden or state"});
+  expectBadInput({"generate", "--json=maybe"},
+                 {"--json: expected no value, found \"maybe\""});
   expectBadInput({"--threads", "0", "info"}, {"--threads", "1 to 4096"});
   expectBadInput({"--threads", "two", "info"}, {"two"});
   expectBadInput({"bench", "--batch", "0"}, {"--batch"});

@@ -1,6 +1,8 @@
 // Checkpoints: single files, folders and shards.
 #include "TestFiles.h"
 
+#include <set>
+
 using namespace tnrt;
 using namespace tnrt::test;
 
@@ -35,6 +37,12 @@ TEST_F(CheckpointTest, Shards) {
               3);
     EXPECT_EQ(checkpoint->find("extra"), nullptr)
         << "the index does not name it";
+    std::set<std::string> files;
+    for (const std::string &file : checkpoint->files())
+      files.insert(file.substr(file.rfind('/') + 1));
+    EXPECT_EQ(files,
+              (std::set<std::string>{"model.safetensors.index.json",
+                                     "s1.safetensors", "s2.safetensors"}));
   }
 }
 
@@ -45,6 +53,7 @@ TEST_F(CheckpointTest, SingleFileComesFirst) {
     Result<Checkpoint> checkpoint = Checkpoint::open(dir.path(name));
     ASSERT_TRUE(checkpoint) << checkpoint.message();
     EXPECT_NE(checkpoint->find("c"), nullptr);
+    EXPECT_EQ(checkpoint->files().size(), 1u);
   }
 }
 

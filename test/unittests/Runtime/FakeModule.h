@@ -5,8 +5,9 @@
 // Per token, with E[V, D] the embedding, W[V, D] the head (in panels), and one
 // state [H, Dk, Dv] a layer whose first two elements are used:
 //   state[0] += 1;  state[1] = 0.5 * state[1] + token
-//   hidden_d = E[token, d] + position / 64 + sum over layers of (state[0] +
-//   state[1]) / 1024 logits_v = sum_d hidden_d * W[v, d]
+//   hidden[d] = E[token, d] + position / 64 +
+//               sum over layers of (state[0] + state[1]) / 1024
+//   logits[v] = sum over d of hidden[d] * W[v, d]
 // Every token is computed alone, so results do not depend on how calls are
 // split, to the last bit. Header-only; a test includes it in one file.
 #ifndef TNRT_TEST_FAKEMODULE_H

@@ -1,7 +1,6 @@
 // Weights and tokenizer stored behind the ELF image of an executable:
 //
-//   image | padding to a page | safetensors stream | padding | tokenizer |
-//   footer
+//   image, padding to a page, safetensors stream, padding, tokenizer, footer
 //
 // The footer is the last 64 bytes of the file, little-endian: magic "TNLLMPAY",
 // u32 version, u32 footer size, u64 weights offset and size, u64 tokenizer
