@@ -60,9 +60,10 @@ Result<std::map<std::string, std::string>> readIndex(const std::string &path) {
     return depth < maxIndexDepth;
   };
   Json index = Json::parse(*text, watch, /*allow_exceptions=*/false);
-  if (index.is_discarded() || !index.is_object())
-    return Error{path +
-                 ": is not valid JSON, expected an object with 'weight_map'"};
+  if (index.is_discarded())
+    return Error{path + ": is not valid JSON"};
+  if (!index.is_object())
+    return Error{path + ": expected an object with 'weight_map'"};
   auto entries = index.find("weight_map");
   if (entries == index.end() || !entries->is_object())
     return Error{path + ": has no object 'weight_map'"};
