@@ -43,7 +43,10 @@ public:
   ModuleBuilder(MLIRContext &context, const ModelSpec &spec,
                 const SpecToTNOptions &options)
       : spec(spec), options(options), parameters(spec.parameters()),
-        b(FileLineColLoc::get(&context, spec.name, 0, 0), &context) {}
+        b(FileLineColLoc::get(&context, spec.name, 0, 0), &context) {
+    for (const Parameter &parameter : parameters)
+      byRole[{static_cast<int>(parameter.role), parameter.layer}] = &parameter;
+  }
 
   OwningOpRef<ModuleOp> build() {
     module = ModuleOp::create(b.getLoc(), spec.name);
@@ -152,8 +155,7 @@ private:
   }
 
   const Parameter *find(Role role, int64_t layer) {
-    std::optional<int64_t> index = spec.parameterIndex(role, layer);
-    return index ? &parameters[*index] : nullptr;
+    return byRole.lookup({static_cast<int>(role), layer});
   }
 
   // The scales of a parameter, or null where it is not quantised.
@@ -455,6 +457,7 @@ private:
   const ModelSpec &spec;
   const SpecToTNOptions &options;
   std::vector<Parameter> parameters;
+  llvm::DenseMap<std::pair<int, int64_t>, const Parameter *> byRole;
   ImplicitLocOpBuilder b;
   OwningOpRef<ModuleOp> module;
   func::FuncOp blocks[2];
