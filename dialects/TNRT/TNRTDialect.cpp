@@ -34,6 +34,21 @@ void TNRTDialect::initialize() {
       >();
 }
 
+LogicalResult RowOp::verify() {
+  auto table = cast<MemRefType>(getTable().getType());
+  auto row = cast<MemRefType>(getResult().getType());
+  if (table.getRank() < 2 || !table.getLayout().isIdentity())
+    return emitOpError("expected a contiguous table of rank 2 or more, got ")
+           << table << " [row-C1]";
+  auto expected =
+      MemRefType::get(table.getShape().drop_front(), table.getElementType(),
+                      MemRefLayoutAttrInterface(), table.getMemorySpace());
+  if (row != expected)
+    return emitOpError("expected the result to be ")
+           << expected << ", a row of the table, got " << row << " [row-C2]";
+  return success();
+}
+
 // A kernel after convert-tnk-to-func: (!tnrt.arguments, i64) -> ().
 static bool isLoweredKernel(Operation *op) {
   auto function = dyn_cast_or_null<FunctionOpInterface>(op);

@@ -65,27 +65,53 @@ def TNRT_ArenaOp : TNRT_Op<"arena", [Pure]> {
 def TNRT_ParamOp : TNRT_Op<"param", [Pure]> {
   let summary = "data of a parameter";
   let description = [{
-    `index` counts the entries of the module's `tnrt.parameters`.
+    `index`, plus `offset` where there is one, counts the entries of the module's
+    `tnrt.parameters`.
 
     ```mlir
     %w = tnrt.param %context[3] : memref<4x64x64xf32>
+    %v = tnrt.param %context[3 + %i] : memref<4x64x64xf32>
     ```
   }];
-  let arguments = (ins TNRT_Context:$handle, I64Attr:$index);
+  let arguments = (ins TNRT_Context:$handle, I64Attr:$index, Optional<Index>:$offset);
   let results = (outs AnyStaticShapeMemRef:$result);
-  let assemblyFormat = "$handle `[` $index `]` attr-dict `:` type($result)";
+  let assemblyFormat = [{
+    $handle `[` $index (`+` $offset^)? `]` attr-dict `:` type($result)
+  }];
 }
 
 def TNRT_StateOp : TNRT_Op<"state", [Pure]> {
   let summary = "the states of a layer, for the sequences of this step";
   let description = [{
+    The layer is `index`, plus `offset` where there is one.
+
     ```mlir
     %s = tnrt.state %context[0] : memref<64x4x32x16xf32>
+    %t = tnrt.state %context[1 + %i] : memref<64x4x32x16xf32>
     ```
   }];
-  let arguments = (ins TNRT_Context:$handle, I64Attr:$layer);
+  let arguments = (ins TNRT_Context:$handle, I64Attr:$index, Optional<Index>:$offset);
   let results = (outs AnyStaticShapeMemRef:$result);
-  let assemblyFormat = "$handle `[` $layer `]` attr-dict `:` type($result)";
+  let assemblyFormat = [{
+    $handle `[` $index (`+` $offset^)? `]` attr-dict `:` type($result)
+  }];
+}
+
+def TNRT_RowOp : TNRT_Op<"row", [Pure]> {
+  let summary = "one row of a table, as a buffer of its own";
+  let description = [{
+    ```mlir
+    %slopes = tnrt.row %table[%i] : memref<24x8xf32> -> memref<8xf32>
+    ```
+    The row begins where the result begins: its type has no offset, and it can be passed
+    where one buffer is expected.
+  }];
+  let arguments = (ins AnyStaticShapeMemRef:$table, Index:$index);
+  let results = (outs AnyStaticShapeMemRef:$result);
+  let assemblyFormat = [{
+    $table `[` $index `]` attr-dict `:` type($table) `->` type($result)
+  }];
+  let hasVerifier = 1;
 }
 
 def TNRT_LaunchOp : TNRT_Op<"launch", [
@@ -110,13 +136,15 @@ def TNRT_ProbeOp : TNRT_Op<"probe", [MemoryEffects<[MemRead, MemWrite]>]> {
   let description = [{
     ```mlir
     tnrt.probe %context[0] %x, %rows : memref<256x64xf32>
+    tnrt.probe %context[1 + %i] %y, %rows : memref<256x64xf32>
     ```
-    `index` counts the entries of the module's `tnrt.probes`.
+    `index`, plus `offset` where there is one, counts the entries of the module's
+    `tnrt.probes`.
   }];
-  let arguments = (ins TNRT_Context:$handle, I64Attr:$index,
+  let arguments = (ins TNRT_Context:$handle, I64Attr:$index, Optional<Index>:$offset,
                        MemRefRankOf<[F32], [2]>:$buffer, Index:$rows);
   let assemblyFormat = [{
-    $handle `[` $index `]` $buffer `,` $rows attr-dict `:` type($buffer)
+    $handle `[` $index (`+` $offset^)? `]` $buffer `,` $rows attr-dict `:` type($buffer)
   }];
 }
 

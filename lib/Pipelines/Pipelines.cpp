@@ -8,7 +8,6 @@
 
 #include "mlir/Conversion/AffineToStandard/AffineToStandard.h"
 #include "mlir/Conversion/ArithToLLVM/ArithToLLVM.h"
-#include "mlir/Conversion/ControlFlowToLLVM/ControlFlowToLLVM.h"
 #include "mlir/Conversion/MathToLLVM/MathToLLVM.h"
 #include "mlir/Conversion/MemRefToLLVM/MemRefToLLVM.h"
 #include "mlir/Conversion/ReconcileUnrealizedCasts/ReconcileUnrealizedCasts.h"
@@ -66,6 +65,9 @@ void tnllm::buildTNKPipeline(OpPassManager &pm, const CompileOptions &options) {
 }
 
 void tnllm::buildTNRTPipeline(OpPassManager &pm, const CompileOptions &) {
+  // Layers of one shape become a loop.
+  pm.addPass(createTNRTRollLayers());
+  // Buffers become offsets in the arena.
   pm.addPass(createTNRTPlanMemory());
 }
 
@@ -101,7 +103,6 @@ void tnllm::buildLLVMPipeline(OpPassManager &pm,
   pm.addPass(createFinalizeMemRefToLLVMConversionPass());
   pm.addPass(createConvertTNRTToLLVM());
   pm.addPass(createArithToLLVMConversionPass());
-  pm.addPass(createConvertControlFlowToLLVMPass());
   pm.addPass(createUBToLLVMConversionPass());
   pm.addPass(createReconcileUnrealizedCastsPass());
   pm.addPass(createCanonicalizerPass());

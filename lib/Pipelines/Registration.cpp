@@ -9,7 +9,6 @@
 
 #include "mlir/Conversion/AffineToStandard/AffineToStandard.h"
 #include "mlir/Conversion/ArithToLLVM/ArithToLLVM.h"
-#include "mlir/Conversion/ControlFlowToLLVM/ControlFlowToLLVM.h"
 #include "mlir/Conversion/MathToLLVM/MathToLLVM.h"
 #include "mlir/Conversion/MemRefToLLVM/MemRefToLLVM.h"
 #include "mlir/Conversion/ReconcileUnrealizedCasts/ReconcileUnrealizedCasts.h"
@@ -65,7 +64,7 @@ static void registerPipelines() {
       "tnk-pipeline", "the tnk stage: kernels and schedule",
       [=](OpPassManager &pm) { buildTNKPipeline(pm, options()); });
   PassPipelineRegistration<>(
-      "tnrt-pipeline", "the tnrt stage: the memory plan",
+      "tnrt-pipeline", "the tnrt stage: a loop over layers, the memory plan",
       [=](OpPassManager &pm) { buildTNRTPipeline(pm, options()); });
   PassPipelineRegistration<>(
       "llvm-pipeline", "the llvm stage: from kernels to the LLVM dialect",
@@ -90,7 +89,6 @@ void tnllm::registerAllPasses() {
   registerPass([] { return createConvertMathToLLVMPass(); });
   registerPass([] { return createFinalizeMemRefToLLVMConversionPass(); });
   registerPass([] { return createArithToLLVMConversionPass(); });
-  registerPass([] { return createConvertControlFlowToLLVMPass(); });
   registerPass([] { return createUBToLLVMConversionPass(); });
   registerPass([] { return createReconcileUnrealizedCastsPass(); });
 }

@@ -73,8 +73,8 @@ def ConvertTNKToFunc : Pass<"convert-tnk-to-func", "::mlir::ModuleOp"> {
 def ConvertTNRTToLLVM : Pass<"convert-tnrt-to-llvm", "::mlir::ModuleOp"> {
   let summary = "the host schedule and functions to calls of the runtime's C ABI";
   let description = [{
-    `tnrt` and `func` become LLVM functions and calls of those in `tnrt/ABI.def`;
-    buffers are bare pointers at every function boundary. Entry points stay
+    `tnrt`, `func` and `cf` become LLVM functions, their branches and calls of those in
+    `tnrt/ABI.def`; buffers are bare pointers at every function boundary. Entry points stay
     external, every other function becomes internal.
 
     ```mlir

@@ -109,10 +109,57 @@ def TNKExpandMath : Pass<"tnk-expand-math"> {
 // tnrt
 //===----------------------------------------------------------------------===//
 
+def TNRTRollLayers : Pass<"tnrt-roll-layers", "::mlir::ModuleOp"> {
+  let summary = "calls of one block for layer after layer to a loop";
+  let description = [{
+    Three or more calls of one function, one after the other, become one loop when each
+    operand is the same for all of them, a parameter or state whose index grows by the same
+    amount, a constant of one type, or the buffer between one call and the next. Constants
+    become the rows of one table. Of the buffers between calls two stay, which the loop
+    exchanges. Probes right before a call go with it. The code of a model then does not
+    grow with its layers. Calls that do not fit stay as they are.
+
+    ```mlir
+    %b = tnrt.alloc : memref<256x64xf32>
+    %w1 = tnrt.param %context[1] : memref<1x64x64xf32>
+    %s1 = memref.get_global @constant : memref<4xf32>
+    func.call @block(%context, %a, %s1, %w1, %b) : ...
+    %c = tnrt.alloc : memref<256x64xf32>
+    %w2 = tnrt.param %context[2] : memref<1x64x64xf32>
+    %s2 = memref.get_global @constant_0 : memref<4xf32>
+    tnrt.probe %context[2] %b, %rows : memref<256x64xf32>
+    func.call @block(%context, %b, %s2, %w2, %c) : ...
+    ...
+    ```
+    becomes
+    ```mlir
+    %b = tnrt.alloc : memref<256x64xf32>
+    %table = memref.get_global @table : memref<23x4xf32>
+    %x:2 = scf.for %i = %c0 to %c23 step %c1 iter_args(%in = %a, %out = %b)
+        -> (memref<256x64xf32>, memref<256x64xf32>) {
+      tnrt.probe %context[1 + %i] %in, %rows : memref<256x64xf32>
+      %slopes = tnrt.row %table[%i] : memref<23x4xf32> -> memref<4xf32>
+      %w = tnrt.param %context[1 + %i] : memref<1x64x64xf32>
+      func.call @block(%context, %in, %slopes, %w, %out) : ...
+      scf.yield %out, %in : memref<256x64xf32>, memref<256x64xf32>
+    }
+    ```
+  }];
+  let statistics = [
+    Statistic<"numLoops", "loops", "loops made">,
+    Statistic<"numLayers", "layers", "calls that they replace">,
+  ];
+  let dependentDialects = [
+    "::mlir::arith::ArithDialect", "::mlir::memref::MemRefDialect",
+    "::mlir::scf::SCFDialect", "::tnllm::tnrt::TNRTDialect",
+  ];
+}
+
 def TNRTPlanMemory : Pass<"tnrt-plan-memory", "::mlir::ModuleOp"> {
   let summary = "places every buffer in one arena";
   let description = [{
-    Each `tnrt.alloc` is live from its first to its last use in its block. Within a
+    Each `tnrt.alloc` is live from its first to its last use in its block; uses of views
+    and of the results of a loop that carries the buffer are uses of it. Within a
     function, buffers whose lives do not meet may share bytes (largest first, lowest
     offset that fits); a callee's frame lies above the frames of all its callers. The
     module's `tnrt.arena_bytes` says how much the runtime must provide.

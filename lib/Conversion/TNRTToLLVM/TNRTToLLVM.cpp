@@ -2,11 +2,13 @@
 #include "TNRT/TNRTDialect.h"
 #include "tnllm/Conversion/Passes.h"
 
+#include "mlir/Conversion/ControlFlowToLLVM/ControlFlowToLLVM.h"
 #include "mlir/Conversion/FuncToLLVM/ConvertFuncToLLVM.h"
 #include "mlir/Conversion/LLVMCommon/ConversionTarget.h"
 #include "mlir/Conversion/LLVMCommon/MemRefBuilder.h"
 #include "mlir/Conversion/LLVMCommon/Pattern.h"
 #include "mlir/Conversion/LLVMCommon/TypeConverter.h"
+#include "mlir/Dialect/ControlFlow/IR/ControlFlow.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Transforms/DialectConversion.h"
@@ -94,23 +96,31 @@ static Value describeBuffer(ConversionPatternRewriter &rewriter, Location loc,
                                            cast<MemRefType>(type), pointer);
 }
 
+// index + offset of an operation that has both.
+template <typename OpTy>
+static Value entryIndex(OpTy op, typename OpTy::Adaptor adaptor, OpBuilder &b) {
+  Value index = constantI64(b, op.getLoc(), op.getIndex());
+  if (!adaptor.getOffset())
+    return index;
+  return LLVM::AddOp::create(b, op.getLoc(), index, adaptor.getOffset());
+}
+
 namespace {
 
-// An operation whose result is the buffer that an ABI function returns.
+// An operation whose result is the buffer that an ABI function returns for the
+// handle and, where the operation has one, an index.
 template <typename OpTy>
 struct LowerToPointerCall : public ConvertOpToLLVMPattern<OpTy> {
-  LowerToPointerCall(const LLVMTypeConverter &converter, StringRef function,
-                     std::optional<int64_t> (*index)(OpTy))
-      : ConvertOpToLLVMPattern<OpTy>(converter), function(function),
-        index(index) {}
+  LowerToPointerCall(const LLVMTypeConverter &converter, StringRef function)
+      : ConvertOpToLLVMPattern<OpTy>(converter), function(function) {}
 
   LogicalResult
   matchAndRewrite(OpTy op, typename OpTy::Adaptor adaptor,
                   ConversionPatternRewriter &rewriter) const override {
     Location loc = op.getLoc();
     SmallVector<Value> arguments = {adaptor.getHandle()};
-    if (std::optional<int64_t> value = index(op))
-      arguments.push_back(constantI64(rewriter, loc, *value));
+    if constexpr (!std::is_same_v<OpTy, tnrt::ArenaOp>)
+      arguments.push_back(entryIndex(op, adaptor, rewriter));
     Value pointer =
         callABI(rewriter, loc, function,
                 LLVM::LLVMPointerType::get(op.getContext()), arguments);
@@ -121,7 +131,28 @@ struct LowerToPointerCall : public ConvertOpToLLVMPattern<OpTy> {
   }
 
   StringRef function;
-  std::optional<int64_t> (*index)(OpTy);
+};
+
+struct LowerRow : public ConvertOpToLLVMPattern<tnrt::RowOp> {
+  using ConvertOpToLLVMPattern::ConvertOpToLLVMPattern;
+
+  LogicalResult
+  matchAndRewrite(tnrt::RowOp op, OpAdaptor adaptor,
+                  ConversionPatternRewriter &rewriter) const override {
+    Location loc = op.getLoc();
+    auto type = cast<MemRefType>(op.getType());
+    Value size = constantI64(rewriter, loc, type.getNumElements());
+    Value first = LLVM::MulOp::create(rewriter, loc, adaptor.getIndex(), size);
+    Value table =
+        MemRefDescriptor(adaptor.getTable()).alignedPtr(rewriter, loc);
+    Value row = LLVM::GEPOp::create(
+        rewriter, loc, table.getType(),
+        getTypeConverter()->convertType(type.getElementType()), table,
+        ArrayRef<LLVM::GEPArg>{first});
+    rewriter.replaceOp(
+        op, describeBuffer(rewriter, loc, *getTypeConverter(), type, row));
+    return success();
+  }
 };
 
 struct LowerKernelArg : public ConvertOpToLLVMPattern<tnrt::KernelArgOp> {
@@ -196,7 +227,7 @@ struct LowerProbe : public ConvertOpToLLVMPattern<tnrt::ProbeOp> {
     Location loc = op.getLoc();
     auto type = cast<MemRefType>(op.getBuffer().getType());
     callABI(rewriter, loc, "tnrt_probe", {},
-            {adaptor.getHandle(), constantI64(rewriter, loc, op.getIndex()),
+            {adaptor.getHandle(), entryIndex(op, adaptor, rewriter),
              MemRefDescriptor(adaptor.getBuffer()).alignedPtr(rewriter, loc),
              adaptor.getRows(),
              constantI64(rewriter, loc, type.getDimSize(1))});
@@ -232,21 +263,14 @@ struct ConvertTNRTToLLVMPass
   using ConvertTNRTToLLVMBase::ConvertTNRTToLLVMBase;
 
   void populate(LLVMTypeConverter &converter, RewritePatternSet &patterns) {
-    patterns.add<LowerToPointerCall<tnrt::ArenaOp>>(
-        converter, "tnrt_arena",
-        +[](tnrt::ArenaOp) -> std::optional<int64_t> { return std::nullopt; });
-    patterns.add<LowerToPointerCall<tnrt::ParamOp>>(
-        converter, "tnrt_param",
-        +[](tnrt::ParamOp op) -> std::optional<int64_t> {
-          return op.getIndex();
-        });
-    patterns.add<LowerToPointerCall<tnrt::StateOp>>(
-        converter, "tnrt_state",
-        +[](tnrt::StateOp op) -> std::optional<int64_t> {
-          return op.getLayer();
-        });
-    patterns.add<LowerKernelArg, LowerLaunch, LowerProbe>(converter);
+    patterns.add<LowerToPointerCall<tnrt::ArenaOp>>(converter, "tnrt_arena");
+    patterns.add<LowerToPointerCall<tnrt::ParamOp>>(converter, "tnrt_param");
+    patterns.add<LowerToPointerCall<tnrt::StateOp>>(converter, "tnrt_state");
+    patterns.add<LowerKernelArg, LowerLaunch, LowerProbe, LowerRow>(converter);
     populateFuncToLLVMConversionPatterns(converter, patterns);
+    // The conversion of functions changes the types of all their blocks'
+    // arguments, so branches that pass buffers change with it.
+    cf::populateControlFlowToLLVMConversionPatterns(converter, patterns);
   }
 
   void runOnOperation() override {
@@ -269,7 +293,8 @@ struct ConvertTNRTToLLVMPass
     LLVMConversionTarget target(*context);
     target.addLegalOp<ModuleOp>();
     target.markUnknownOpDynamicallyLegal([](Operation *) { return true; });
-    target.addIllegalDialect<tnrt::TNRTDialect, func::FuncDialect>();
+    target.addIllegalDialect<tnrt::TNRTDialect, func::FuncDialect,
+                             cf::ControlFlowDialect>();
     if (failed(applyPartialConversion(module, target, std::move(patterns))))
       return signalPassFailure();
     setLinkage(module, entries);

@@ -20,7 +20,7 @@ bool kernels::isState(func::FuncOp function, unsigned argument) {
   return static_cast<bool>(function.getArgAttr(argument, tn::kStateAttrName));
 }
 
-FailureOr<Layout> kernels::layoutOf(Value value) {
+FailureOr<Layout> kernels::layoutOf(Value value, const SymbolTable &symbols) {
   std::optional<Layout> layout;
   for (OpOperand &use : value.getUses()) {
     Layout wanted = Layout::Rows;
@@ -28,10 +28,9 @@ FailureOr<Layout> kernels::layoutOf(Value value) {
       if (use.get() == linear.getWeight() && &use != &linear.getXMutable())
         wanted = Layout::Panels;
     } else if (auto call = dyn_cast<func::CallOp>(use.getOwner())) {
-      auto callee = SymbolTable::lookupNearestSymbolFrom<func::FuncOp>(
-          call, call.getCalleeAttr());
+      auto callee = symbols.lookup<func::FuncOp>(call.getCallee());
       FailureOr<Layout> inner =
-          layoutOf(callee.getArgument(use.getOperandNumber()));
+          layoutOf(callee.getArgument(use.getOperandNumber()), symbols);
       if (failed(inner))
         return failure();
       wanted = *inner;
@@ -93,7 +92,8 @@ MemRefType kernels::stateBufferType(RankedTensorType type, int64_t rows) {
 }
 
 std::optional<unsigned> kernels::tiedArgument(func::FuncOp function,
-                                              unsigned index) {
+                                              unsigned index,
+                                              const SymbolTable &symbols) {
   auto returnOp =
       cast<func::ReturnOp>(function.getBody().front().getTerminator());
   Value value = returnOp.getOperand(index);
@@ -103,10 +103,9 @@ std::optional<unsigned> kernels::tiedArgument(func::FuncOp function,
         return std::nullopt;
       value = attention.getState();
     } else if (auto call = dyn_cast<func::CallOp>(op)) {
-      auto callee = SymbolTable::lookupNearestSymbolFrom<func::FuncOp>(
-          call, call.getCalleeAttr());
-      std::optional<unsigned> tied =
-          tiedArgument(callee, cast<OpResult>(value).getResultNumber());
+      auto callee = symbols.lookup<func::FuncOp>(call.getCallee());
+      std::optional<unsigned> tied = tiedArgument(
+          callee, cast<OpResult>(value).getResultNumber(), symbols);
       if (!tied)
         return std::nullopt;
       value = call.getOperand(*tied);

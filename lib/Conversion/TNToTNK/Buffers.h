@@ -27,11 +27,13 @@ bool isState(mlir::func::FuncOp function, unsigned argument);
 
 // The argument that result `index` updates in place, if the result is a state.
 std::optional<unsigned> tiedArgument(mlir::func::FuncOp function,
-                                     unsigned index);
+                                     unsigned index,
+                                     const mlir::SymbolTable &symbols);
 
 // The layout that the uses of a parameter's value ask for, following calls.
 // Fails with a diagnostic where they ask for two.
-mlir::FailureOr<Layout> layoutOf(mlir::Value value);
+mlir::FailureOr<Layout> layoutOf(mlir::Value value,
+                                 const mlir::SymbolTable &symbols);
 
 // True for weights that are packed in pairs, which needs an even depth.
 bool usesPairs(mlir::RankedTensorType type, const TileSizes &sizes);
@@ -48,11 +50,9 @@ mlir::MemRefType activationBufferType(mlir::RankedTensorType type, int64_t rows,
 mlir::MemRefType stateBufferType(mlir::RankedTensorType type, int64_t rows);
 
 // What the verifiers of tn allow and this lowering does not, with a diagnostic:
-// for an operation of a function of `leadingRank`, and for a function and those
-// it calls.
+// for an operation of a function of `leadingRank`, and for all functions.
 mlir::LogicalResult checkOperation(mlir::Operation *op, int64_t leadingRank);
-mlir::LogicalResult checkFunction(mlir::func::FuncOp function,
-                                  mlir::SymbolTable &symbols);
+mlir::LogicalResult checkFunctions(mlir::ModuleOp module);
 
 } // namespace tnllm::kernels
 

@@ -46,13 +46,13 @@ LogicalResult FunctionConverter::declare() {
                            : activationBufferType(type, capacity, leadingRank));
       continue;
     }
-    FailureOr<Layout> layout = layoutOf(argument);
+    FailureOr<Layout> layout = layoutOf(argument, state.symbols);
     if (failed(layout))
       return failure();
     inputs.push_back(parameterBufferType(type, *layout, state.sizes));
   }
   for (auto [index, type] : llvm::enumerate(source.getResultTypes()))
-    if (!tiedArgument(source, index))
+    if (!tiedArgument(source, index, state.symbols))
       inputs.push_back(activationBufferType(cast<RankedTensorType>(type),
                                             capacity, leadingRank));
   b.setInsertionPoint(source);
@@ -80,14 +80,14 @@ LogicalResult FunctionConverter::convertBody() {
     if (layer && source.isPublic())
       buffers[old] = tnrt::StateOp::create(
           b, stateBufferType(cast<RankedTensorType>(old.getType()), capacity),
-          context, layer.getInt());
+          context, layer.getInt(), /*offset=*/Value());
     else
       buffers[old] = *argument++;
   }
   auto returnOp =
       cast<func::ReturnOp>(source.getBody().front().getTerminator());
   for (auto [index, value] : llvm::enumerate(returnOp.getOperands()))
-    if (!tiedArgument(source, index))
+    if (!tiedArgument(source, index, state.symbols))
       if (!outputs.try_emplace(value, *argument++).second)
         return refuseResult(index);
   for (Operation &op : source.getBody().front()) {
@@ -121,14 +121,14 @@ LogicalResult FunctionConverter::convertOp(Operation &op) {
       })
       .Case<tn::ProbeOp>([&](auto o) { return convertProbe(o), success(); })
       .Case<tn::GetParamOp>([&](tn::GetParamOp o) -> LogicalResult {
-        FailureOr<Layout> layout = layoutOf(o.getResult());
+        FailureOr<Layout> layout = layoutOf(o.getResult(), state.symbols);
         if (failed(layout))
           return failure();
-        convertParam(o.getResult(), o, o.getParamAttr(), *layout);
+        convertParam(o.getResult(), o.getParamAttr(), *layout);
         return success();
       })
       .Case<tn::RowScalesOp>([&](tn::RowScalesOp o) {
-        convertParam(o.getResult(), o, o.getParamAttr(), Layout::RowScales);
+        convertParam(o.getResult(), o.getParamAttr(), Layout::RowScales);
         return success();
       })
       .Case<tn::DecaySlopesOp>([&](tn::DecaySlopesOp o) {
@@ -173,9 +173,9 @@ Value FunctionConverter::tasksOf(Value count, int64_t block) {
 
 // The entry of the module's table, made once for each tensor and layout, and
 // the buffer it gives. `result` has the type of the data, or of the scales.
-void FunctionConverter::convertParam(Value result, Operation *op,
-                                     FlatSymbolRefAttr symbol, Layout layout) {
-  auto param = SymbolTable::lookupNearestSymbolFrom<tn::ParamOp>(op, symbol);
+void FunctionConverter::convertParam(Value result, FlatSymbolRefAttr symbol,
+                                     Layout layout) {
+  auto param = state.symbols.lookup<tn::ParamOp>(symbol.getValue());
   RankedTensorType type = param.getTensorType();
   auto [it, inserted] = state.parameters.try_emplace(
       {param.getTensorName(), static_cast<int>(layout)},
@@ -197,7 +197,8 @@ void FunctionConverter::convertParam(Value result, Operation *op,
   }
   MemRefType buffer = parameterBufferType(
       cast<RankedTensorType>(result.getType()), layout, state.sizes);
-  buffers[result] = tnrt::ParamOp::create(b, buffer, context, it->second);
+  buffers[result] = tnrt::ParamOp::create(b, buffer, context, it->second,
+                                          /*offset=*/Value());
 }
 
 LogicalResult FunctionConverter::convertConstant(Operation &op, Value result,
@@ -238,7 +239,8 @@ void FunctionConverter::convertProbe(tn::ProbeOp op) {
   int64_t probe = std::distance(state.probes.begin(), known);
   if (known == state.probes.end())
     state.probes.push_back(op.getNameAttr());
-  tnrt::ProbeOp::create(b, context, probe, bufferOf(op.getX()), rows);
+  tnrt::ProbeOp::create(b, context, probe, /*offset=*/Value(),
+                        bufferOf(op.getX()), rows);
 }
 
 //===----------------------------------------------------------------------===//
@@ -246,8 +248,7 @@ void FunctionConverter::convertProbe(tn::ProbeOp op) {
 //===----------------------------------------------------------------------===//
 
 LogicalResult FunctionConverter::convertCall(func::CallOp op) {
-  auto callee = SymbolTable::lookupNearestSymbolFrom<func::FuncOp>(
-      op, op.getCalleeAttr());
+  auto callee = state.symbols.lookup<func::FuncOp>(op.getCallee());
   SmallVector<Value> arguments = {context, batch};
   if (leadingRankOf(callee) == 2)
     arguments.push_back(length);
@@ -255,7 +256,7 @@ LogicalResult FunctionConverter::convertCall(func::CallOp op) {
     arguments.push_back(bufferOf(operand));
   for (OpResult result : op.getResults()) {
     if (std::optional<unsigned> tied =
-            tiedArgument(callee, result.getResultNumber()))
+            tiedArgument(callee, result.getResultNumber(), state.symbols))
       buffers[result] = bufferOf(op.getOperand(*tied));
     else
       arguments.push_back(outputFor(result));
@@ -267,7 +268,7 @@ LogicalResult FunctionConverter::convertCall(func::CallOp op) {
 
 LogicalResult FunctionConverter::convertReturn(func::ReturnOp op) {
   for (auto [index, value] : llvm::enumerate(op.getOperands())) {
-    if (tiedArgument(source, index))
+    if (tiedArgument(source, index, state.symbols))
       continue;
     if (bufferOf(value) != outputs.lookup(value))
       return refuseResult(index);

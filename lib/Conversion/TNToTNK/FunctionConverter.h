@@ -57,8 +57,8 @@ private:
   mlir::LogicalResult refuseResult(size_t index);
   mlir::LogicalResult convertConstant(mlir::Operation &op, mlir::Value result,
                                       mlir::DenseElementsAttr value);
-  void convertParam(mlir::Value result, mlir::Operation *op,
-                    mlir::FlatSymbolRefAttr symbol, Layout layout);
+  void convertParam(mlir::Value result, mlir::FlatSymbolRefAttr symbol,
+                    Layout layout);
   void convertSlice(tn::SliceOp op);
   void convertProbe(tn::ProbeOp op);
 

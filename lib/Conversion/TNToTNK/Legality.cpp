@@ -24,7 +24,8 @@ static Value packedOperand(Operation *op) {
   return {};
 }
 
-// True for a tensor that has a size unknown before run time after the leading ones.
+// True for a tensor that has a size unknown before run time after the leading
+// ones.
 static bool hasDynamicFeatures(Type type, int64_t leadingRank) {
   ArrayRef<int64_t> shape = cast<RankedTensorType>(type).getShape();
   int64_t leading = std::min<int64_t>(leadingRank, shape.size());
@@ -45,9 +46,9 @@ LogicalResult kernels::checkOperation(Operation *op, int64_t leadingRank) {
   if (!allActivations)
     return op->emitOpError("expected activations of unknown batch here, got ")
            << type;
-  for (Type each : llvm::concat<const Type>(
-           SmallVector<Type>(op->getOperandTypes()),
-           SmallVector<Type>(op->getResultTypes())))
+  for (Type each :
+       llvm::concat<const Type>(SmallVector<Type>(op->getOperandTypes()),
+                                SmallVector<Type>(op->getResultTypes())))
     if (hasDynamicFeatures(each, leadingRank))
       return op->emitOpError("expected heads and features of static size, got ")
              << each;
@@ -65,10 +66,23 @@ LogicalResult kernels::checkOperation(Operation *op, int64_t leadingRank) {
   return success();
 }
 
-// Functions of tensors with a body, whose calls end. `callers` are those on the
-// way.
-static LogicalResult checkFunction(func::FuncOp function, SymbolTable &symbols,
-                                   SmallVectorImpl<func::FuncOp> &callers) {
+namespace {
+
+// The walk over the functions: which are done, and which are on the way.
+struct FunctionChecks {
+  SymbolTable symbols;
+  llvm::DenseSet<Operation *> done;
+  SmallVector<func::FuncOp> callers;
+};
+
+} // namespace
+
+// Functions of tensors with a body, whose calls end. Each is checked once,
+// however often it is called.
+static LogicalResult checkFunction(func::FuncOp function,
+                                   FunctionChecks &checks) {
+  if (checks.done.contains(function))
+    return success();
   if (function.isDeclaration() || !function.getBody().hasOneBlock() ||
       function.getNumArguments() == 0)
     return function.emitError(
@@ -80,21 +94,24 @@ static LogicalResult checkFunction(func::FuncOp function, SymbolTable &symbols,
                  "expected arguments and results to be ranked tensors, "
                  "got ")
              << type;
-  callers.push_back(function);
+  checks.callers.push_back(function);
   WalkResult walk = function.walk([&](func::CallOp call) {
-    auto callee = symbols.lookup<func::FuncOp>(call.getCallee());
-    if (llvm::is_contained(callers, callee)) {
+    auto callee = checks.symbols.lookup<func::FuncOp>(call.getCallee());
+    if (llvm::is_contained(checks.callers, callee)) {
       call.emitError("expected no recursive calls");
       return WalkResult::interrupt();
     }
-    return WalkResult(checkFunction(callee, symbols, callers));
+    return WalkResult(checkFunction(callee, checks));
   });
-  callers.pop_back();
+  checks.callers.pop_back();
+  checks.done.insert(function);
   return failure(walk.wasInterrupted());
 }
 
-LogicalResult kernels::checkFunction(func::FuncOp function,
-                                     SymbolTable &symbols) {
-  SmallVector<func::FuncOp> callers;
-  return ::checkFunction(function, symbols, callers);
+LogicalResult kernels::checkFunctions(ModuleOp module) {
+  FunctionChecks checks{SymbolTable(module), {}, {}};
+  for (auto function : module.getOps<func::FuncOp>())
+    if (failed(checkFunction(function, checks)))
+      return failure();
+  return success();
 }

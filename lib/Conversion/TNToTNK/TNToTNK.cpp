@@ -63,12 +63,8 @@ struct ConvertTNToTNKPass
     ModuleOp module = getOperation();
     if (failed(checkOptions()))
       return signalPassFailure();
-    {
-      SymbolTable symbols(module);
-      for (auto function : module.getOps<func::FuncOp>())
-        if (failed(checkFunction(function, symbols)))
-          return signalPassFailure();
-    }
+    if (failed(checkFunctions(module)))
+      return signalPassFailure();
     TileSizes sizes{tileRows,   panelWidth, bf16Pairs,
                     blockBytes, chunk,      rowBlock};
     ModuleState state(module, sizes);

@@ -6,7 +6,7 @@
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/IR/Builders.h"
-#include "mlir/Interfaces/ViewLikeInterface.h"
+#include "mlir/Interfaces/FunctionInterfaces.h"
 #include "llvm/ADT/MapVector.h"
 #include "llvm/Support/MathExtras.h"
 
@@ -47,9 +47,23 @@ static int64_t bytesOf(MemRefType type) {
          llvm::divideCeil(type.getElementTypeBitWidth(), 8);
 }
 
-// Widens [first, last] over the uses of `value`, through views of it. A use
-// inside a region counts as one of the operation of the block that holds the
-// region.
+// The values that may be the buffer that `user` takes: views of it, results of
+// a loop that carries it, of the operation around a yield.
+static SmallVector<Value> aliasesBy(Operation *user) {
+  Operation *holder = user->hasTrait<OpTrait::IsTerminator>() &&
+                              !isa<FunctionOpInterface>(user->getParentOp())
+                          ? user->getParentOp()
+                          : user;
+  SmallVector<Value> aliases;
+  for (Value result : holder->getResults())
+    if (isa<MemRefType>(result.getType()))
+      aliases.push_back(result);
+  return aliases;
+}
+
+// Widens [first, last] over the uses of `value` and of what may be the same
+// buffer. A use inside a region counts as one of the operation of the block
+// that holds the region, which covers the arguments of loops.
 static void addUses(Value value, Block &block,
                     const llvm::DenseMap<Operation *, int64_t> &numbers,
                     Buffer &buffer) {
@@ -57,8 +71,8 @@ static void addUses(Value value, Block &block,
     int64_t number = numbers.lookup(block.findAncestorOpInBlock(*user));
     buffer.first = std::min(buffer.first, number);
     buffer.last = std::max(buffer.last, number);
-    if (isa<ViewLikeOpInterface>(user))
-      addUses(user->getResult(0), block, numbers, buffer);
+    for (Value alias : aliasesBy(user))
+      addUses(alias, block, numbers, buffer);
   }
 }
 

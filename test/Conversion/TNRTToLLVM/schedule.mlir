@@ -67,3 +67,32 @@ func.func private @inner(%c: !tnrt.context, %n: index) {
 func.func @unmarked(%c: !tnrt.context) {
   return
 }
+
+// An index with an offset is their sum; a row is an address in the table; a branch passes
+// buffers as descriptors.
+// CHECK-LABEL: llvm.func internal @loop(
+// CHECK-SAME: %[[C:[^:]*]]: !llvm.ptr, %[[I:[^:]*]]: i64, %[[T:[^:]*]]: !llvm.ptr)
+// CHECK: %[[I3:.*]] = llvm.mlir.constant(3 : i64)
+// CHECK: %[[I4:.*]] = llvm.add %[[I3]], %[[I]] : i64
+// CHECK: llvm.call @tnrt_param(%[[C]], %[[I4]])
+// CHECK: %[[S1:.*]] = llvm.mlir.constant(1 : i64)
+// CHECK: %[[S2:.*]] = llvm.add %[[S1]], %[[I]] : i64
+// CHECK: llvm.call @tnrt_state(%[[C]], %[[S2]])
+// CHECK: %[[SIZE:.*]] = llvm.mlir.constant(8 : i64)
+// CHECK: %[[FIRST:.*]] = llvm.mul %[[I]], %[[SIZE]] : i64
+// CHECK: llvm.getelementptr %{{.*}}[%[[FIRST]]] : (!llvm.ptr, i64) -> !llvm.ptr, f32
+// CHECK: llvm.br ^[[NEXT:.*]](%{{.*}} : !llvm.struct<
+// CHECK: ^[[NEXT]](%{{.*}}: !llvm.struct<
+// CHECK: %[[P0:.*]] = llvm.mlir.constant(2 : i64)
+// CHECK: %[[P1:.*]] = llvm.add %[[P0]], %[[I]] : i64
+// CHECK: llvm.call @tnrt_probe(%[[C]], %[[P1]]
+func.func @loop(%c: !tnrt.context, %i: index, %table: memref<4x8xf32>) {
+  %w = tnrt.param %c[3 + %i] : memref<8x64xf32>
+  %s = tnrt.state %c[1 + %i] : memref<8x4x32x16xf32>
+  %r = tnrt.row %table[%i] : memref<4x8xf32> -> memref<8xf32>
+  "test.use"(%w, %s, %r) : (memref<8x64xf32>, memref<8x4x32x16xf32>, memref<8xf32>) -> ()
+  cf.br ^next(%w : memref<8x64xf32>)
+^next(%x: memref<8x64xf32>):
+  tnrt.probe %c[2 + %i] %x, %i : memref<8x64xf32>
+  return
+}

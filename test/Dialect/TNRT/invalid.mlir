@@ -43,3 +43,35 @@ func.func @f(%context: !tnrt.context, %x: memref<8x64xf32>, %n: index) {
   tnrt.launch %context @k tasks(%n) (%x, %n) : memref<8x64xf32>, index
   return
 }
+
+// -----
+
+func.func @f(%table: memref<4xf32>, %i: index) {
+  // expected-error @+1 {{expected a contiguous table of rank 2 or more, got 'memref<4xf32>' [row-C1]}}
+  %0 = tnrt.row %table[%i] : memref<4xf32> -> memref<1xf32>
+  return
+}
+
+// -----
+
+func.func @f(%table: memref<3x4xf32, strided<[8, 1]>>, %i: index) {
+  // expected-error @+1 {{[row-C1]}}
+  %0 = tnrt.row %table[%i] : memref<3x4xf32, strided<[8, 1]>> -> memref<4xf32>
+  return
+}
+
+// -----
+
+func.func @f(%table: memref<3x4xf32>, %i: index) {
+  // expected-error @+1 {{expected the result to be 'memref<4xf32>', a row of the table, got 'memref<3xf32>' [row-C2]}}
+  %0 = tnrt.row %table[%i] : memref<3x4xf32> -> memref<3xf32>
+  return
+}
+
+// -----
+
+func.func @f(%table: memref<3x4xf32>, %i: index) {
+  // expected-error @+1 {{[row-C2]}}
+  %0 = tnrt.row %table[%i] : memref<3x4xf32> -> memref<4xf16>
+  return
+}

@@ -24,6 +24,14 @@ func.func @schedule(%context: !tnrt.context, %rows: index) {
       : memref<256x64xf32>, memref<1x64x64xf32>, memref<256x64xf32>, index
   // CHECK: tnrt.probe %{{.*}}[1] %{{.*}}, %{{.*}} : memref<256x64xf32>
   tnrt.probe %context[1] %y, %rows : memref<256x64xf32>
+  // CHECK: tnrt.param %{{.*}}[3 + %{{.*}}] : memref<1x64x64xf32>
+  %v = tnrt.param %context[3 + %rows] : memref<1x64x64xf32>
+  // CHECK: tnrt.state %{{.*}}[1 + %{{.*}}] : memref<64x4x32x16xf32>
+  %t = tnrt.state %context[1 + %rows] : memref<64x4x32x16xf32>
+  // CHECK: tnrt.probe %{{.*}}[0 + %{{.*}}] %{{.*}}, %{{.*}} : memref<256x64xf32>
+  tnrt.probe %context[0 + %rows] %y, %rows : memref<256x64xf32>
+  // CHECK: tnrt.row %{{.*}}[%{{.*}}] : memref<1x64x64xf32> -> memref<64x64xf32>
+  %r = tnrt.row %w[%rows] : memref<1x64x64xf32> -> memref<64x64xf32>
   return
 }
 

@@ -161,6 +161,71 @@ module @nested_use {
 
 // -----
 
+// A loop may give back either buffer that it carries, so both live to the last use of
+// its results: %c, which is used in between, has a place of its own.
+// CHECK: module @carried attributes {tnrt.arena_bytes = 768 : i64}
+module @carried {
+  func.func @f(%context: !tnrt.context, %n: index) {
+    %c0 = arith.constant 0 : index
+    %c1 = arith.constant 1 : index
+    %a = tnrt.alloc : memref<8x8xf32>
+    %b = tnrt.alloc : memref<8x8xf32>
+    %r:2 = scf.for %i = %c0 to %n step %c1 iter_args(%x = %a, %y = %b)
+        -> (memref<8x8xf32>, memref<8x8xf32>) {
+      tnrt.probe %context[0] %x, %n : memref<8x8xf32>
+      scf.yield %y, %x : memref<8x8xf32>, memref<8x8xf32>
+    }
+    %c = tnrt.alloc : memref<8x8xf32>
+    tnrt.probe %context[0] %c, %n : memref<8x8xf32>
+    tnrt.probe %context[0] %r#0, %n : memref<8x8xf32>
+    return
+  }
+}
+
+// -----
+
+// Without a use of the results they end with the loop, and %c takes the place of one.
+// CHECK: module @carried_to_the_end attributes {tnrt.arena_bytes = 512 : i64}
+module @carried_to_the_end {
+  func.func @f(%context: !tnrt.context, %n: index) {
+    %c0 = arith.constant 0 : index
+    %c1 = arith.constant 1 : index
+    %a = tnrt.alloc : memref<8x8xf32>
+    %b = tnrt.alloc : memref<8x8xf32>
+    %r:2 = scf.for %i = %c0 to %n step %c1 iter_args(%x = %a, %y = %b)
+        -> (memref<8x8xf32>, memref<8x8xf32>) {
+      tnrt.probe %context[0] %x, %n : memref<8x8xf32>
+      scf.yield %y, %x : memref<8x8xf32>, memref<8x8xf32>
+    }
+    %c = tnrt.alloc : memref<8x8xf32>
+    tnrt.probe %context[0] %c, %n : memref<8x8xf32>
+    return
+  }
+}
+
+// -----
+
+// A buffer that a region yields is one of the results.
+// CHECK: module @yielded attributes {tnrt.arena_bytes = 768 : i64}
+module @yielded {
+  func.func @f(%context: !tnrt.context, %n: index, %which: i1) {
+    %a = tnrt.alloc : memref<8x8xf32>
+    %b = tnrt.alloc : memref<8x8xf32>
+    %r = scf.if %which -> memref<8x8xf32> {
+      %v = memref.cast %a : memref<8x8xf32> to memref<8x8xf32>
+      scf.yield %v : memref<8x8xf32>
+    } else {
+      scf.yield %b : memref<8x8xf32>
+    }
+    %c = tnrt.alloc : memref<8x8xf32>
+    tnrt.probe %context[0] %c, %n : memref<8x8xf32>
+    tnrt.probe %context[0] %r, %n : memref<8x8xf32>
+    return
+  }
+}
+
+// -----
+
 // Nothing to place.
 // CHECK: module @empty attributes {tnrt.arena_bytes = 0 : i64}
 // CHECK-NOT: tnrt.arena %
