@@ -5,6 +5,7 @@
 #include "Text.h"
 
 #include "core/Progress.h"
+#include "tnrt/formats/Pack.h"
 
 #include <algorithm>
 #include <chrono>
@@ -23,6 +24,17 @@ double median(std::vector<double> values) {
   size_t half = values.size() / 2;
   return values.size() % 2 ? values[half]
                            : (values[half - 1] + values[half]) / 2;
+}
+
+// Bytes of the parameters that one decode step reads: all but the embedding's
+// table, of which it reads a row for each sequence.
+int64_t streamedBytes(const Manifest &manifest, const Model &model) {
+  int64_t bytes = model.parameterBytes();
+  for (const Manifest::Parameter &parameter : manifest.parameters)
+    if (parameter.layout.kind == Layout::Kind::Rows &&
+        parameter.shape.size() == 2)
+      bytes -= packedBytes(parameter.shape, parameter.dtype, parameter.layout);
+  return bytes;
 }
 
 // Peak resident memory of this process in bytes (VmHWM), or 0.
@@ -152,9 +164,8 @@ Result<int> benchCommand(Environment &environment,
       perSecond(double(options.prompt * options.batch), prefillSeconds);
   double decodeRate =
       perSecond(double(options.gen * options.batch), decodeSeconds);
-  // Each step reads the parameters once and every sequence's states once.
-  int64_t stepBytes =
-      (*model)->parameterBytes() + options.batch * (*model)->stateBytes();
+  int64_t stepBytes = streamedBytes(environment.manifest, **model) +
+                      options.batch * (*model)->stateBytes();
   double bandwidth =
       perSecond(double(options.gen) * double(stepBytes), decodeSeconds);
   if (options.json) {
