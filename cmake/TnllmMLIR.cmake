@@ -27,10 +27,8 @@ target_include_directories(tnllm_mlir_options INTERFACE
 # Debian's LLVM has RTTI on and exceptions off.
 target_compile_options(tnllm_mlir_options INTERFACE
   $<$<COMPILE_LANGUAGE:CXX>:-fno-exceptions -fno-rtti>)
-# Pass statistics have another layout where NDEBUG is not defined; Debian's libraries
-# are built without them, so our assertion builds must be too.
 target_compile_definitions(tnllm_mlir_options INTERFACE
-  TNLLM_VERSION="${PROJECT_VERSION}" LLVM_ENABLE_STATS=0)
+  TNLLM_VERSION="${PROJECT_VERSION}")
 
 # One precompiled header for every compiler library: 12 s once, then two to six
 # times less for each file.

@@ -2,6 +2,17 @@
 #ifndef TNLLM_PCH_H
 #define TNLLM_PCH_H
 
+// Statistics have another layout where NDEBUG is not defined. Debian's LLVM is built
+// with it, so our builds with assertions must see this one header as if they were too.
+#ifdef NDEBUG
+#include "llvm/ADT/Statistic.h"
+#else
+#define NDEBUG
+#include "llvm/ADT/Statistic.h"
+#undef NDEBUG
+#include <cassert>
+#endif
+
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
