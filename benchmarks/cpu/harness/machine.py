@@ -42,6 +42,13 @@ def cpu_slug():
     return f"{name}-family{fields.get('cpu family', '')}-model{fields.get('model', '')}"
 
 
+def command():
+    """What was typed, with the paths of this machine shown from the repository's root."""
+    shown = [os.path.relpath(a) if os.path.isabs(a) else a for a in sys.argv[1:]]
+    extra = ["--perplexity"] if sys.argv[0].endswith("perplexity.py") else []
+    return " ".join(["benchmarks/cpu/run", *extra, *shown])
+
+
 def describe():
     fields = cpu_fields()
     wanted = ("avx2", "fma", "avx_vnni", "avx512", "amx")
@@ -49,7 +56,7 @@ def describe():
     memory = next(l for l in open("/proc/meminfo") if l.startswith("MemTotal"))
     return {
         "date": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
-        "command": " ".join(sys.argv),
+        "command": command(),
         "cpu": fields.get("model name", ""),
         "cpu_family": fields.get("cpu family", ""),
         "cpu_model": fields.get("model", ""),
