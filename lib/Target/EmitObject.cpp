@@ -87,15 +87,22 @@ Error addModelDescriptor(Module &module, StringRef prefill, StringRef decode,
                                   GlobalValue::PrivateLinkage, text,
                                   "tnrt_manifest");
   // struct tnrt_module, field by field.
-  auto *type = StructType::get(context, {i64, pointer, i64, pointer, pointer,
-                                         pointer});
+  auto *type =
+      StructType::get(context, {i64, pointer, i64, pointer, pointer, pointer,
+                                pointer, i64, pointer, i64});
+  Constant *null = ConstantPointerNull::get(cast<PointerType>(pointer));
+  Constant *zero = ConstantInt::get(i64, 0);
   Constant *fields[] = {ConstantInt::get(i64, TNRT_ABI_VERSION),
                         data,
                         ConstantInt::get(i64, manifest.size()),
                         entries[0],
                         entries[1],
-                        entries[2]};
-  static_assert(sizeof(tnrt_module) == 6 * 8, "tnrt_module has six words");
+                        entries[2],
+                        null, // no device image
+                        zero,
+                        null, // no device kernels
+                        zero};
+  static_assert(sizeof(tnrt_module) == 10 * 8, "tnrt_module has ten words");
   new GlobalVariable(module, type, /*isConstant=*/true,
                      GlobalValue::ExternalLinkage,
                      ConstantStruct::get(type, fields), "tnrt_model");

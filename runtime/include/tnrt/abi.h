@@ -12,7 +12,7 @@ extern "C" {
 #endif
 
 /* Raised whenever ABI.def, tnrt_module or the manifest's schema changes. */
-#define TNRT_ABI_VERSION 1
+#define TNRT_ABI_VERSION 2
 
 typedef int64_t tnrt_i64;
 typedef int32_t tnrt_i32;
@@ -41,6 +41,21 @@ typedef void (*tnrt_forward)(void *context, int64_t batch, int64_t length,
 typedef void (*tnrt_head)(void *context, int64_t rows, const float *hidden,
                           float *logits);
 
+/* A kernel of a GPU program; tnrt_launch_device names it by its place in the
+ * module's table. */
+struct tnrt_device_kernel {
+  const char *name;     /* in the image, NUL-terminated */
+  int64_t threads;      /* of a block */
+  int64_t shared_bytes; /* dynamic shared memory of a block */
+  int64_t num_params;
+  const uint8_t *param_kinds; /* [num_params], TNRT_PARAM_... */
+};
+
+enum {
+  TNRT_PARAM_SLOT = 0, /* 8 bytes: a device pointer or an int64 */
+  TNRT_PARAM_MAP = 1   /* 128 bytes, aligned to 64: a tensor map by value */
+};
+
 struct tnrt_module {
   uint64_t abi_version; /* TNRT_ABI_VERSION of the compiler */
   const char *manifest; /* JSON, not NUL-terminated; see docs/Manifest.md */
@@ -48,6 +63,13 @@ struct tnrt_module {
   tnrt_forward prefill;
   tnrt_forward decode;
   tnrt_head head;
+  /* GPU programs only, null and 0 in others: a cubin, or PTX that ends in NUL;
+   * its kernels. The three entry points run on the host all the same; the
+   * pointers they are given are device pointers. */
+  const void *device_image;
+  uint64_t device_image_size;
+  const struct tnrt_device_kernel *device_kernels;
+  uint64_t num_device_kernels;
 };
 
 /* Defined by generated code. */

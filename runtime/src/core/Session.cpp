@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <cstring>
+#include <string>
+#include <utility>
 
 namespace tnrt {
 
@@ -18,6 +20,12 @@ struct Context {
   const Observer *observer = nullptr;
   // The running step, for the observer.
   int64_t row = 0, offset = 0, batch = 0, length = 0;
+  std::string failure; // the first one of the step, empty without one
+
+  void fail(const char *what) {
+    if (failure.empty())
+      failure = what;
+  }
 };
 
 // The arrays of one forward() or forwardRow().
@@ -50,6 +58,7 @@ struct Session::Impl {
   void runStep(const Call &call, int64_t begin, int64_t end, int64_t offset,
                int64_t length);
   void run(const Call &call);
+  Status takeFailure();
 };
 
 Session::Session() : impl(new Impl()) {}
@@ -181,6 +190,11 @@ void Session::Impl::runStep(const Call &call, int64_t begin, int64_t end,
                   call.hidden + (start + r * call.length) * width);
 }
 
+Status Session::Impl::takeFailure() {
+  std::string failure = std::exchange(context.failure, {});
+  return failure.empty() ? Status() : Status(Error{std::move(failure)});
+}
+
 Status Session::forward(const int32_t *tokens, int64_t length, float *hidden,
                         const Observer &observer) {
   if (length < 1)
@@ -190,7 +204,7 @@ Status Session::forward(const int32_t *tokens, int64_t length, float *hidden,
     return status;
   impl->run(
       {0, impl->batch, length, tokens, hidden, observer ? &observer : nullptr});
-  return {};
+  return impl->takeFailure();
 }
 
 Status Session::forwardRow(int64_t row, const int32_t *tokens, int64_t length,
@@ -204,7 +218,7 @@ Status Session::forwardRow(int64_t row, const int32_t *tokens, int64_t length,
   if (Status status = impl->checkTokens(tokens, 1, row, length); !status)
     return status;
   impl->run({row, 1, length, tokens, hidden, nullptr});
-  return {};
+  return impl->takeFailure();
 }
 
 void Session::logits(const float *hidden, int64_t rows, float *out) {
@@ -260,6 +274,22 @@ void tnrt_probe(void *context, int64_t probe, void *data, int64_t rows,
   if (step.observer)
     (*step.observer)(probe, static_cast<const float *>(data), step.row,
                      step.offset, step.batch, step.length, columns);
+}
+
+void tnrt_launch_device(void *context, int64_t, int64_t, void *) {
+  static_cast<Context *>(context)->fail(
+      "the generated code launches a GPU kernel in a CPU program");
+}
+
+void tnrt_matmul(void *context, int64_t, int64_t, int64_t, int64_t, int64_t,
+                 void *, void *, void *) {
+  static_cast<Context *>(context)->fail(
+      "the generated code calls a GPU matrix product in a CPU program");
+}
+
+void tnrt_tensor_map(void *context, void *, void *, int64_t, int64_t, void *) {
+  static_cast<Context *>(context)->fail(
+      "the generated code makes a tensor map in a CPU program");
 }
 
 } // extern "C"

@@ -25,7 +25,7 @@ TEST(Manifest, ReadsEveryField) {
   config.tokenizer = R"({"kind": "sentencepiece", "path": "/t"})";
   Result<Manifest> manifest = Manifest::parse(fake::manifestText(config));
   ASSERT_TRUE(manifest) << manifest.message();
-  EXPECT_EQ(manifest->abi, 1);
+  EXPECT_EQ(manifest->abi, 2);
   EXPECT_EQ(manifest->fingerprint, "00112233445566778899aabbccddeeff");
   EXPECT_EQ(manifest->target.march, "x86-64-v4");
   EXPECT_EQ(manifest->target.required,
