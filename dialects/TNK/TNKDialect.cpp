@@ -19,10 +19,13 @@ void TNKDialect::initialize() {
 }
 
 void KernelOp::build(OpBuilder &builder, OperationState &state, StringRef name,
-                     FunctionType type) {
+                     FunctionType type, int64_t threads) {
   state.addAttribute(SymbolTable::getSymbolAttrName(),
                      builder.getStringAttr(name));
   state.addAttribute(getFunctionTypeAttrName(state.name), TypeAttr::get(type));
+  if (threads != 0)
+    state.addAttribute(getThreadsAttrName(state.name),
+                       builder.getI64IntegerAttr(threads));
   Region *body = state.addRegion();
   OpBuilder::InsertionGuard guard(builder);
   Block *entry = builder.createBlock(body);
@@ -30,22 +33,66 @@ void KernelOp::build(OpBuilder &builder, OperationState &state, StringRef name,
     entry->addArgument(input, state.location);
 }
 
+// `threads` `(` integer `)`, or nothing.
+static ParseResult parseThreads(OpAsmParser &parser, OperationState &result) {
+  if (failed(parser.parseOptionalKeyword("threads")))
+    return success();
+  IntegerAttr threads;
+  if (parser.parseLParen() ||
+      parser.parseAttribute(threads, parser.getBuilder().getI64Type()) ||
+      parser.parseRParen())
+    return failure();
+  result.addAttribute(KernelOp::getThreadsAttrName(result.name), threads);
+  return success();
+}
+
 ParseResult KernelOp::parse(OpAsmParser &parser, OperationState &result) {
-  auto buildType = [](Builder &builder, ArrayRef<Type> inputs,
-                      ArrayRef<Type> results,
-                      function_interface_impl::VariadicFlag, std::string &) {
-    return builder.getFunctionType(inputs, results);
-  };
-  return function_interface_impl::parseFunctionOp(
-      parser, result, /*allowVariadic=*/false,
-      getFunctionTypeAttrName(result.name), buildType,
+  (void)impl::parseOptionalVisibilityKeyword(parser, result.attributes);
+  StringAttr name;
+  SmallVector<OpAsmParser::Argument> arguments;
+  SmallVector<DictionaryAttr> resultAttrs;
+  SmallVector<Type> types, resultTypes;
+  bool isVariadic = false;
+  if (parser.parseSymbolName(name, SymbolTable::getSymbolAttrName(),
+                             result.attributes) ||
+      function_interface_impl::parseFunctionSignatureWithArguments(
+          parser, /*allowVariadic=*/false, arguments, isVariadic, resultTypes,
+          resultAttrs) ||
+      parseThreads(parser, result) ||
+      parser.parseOptionalAttrDictWithKeyword(result.attributes))
+    return failure();
+  for (const OpAsmParser::Argument &argument : arguments)
+    types.push_back(argument.type);
+  result.addAttribute(
+      getFunctionTypeAttrName(result.name),
+      TypeAttr::get(parser.getBuilder().getFunctionType(types, resultTypes)));
+  call_interface_impl::addArgAndResultAttrs(
+      parser.getBuilder(), result, arguments, resultAttrs,
       getArgAttrsAttrName(result.name), getResAttrsAttrName(result.name));
+  OptionalParseResult body =
+      parser.parseOptionalRegion(*result.addRegion(), arguments);
+  return body.has_value() ? *body : ParseResult(success());
 }
 
 void KernelOp::print(OpAsmPrinter &printer) {
-  function_interface_impl::printFunctionOp(
-      printer, *this, /*isVariadic=*/false, getFunctionTypeAttrName(),
-      getArgAttrsAttrName(), getResAttrsAttrName());
+  printer << ' ';
+  if (auto visibility = (*this)->getAttrOfType<StringAttr>(
+          SymbolTable::getVisibilityAttrName()))
+    printer << visibility.getValue() << ' ';
+  printer.printSymbolName(getSymName());
+  function_interface_impl::printFunctionSignature(
+      printer, *this, getArgumentTypes(), /*isVariadic=*/false,
+      getResultTypes());
+  if (std::optional<int64_t> threads = getThreads())
+    printer << " threads(" << *threads << ')';
+  function_interface_impl::printFunctionAttributes(
+      printer, *this,
+      {getFunctionTypeAttrName(), getThreadsAttrName(), getArgAttrsAttrName(),
+       getResAttrsAttrName(), SymbolTable::getVisibilityAttrName()});
+  if (!getBody().empty()) {
+    printer << ' ';
+    printer.printRegion(getBody(), /*printEntryBlockArgs=*/false);
+  }
 }
 
 LogicalResult KernelOp::verify() {
@@ -66,6 +113,36 @@ LogicalResult KernelOp::verify() {
   }
   if (getFunctionType().getNumResults() != 0)
     return emitOpError("expected no results [kernel-C3]");
+  // A block is made of whole warps; the hardware takes no more than 1024
+  // threads.
+  std::optional<int64_t> threads = getThreads();
+  if (threads && (*threads <= 0 || *threads > 1024 || *threads % 32 != 0))
+    return emitOpError(
+               "expected threads to be a multiple of 32 up to 1024, got ")
+           << *threads << " [kernel-C5]";
+  return success();
+}
+
+void SharedOp::getAsmResultNames(OpAsmSetValueNameFn setName) {
+  setName(getMemory(), "shared");
+}
+
+LogicalResult SharedOp::verify() {
+  auto type = cast<MemRefType>(getMemory().getType());
+  auto space = dyn_cast_or_null<gpu::AddressSpaceAttr>(type.getMemorySpace());
+  if (!space || space.getValue() != gpu::AddressSpace::Workgroup ||
+      !type.getLayout().isIdentity())
+    return emitOpError("expected a dense buffer in the address space "
+                       "#gpu.address_space<workgroup>, got ")
+           << type << " [shared-C1]";
+  int64_t alignment = getAlignment();
+  if (alignment <= 0 || alignment > 1024 || (alignment & (alignment - 1)) != 0)
+    return emitOpError(
+               "expected an alignment that is a power of two up to 1024, got ")
+           << alignment << " [shared-C2]";
+  auto kernel = (*this)->getParentOfType<KernelOp>();
+  if (kernel && !kernel.isForGPU())
+    return emitOpError("expected a kernel with threads around it [shared-C3]");
   return success();
 }
 

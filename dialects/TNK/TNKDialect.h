@@ -2,6 +2,7 @@
 #ifndef TNK_TNKDIALECT_H
 #define TNK_TNKDIALECT_H
 
+#include "mlir/Dialect/GPU/IR/GPUDialect.h"
 #include "mlir/IR/BuiltinTypes.h"
 #include "mlir/IR/Dialect.h"
 #include "mlir/IR/OpDefinition.h"

@@ -14,6 +14,7 @@ def TNK_Dialect : Dialect {
     itself and the contraction that accumulates a register tile over a depth, whose
     lowering is the micro-kernel of the target.
   }];
+  let dependentDialects = ["::mlir::gpu::GPUDialect"];
 }
 
 #endif // TNK_DIALECT_TD

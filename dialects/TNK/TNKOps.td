@@ -21,6 +21,10 @@ def TNK_KernelOp : TNK_Op<"kernel", [
     task's number. Tasks of one launch run in any order and at the same time, so no
     two write the same element.
 
+    With `threads`, a task is a block of that many GPU threads; the values of the body
+    are values of the whole block, which passes distribute to its threads. Without, the
+    kernel is for a CPU and a task is one thread.
+
     ```mlir
     tnk.kernel @double(%x: memref<8x64xf32>, %y: memref<8x64xf32>, %row: index) {
       %c0 = arith.constant 0 : index
@@ -29,15 +33,21 @@ def TNK_KernelOp : TNK_Op<"kernel", [
       vector.store %w, %y[%row, %c0] : memref<8x64xf32>, vector<64xf32>
       tnk.return
     }
+    tnk.kernel @double_gpu(%x: memref<8x64xf32>, %y: memref<8x64xf32>, %row: index)
+        threads(64) {
+      ...
+    }
     ```
   }];
   let arguments = (ins SymbolNameAttr:$sym_name,
                        TypeAttrOf<FunctionType>:$function_type,
+                       OptionalAttr<I64Attr>:$threads,
                        OptionalAttr<DictArrayAttr>:$arg_attrs,
                        OptionalAttr<DictArrayAttr>:$res_attrs);
   let regions = (region AnyRegion:$body);
   let builders = [OpBuilder<(ins "::llvm::StringRef":$name,
-                                 "::mlir::FunctionType":$type)>];
+                                 "::mlir::FunctionType":$type,
+                                 CArg<"int64_t", "0">:$threads)>];
   let skipDefaultBuilders = 1;
   let hasCustomAssemblyFormat = 1;
   let hasVerifier = 1;
@@ -51,12 +61,32 @@ def TNK_KernelOp : TNK_Op<"kernel", [
     }
     // The number of the task that runs.
     ::mlir::BlockArgument getTask() { return getBody().front().getArguments().back(); }
+    // Whether a task is a block of GPU threads.
+    bool isForGPU() { return getThreads().has_value(); }
   }];
 }
 
 def TNK_ReturnOp : TNK_Op<"return", [Pure, Terminator, HasParent<"KernelOp">]> {
   let summary = "ends a kernel";
   let assemblyFormat = "attr-dict";
+}
+
+def TNK_SharedOp : TNK_Op<"shared", [
+    DeclareOpInterfaceMethods<OpAsmOpInterface, ["getAsmResultNames"]>]> {
+  let summary = "a buffer in the memory that the threads of a block share";
+  let description = [{
+    Lives as long as the task; two operations are two buffers. Its bytes begin at a
+    multiple of `align`. The sum over a kernel may exceed 48 KiB: `convert-tnk-to-gpu`
+    lays all of them out in one buffer whose size is given at launch.
+
+    ```mlir
+    %tile = tnk.shared align(1024) : memref<64x64xbf16, #gpu.address_space<workgroup>>
+    ```
+  }];
+  let arguments = (ins DefaultValuedAttr<I64Attr, "16">:$alignment);
+  let results = (outs Res<AnyStaticShapeMemRef, "", [MemAlloc<AutomaticAllocationScopeResource>]>:$memory);
+  let assemblyFormat = "(`align` `(` $alignment^ `)`)? attr-dict `:` type($memory)";
+  let hasVerifier = 1;
 }
 
 def TNK_ContractOp : TNK_Op<"contract", [

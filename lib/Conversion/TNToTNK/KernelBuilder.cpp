@@ -15,7 +15,8 @@ KernelBuilder::KernelBuilder(ModuleOp module, StringRef name, Location loc,
   b.setInsertionPointToEnd(module.getBody());
   SmallVector<Type> inputs(arguments);
   inputs.push_back(b.getIndexType());
-  kernel = tnk::KernelOp::create(b, name, b.getFunctionType(inputs, {}));
+  kernel = tnk::KernelOp::create(b, name, b.getFunctionType(inputs, {}),
+                                 sizes.threads);
   b.setInsertionPointToStart(&kernel.getBody().front());
 }
 

@@ -25,6 +25,7 @@ struct TileSizes {
   int64_t blockBytes = 256 << 10; // of a panel, kept in the cache
   int64_t chunk = 64;             // positions of an attention chunk
   int64_t rowBlock = 8;           // rows of a task of a row-wise kernel
+  int64_t threads = 0;            // GPU threads of a task; 0 on a CPU
 };
 
 // A tile's place in a matrix.

@@ -90,3 +90,56 @@ func.func @f() {
 
 // expected-error @+1 {{expected a body [kernel-C4]}}
 tnk.kernel @declared(index)
+
+// -----
+
+// expected-error @+1 {{expected threads to be a multiple of 32 up to 1024, got 48 [kernel-C5]}}
+tnk.kernel @k(%task: index) threads(48) {
+  tnk.return
+}
+
+// -----
+
+// expected-error @+1 {{expected threads to be a multiple of 32 up to 1024, got 0 [kernel-C5]}}
+tnk.kernel @k(%task: index) threads(0) {
+  tnk.return
+}
+
+// -----
+
+// expected-error @+1 {{expected threads to be a multiple of 32 up to 1024, got 1056 [kernel-C5]}}
+tnk.kernel @k(%task: index) threads(1056) {
+  tnk.return
+}
+
+// -----
+
+tnk.kernel @k(%task: index) threads(32) {
+  // expected-error @+1 {{expected a dense buffer in the address space #gpu.address_space<workgroup>, got 'memref<8xf32>' [shared-C1]}}
+  %s = tnk.shared : memref<8xf32>
+  tnk.return
+}
+
+// -----
+
+tnk.kernel @k(%task: index) threads(32) {
+  // expected-error @+1 {{expected a dense buffer in the address space #gpu.address_space<workgroup>, got 'memref<8x8xf32, strided<[9, 1]>, #gpu.address_space<workgroup>>' [shared-C1]}}
+  %s = tnk.shared : memref<8x8xf32, strided<[9, 1]>, #gpu.address_space<workgroup>>
+  tnk.return
+}
+
+// -----
+
+tnk.kernel @k(%task: index) threads(32) {
+  // expected-error @+1 {{expected an alignment that is a power of two up to 1024, got 48 [shared-C2]}}
+  %s = tnk.shared align(48) : memref<8xf32, #gpu.address_space<workgroup>>
+  tnk.return
+}
+
+// -----
+
+tnk.kernel @k(%task: index) {
+  // expected-error @+1 {{expected a kernel with threads around it [shared-C3]}}
+  %s = tnk.shared : memref<8xf32, #gpu.address_space<workgroup>>
+  tnk.return
+}

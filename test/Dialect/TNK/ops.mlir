@@ -49,3 +49,17 @@ tnk.kernel @quantised(%a: memref<256x64xf32>, %b: memref<64x64xi8>, %c: memref<6
   vector.store %r, %c[%c0, %c0] : memref<6x64xf32>, vector<6x64xf32>
   tnk.return
 }
+
+// CHECK-LABEL: tnk.kernel @threads(%{{.*}}: memref<8xf32>, %{{.*}}: index) threads(128) {
+tnk.kernel @threads(%x: memref<8xf32>, %task: index) threads(128) {
+  // CHECK: tnk.shared : memref<8x8xf32, #gpu.address_space<workgroup>>
+  %a = tnk.shared : memref<8x8xf32, #gpu.address_space<workgroup>>
+  // CHECK: tnk.shared align(1024) : memref<64x64xbf16, #gpu.address_space<workgroup>>
+  %b = tnk.shared align(1024) : memref<64x64xbf16, #gpu.address_space<workgroup>>
+  tnk.return
+}
+
+// CHECK-LABEL: tnk.kernel private @attributes(%{{.*}}: index) threads(32) attributes {note = "kept"} {
+tnk.kernel private @attributes(%task: index) threads(32) attributes {note = "kept"} {
+  tnk.return
+}
