@@ -30,6 +30,7 @@
 #include "mlir/Dialect/UB/IR/UBOps.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include "mlir/Dialect/X86Vector/X86VectorDialect.h"
+#include "mlir/Pass/PassOptions.h"
 #include "mlir/Pass/PassRegistry.h"
 #include "mlir/Target/LLVMIR/Dialect/Builtin/BuiltinToLLVMIRTranslation.h"
 #include "mlir/Target/LLVMIR/Dialect/LLVMIR/LLVMToLLVMIRTranslation.h"
@@ -50,27 +51,56 @@ void tnllm::registerAllDialects(DialectRegistry &registry) {
   registerLLVMDialectTranslation(registry);
 }
 
-// Pass pipelines by stage, for a 512-bit CPU: tnllmc prints those of other
-// targets with --mlir-print-ir-after-all.
-static void registerPipelines() {
-  auto options = [] {
+namespace {
+
+struct PipelineOptions : public PassPipelineOptions<PipelineOptions> {
+  Option<std::string> march{
+      *this, "march",
+      llvm::cl::desc("the CPU, as for tnllmc: native, x86-64-v3, x86-64-v4"),
+      llvm::cl::init("x86-64-v4")};
+};
+
+using BuildPipeline = void (*)(OpPassManager &, const CompileOptions &);
+
+} // namespace
+
+// PassPipelineRegistration cannot fail, but a name of a CPU can be wrong.
+static void registerPipeline(StringRef name, StringRef description,
+                             BuildPipeline build) {
+  auto parse = [build](OpPassManager &pm, StringRef text,
+                       function_ref<LogicalResult(const Twine &)> emitError)
+      -> LogicalResult {
+    PipelineOptions options;
+    if (failed(options.parseFromString(text)))
+      return failure();
+    FailureOr<CPUTarget> target = getCPUTarget(
+        options.march, [&](const Twine &message) { (void)emitError(message); });
+    if (failed(target))
+      return failure();
     CompileOptions compile;
-    compile.target.vectorBits = 512;
-    compile.target.panelWidth = 64;
-    return compile;
+    compile.target = *target;
+    build(pm, compile);
+    return success();
   };
-  PassPipelineRegistration<>(
-      "tn-pipeline", "the tn stage: derive decode, simplify, fuse",
-      [=](OpPassManager &pm) { buildTNPipeline(pm, options()); });
-  PassPipelineRegistration<>(
-      "tnk-pipeline", "the tnk stage: kernels and schedule",
-      [=](OpPassManager &pm) { buildTNKPipeline(pm, options()); });
-  PassPipelineRegistration<>(
-      "tnrt-pipeline", "the tnrt stage: a loop over layers, the memory plan",
-      [=](OpPassManager &pm) { buildTNRTPipeline(pm, options()); });
-  PassPipelineRegistration<>(
-      "llvm-pipeline", "the llvm stage: from kernels to the LLVM dialect",
-      [=](OpPassManager &pm) { buildLLVMPipeline(pm, options()); });
+  registerPassPipeline(
+      name, description, parse,
+      [](function_ref<void(const mlir::detail::PassOptions &)> handler) {
+        handler(PipelineOptions());
+      });
+}
+
+// The stages that tnllmc runs, with its default options.
+static void registerPipelines() {
+  registerPipeline("tn-pipeline", "the tn stage: derive decode, simplify, fuse",
+                   buildTNPipeline);
+  registerPipeline("tnk-pipeline", "the tnk stage: kernels and schedule",
+                   buildTNKPipeline);
+  registerPipeline("tnrt-pipeline",
+                   "the tnrt stage: a loop over layers, the memory plan",
+                   buildTNRTPipeline);
+  registerPipeline("llvm-pipeline",
+                   "the llvm stage: from kernels to the LLVM dialect",
+                   buildLLVMPipeline);
 }
 
 void tnllm::registerAllPasses() {

@@ -1,0 +1,13 @@
+// tnllm-lsp-server: what an editor asks about .mlir files (diagnostics, hover,
+// definitions, references, symbols), over the Language Server Protocol on stdin
+// and stdout. docs/Editors.md sets editors up for it.
+#include "tnllm/Pipelines/Pipelines.h"
+
+#include "mlir/Tools/mlir-lsp-server/MlirLspServerMain.h"
+#include "mlir/Tools/mlir-opt/MlirOptMain.h"
+
+int main(int argc, char **argv) {
+  mlir::DialectRegistry registry;
+  tnllm::registerAllDialects(registry);
+  return mlir::asMainReturnCode(mlir::MlirLspServerMain(argc, argv, registry));
+}
