@@ -1,0 +1,43 @@
+// What code generation must know about the NVIDIA GPU it compiles for.
+#ifndef TNLLM_TARGET_GPUTARGET_H
+#define TNLLM_TARGET_GPUTARGET_H
+
+#include "llvm/ADT/STLFunctionalExtras.h"
+#include "llvm/ADT/StringRef.h"
+#include "llvm/ADT/Twine.h"
+#include "llvm/Support/LogicalResult.h"
+
+#include <cstdint>
+#include <string>
+
+namespace tnllm {
+
+struct GPUTarget {
+  std::string chip;     // as LLVM, ptxas and --target name it: sm_90a
+  std::string features; // LLVM feature string: the PTX version, "+ptx83"
+
+  // The largest of this kind of chip; a smaller one runs the same code.
+  int64_t multiprocessors = 0;
+  int64_t sharedBytes = 0; // most that one block may ask for
+
+  // Warpgroup products (wgmma) and bulk tensor copies (TMA).
+  bool hasWarpgroupProducts = false;
+
+  static constexpr int64_t warpThreads = 32;
+  // Of one block, for kernels that treat rows: more make reductions slower, and
+  // fewer leave wide rows to too few loads in flight.
+  static constexpr int64_t maxRowThreads = 256;
+};
+
+// The names that getGPUTarget knows: "sm_80, sm_90a".
+std::string listGPUTargets();
+
+// The target of this name. Calls `emitError` once with one clear line and fails
+// for an unknown one.
+llvm::FailureOr<GPUTarget>
+getGPUTarget(llvm::StringRef chip,
+             llvm::function_ref<void(const llvm::Twine &)> emitError);
+
+} // namespace tnllm
+
+#endif // TNLLM_TARGET_GPUTARGET_H
