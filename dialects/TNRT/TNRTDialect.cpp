@@ -59,7 +59,22 @@ static bool isLoweredKernel(Operation *op) {
          function.getArgumentTypes()[1].isInteger(64);
 }
 
+// A kernel that convert-tnk-to-gpu moved into a gpu.module takes the arguments
+// alone: what was the task is the number of the block.
+static LogicalResult verifyDeviceLaunch(LaunchOp launch,
+                                        SymbolTableCollection &symbolTable) {
+  auto kernel = symbolTable.lookupNearestSymbolFrom<FunctionOpInterface>(
+      launch, launch.getKernelAttr());
+  if (kernel && kernel.getNumArguments() == launch.getArgs().size())
+    return success();
+  return launch.emitOpError("expected ")
+         << launch.getKernel() << " to be a kernel of "
+         << launch.getArgs().size() << " arguments [launch-C3]";
+}
+
 LogicalResult LaunchOp::verifySymbolUses(SymbolTableCollection &symbolTable) {
+  if (!getKernel().getNestedReferences().empty())
+    return verifyDeviceLaunch(*this, symbolTable);
   if (isLoweredKernel(
           symbolTable.lookupNearestSymbolFrom(*this, getKernelAttr())))
     return success();
@@ -67,7 +82,7 @@ LogicalResult LaunchOp::verifySymbolUses(SymbolTableCollection &symbolTable) {
       *this, getKernelAttr());
   if (!kernel)
     return emitOpError("expected a tnk.kernel named '")
-           << getKernel() << "' [launch-C1]";
+           << getKernel().getLeafReference().getValue() << "' [launch-C1]";
   ArrayRef<Type> expected = kernel.getArgumentTypes().drop_back();
   if (TypeRange(expected) == getArgs().getTypes())
     return success();
@@ -76,4 +91,24 @@ LogicalResult LaunchOp::verifySymbolUses(SymbolTableCollection &symbolTable) {
       << expected << ") and the task [launch-C2]";
   diag.attachNote(kernel.getLoc()) << "kernel declared here";
   return diag;
+}
+
+LogicalResult MatmulOp::verify() {
+  MemRefType x = getX().getType(), w = getW().getType(), y = getY().getType();
+  if (x.getDimSize(1) != w.getDimSize(1) || y.getDimSize(1) != w.getDimSize(0) ||
+      x.getDimSize(0) != y.getDimSize(0) || !x.hasStaticShape() ||
+      !w.hasStaticShape() || !y.hasStaticShape())
+    return emitOpError("expected matrices [R, K], [N, K] and [R, N], got ")
+           << x << ", " << w << " and " << y << " [matmul-C1]";
+  if (x.getElementType() != w.getElementType() ||
+      (y.getElementType().isBF16() && !x.getElementType().isBF16()))
+    return emitOpError("expected two matrices of one element type and a result "
+                       "of f32 or of that type, got ")
+           << x.getElementType() << ", " << w.getElementType() << " and "
+           << y.getElementType() << " [matmul-C2]";
+  for (MemRefType type : {x, w, y})
+    if (!type.getLayout().isIdentity())
+      return emitOpError("expected contiguous matrices, got ")
+             << type << " [matmul-C3]";
+  return success();
 }

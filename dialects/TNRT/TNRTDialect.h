@@ -28,6 +28,12 @@ inline constexpr llvm::StringLiteral kProbesAttrName = "tnrt.probes";
 inline constexpr llvm::StringLiteral kStatesAttrName = "tnrt.states";
 inline constexpr llvm::StringLiteral kCapacityAttrName = "tnrt.capacity";
 inline constexpr llvm::StringLiteral kArenaBytesAttrName = "tnrt.arena_bytes";
+// The i8 global that holds what tnrt.constants addresses.
+inline constexpr llvm::StringLiteral kConstantsName = "device_constants";
+// The kernels of tnrt_launch_device by their index, an array of symbols of the
+// gpu.module; written by convert-tnrt-to-llvm.
+inline constexpr llvm::StringLiteral kDeviceKernelsAttrName =
+    "tnrt.device_kernels";
 // Marks the functions that the runtime calls.
 inline constexpr llvm::StringLiteral kEntryAttrName = "tnrt.entry";
 

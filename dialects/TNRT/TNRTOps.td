@@ -117,18 +117,59 @@ def TNRT_RowOp : TNRT_Op<"row", [Pure]> {
 def TNRT_LaunchOp : TNRT_Op<"launch", [
     DeclareOpInterfaceMethods<SymbolUserOpInterface>,
     MemoryEffects<[MemRead, MemWrite]>]> {
-  let summary = "runs a kernel once per task and waits";
+  let summary = "runs a kernel once per task";
   let description = [{
+    Returns when all tasks of a CPU kernel are done. A kernel with `threads` is queued on
+    the GPU, behind what was queued before; `convert-tnk-to-gpu` moves it into a
+    `gpu.module`, where a nested symbol names it.
+
     ```mlir
     tnrt.launch %context @linear tasks(%n) (%x, %w, %y, %rows)
         : memref<256x64xf32>, memref<1x64x64xf32>, memref<256x64xf32>, index
+    tnrt.launch %context @kernels::@norm tasks(%rows) (%x, %y, %rows)
+        : memref<256x64xf32>, memref<256x64xf32>, index
     ```
   }];
-  let arguments = (ins TNRT_Context:$handle, FlatSymbolRefAttr:$kernel, Index:$tasks,
+  let arguments = (ins TNRT_Context:$handle, SymbolRefAttr:$kernel, Index:$tasks,
                        Variadic<AnyTypeOf<[AnyMemRef, Index]>>:$args);
   let assemblyFormat = [{
     $handle $kernel `tasks` `(` $tasks `)` `(` $args `)` attr-dict (`:` type($args)^)?
   }];
+}
+
+def TNRT_MatmulOp : TNRT_Op<"matmul", [MemoryEffects<[MemRead, MemWrite]>]> {
+  let summary = "a matrix product by the runtime's library, on a GPU";
+  let description = [{
+    y[i, n] = sum over k of x[i, k] * w[n, k], for the first `rows` rows, with sums in
+    f32. Queued behind what was queued before.
+
+    ```mlir
+    tnrt.matmul %context %x, %w, %y, %rows
+        : memref<4096x64xbf16>, memref<192x64xbf16>, memref<4096x192xf32>
+    ```
+  }];
+  let arguments = (ins TNRT_Context:$handle, MemRefRankOf<[F32, BF16], [2]>:$x,
+                       MemRefRankOf<[F32, BF16], [2]>:$w,
+                       MemRefRankOf<[F32, BF16], [2]>:$y, Index:$rows);
+  let assemblyFormat = [{
+    $handle $x `,` $w `,` $y `,` $rows attr-dict `:` type($x) `,` type($w) `,` type($y)
+  }];
+  let hasVerifier = 1;
+}
+
+def TNRT_ConstantsOp : TNRT_Op<"constants", [Pure]> {
+  let summary = "the module's constants in the memory of the GPU";
+  let description = [{
+    The bytes of the global `device_constants`, which the runtime copied there when it
+    loaded the module; see `tnrt-pool-constants`.
+
+    ```mlir
+    %bytes = tnrt.constants %context : memref<1024xi8>
+    ```
+  }];
+  let arguments = (ins TNRT_Context:$handle);
+  let results = (outs MemRefRankOf<[I8], [1]>:$result);
+  let assemblyFormat = "$handle attr-dict `:` type($result)";
 }
 
 def TNRT_ProbeOp : TNRT_Op<"probe", [MemoryEffects<[MemRead, MemWrite]>]> {

@@ -13,6 +13,10 @@ def ConvertTNToTNK : Pass<"convert-tn-to-tnk", "::mlir::ModuleOp"> {
     `tn.rows` rows; slices and head splits become views. A lightning attention whose
     length is 1 takes the recurrent form, any other the chunked form.
 
+    With `gpu-threads` the kernels are those of a GPU: a task is a block of threads that
+    does one row or, of an attention, one head; weights lie in rows; a linear map is a
+    `tnrt.matmul` and, where something follows it, a kernel on its result.
+
     ```mlir
     %y = tn.linear %x, %w : tensor<?x?x64xf32>, tensor<192x64xf32> -> tensor<?x?x192xf32>
     ```
@@ -36,6 +40,10 @@ def ConvertTNToTNK : Pass<"convert-tn-to-tnk", "::mlir::ModuleOp"> {
            "positions in a chunk of the chunked attention">,
     Option<"rowBlock", "row-block", "int64_t", "8",
            "rows that one task of a row-wise kernel does">,
+    Option<"gpuThreads", "gpu-threads", "int64_t", "0",
+           "most threads of a block that treats a row on a GPU; 0 is for a CPU">,
+    Option<"bf16Storage", "bf16-storage", "bool", "false",
+           "on a GPU, keep activations that only kernels read as bf16">,
   ];
   let statistics = [
     Statistic<"numKernels", "kernels", "kernels made">,

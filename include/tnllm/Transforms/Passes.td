@@ -184,4 +184,33 @@ def TNRTPlanMemory : Pass<"tnrt-plan-memory", "::mlir::ModuleOp"> {
   let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::memref::MemRefDialect"];
 }
 
+def TNRTPoolConstants : Pass<"tnrt-pool-constants", "::mlir::ModuleOp"> {
+  let summary = "constants of the schedule to one block of bytes on the GPU";
+  let description = [{
+    A constant that a host function passes to kernels of a GPU must be in that GPU's
+    memory. All constants that functions read become pieces of one global of bytes, which
+    the runtime copies to the GPU when it loads the program; functions compute addresses in
+    the copy. Each piece begins at a multiple of 64 bytes.
+
+    ```mlir
+    memref.global "private" constant @table : memref<2x4xf32> = dense<...>
+    %table = memref.get_global @table : memref<2x4xf32>
+    ```
+    becomes
+    ```mlir
+    memref.global "private" constant @device_constants : memref<32xi8> = dense<...>
+    %constants = tnrt.constants %context : memref<32xi8>
+    %offset = arith.constant 0 : index
+    %table = memref.view %constants[%offset][] : memref<32xi8> to memref<2x4xf32>
+    ```
+  }];
+  let statistics = [
+    Statistic<"constantBytes", "constant-bytes", "bytes of all constants">,
+  ];
+  let dependentDialects = [
+    "::mlir::arith::ArithDialect", "::mlir::memref::MemRefDialect",
+    "::tnllm::tnrt::TNRTDialect",
+  ];
+}
+
 #endif // TNLLM_TRANSFORMS_PASSES_TD

@@ -1,4 +1,6 @@
 // convert-tnrt-to-llvm: the host schedule to calls of the runtime's C ABI.
+#include "DTypeNumber.h"
+
 #include "TNRT/TNRTDialect.h"
 #include "tnllm/Conversion/Passes.h"
 
@@ -12,6 +14,7 @@
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Transforms/DialectConversion.h"
+#include "llvm/ADT/MapVector.h"
 #include "llvm/ADT/StringSet.h"
 
 namespace tnllm {
@@ -119,7 +122,8 @@ struct LowerToPointerCall : public ConvertOpToLLVMPattern<OpTy> {
                   ConversionPatternRewriter &rewriter) const override {
     Location loc = op.getLoc();
     SmallVector<Value> arguments = {adaptor.getHandle()};
-    if constexpr (!std::is_same_v<OpTy, tnrt::ArenaOp>)
+    if constexpr (!std::is_same_v<OpTy, tnrt::ArenaOp> &&
+                  !std::is_same_v<OpTy, tnrt::ConstantsOp>)
       arguments.push_back(entryIndex(op, adaptor, rewriter));
     Value pointer =
         callABI(rewriter, loc, function,
@@ -178,12 +182,38 @@ struct LowerKernelArg : public ConvertOpToLLVMPattern<tnrt::KernelArgOp> {
   }
 };
 
+// The kernels of a gpu.module that are launched, and their numbers in the table
+// that tnrt_launch_device indexes.
+using DeviceKernels = llvm::MapVector<Attribute, int64_t>;
+
 struct LowerLaunch : public ConvertOpToLLVMPattern<tnrt::LaunchOp> {
-  using ConvertOpToLLVMPattern::ConvertOpToLLVMPattern;
+  LowerLaunch(const LLVMTypeConverter &converter, const DeviceKernels &kernels)
+      : ConvertOpToLLVMPattern(converter), kernels(kernels) {}
 
   LogicalResult
   matchAndRewrite(tnrt::LaunchOp op, OpAdaptor adaptor,
                   ConversionPatternRewriter &rewriter) const override {
+    Location loc = op.getLoc();
+    Value array = storeArguments(op, adaptor, rewriter);
+    auto onDevice = kernels.find(op.getKernel());
+    if (onDevice != kernels.end()) {
+      Value number = constantI64(rewriter, loc, onDevice->second);
+      callABI(rewriter, loc, "tnrt_launch_device", {},
+              {adaptor.getHandle(), number, adaptor.getTasks(), array});
+    } else {
+      Value kernel = LLVM::AddressOfOp::create(
+          rewriter, loc, LLVM::LLVMPointerType::get(op.getContext()),
+          op.getKernel().getRootReference());
+      callABI(rewriter, loc, "tnrt_launch", {},
+              {adaptor.getHandle(), kernel, adaptor.getTasks(), array});
+    }
+    rewriter.eraseOp(op);
+    return success();
+  }
+
+  // The array of 8-byte slots that a kernel's arguments travel in.
+  static Value storeArguments(tnrt::LaunchOp op, OpAdaptor adaptor,
+                              ConversionPatternRewriter &rewriter) {
     Location loc = op.getLoc();
     auto pointer = LLVM::LLVMPointerType::get(op.getContext());
     Value array = allocateArray(op, rewriter);
@@ -195,12 +225,7 @@ struct LowerLaunch : public ConvertOpToLLVMPattern<tnrt::LaunchOp> {
                                        ArrayRef<LLVM::GEPArg>{int32_t(index)});
       LLVM::StoreOp::create(rewriter, loc, word, slot);
     }
-    Value kernel =
-        LLVM::AddressOfOp::create(rewriter, loc, pointer, op.getKernel());
-    callABI(rewriter, loc, "tnrt_launch", {},
-            {adaptor.getHandle(), kernel, adaptor.getTasks(), array});
-    rewriter.eraseOp(op);
-    return success();
+    return array;
   }
 
   // In the function's entry block, so that loops do not grow the stack.
@@ -215,6 +240,33 @@ struct LowerLaunch : public ConvertOpToLLVMPattern<tnrt::LaunchOp> {
     Value size = constantI64(rewriter, op.getLoc(), op.getArgs().size());
     return LLVM::AllocaOp::create(rewriter, op.getLoc(), pointer, pointer, size,
                                   8);
+  }
+
+  const DeviceKernels &kernels;
+};
+
+struct LowerMatmul : public ConvertOpToLLVMPattern<tnrt::MatmulOp> {
+  using ConvertOpToLLVMPattern::ConvertOpToLLVMPattern;
+
+  LogicalResult
+  matchAndRewrite(tnrt::MatmulOp op, OpAdaptor adaptor,
+                  ConversionPatternRewriter &rewriter) const override {
+    Location loc = op.getLoc();
+    MemRefType x = op.getX().getType(), w = op.getW().getType();
+    auto number = [&](int64_t value) {
+      return constantI64(rewriter, loc, value);
+    };
+    auto address = [&](Value buffer) {
+      return MemRefDescriptor(buffer).alignedPtr(rewriter, loc);
+    };
+    callABI(rewriter, loc, "tnrt_matmul", {},
+            {adaptor.getHandle(), adaptor.getRows(), number(w.getDimSize(0)),
+             number(w.getDimSize(1)), number(getDTypeNumber(x.getElementType())),
+             number(getDTypeNumber(op.getY().getType().getElementType())),
+             address(adaptor.getX()), address(adaptor.getW()),
+             address(adaptor.getY())});
+    rewriter.eraseOp(op);
+    return success();
   }
 };
 
@@ -256,17 +308,42 @@ static void setLinkage(ModuleOp module, const llvm::StringSet<> &entries) {
   }
 }
 
+static DeviceKernels numberDeviceKernels(ModuleOp module) {
+  DeviceKernels kernels;
+  module.walk([&](tnrt::LaunchOp launch) {
+    SymbolRefAttr kernel = launch.getKernel();
+    if (!kernel.getNestedReferences().empty())
+      kernels.try_emplace(kernel, kernels.size());
+  });
+  return kernels;
+}
+
+// The table's entries, for who writes it.
+static void recordDeviceKernels(ModuleOp module, const DeviceKernels &kernels) {
+  if (kernels.empty())
+    return;
+  SmallVector<Attribute> names;
+  for (const auto &entry : kernels)
+    names.push_back(entry.first);
+  module->setAttr(tnrt::kDeviceKernelsAttrName,
+                  ArrayAttr::get(module.getContext(), names));
+}
+
 namespace {
 
 struct ConvertTNRTToLLVMPass
     : public tnllm::impl::ConvertTNRTToLLVMBase<ConvertTNRTToLLVMPass> {
   using ConvertTNRTToLLVMBase::ConvertTNRTToLLVMBase;
 
-  void populate(LLVMTypeConverter &converter, RewritePatternSet &patterns) {
+  void populate(LLVMTypeConverter &converter, const DeviceKernels &kernels,
+                RewritePatternSet &patterns) {
     patterns.add<LowerToPointerCall<tnrt::ArenaOp>>(converter, "tnrt_arena");
+    patterns.add<LowerToPointerCall<tnrt::ConstantsOp>>(converter,
+                                                        "tnrt_constants");
     patterns.add<LowerToPointerCall<tnrt::ParamOp>>(converter, "tnrt_param");
     patterns.add<LowerToPointerCall<tnrt::StateOp>>(converter, "tnrt_state");
-    patterns.add<LowerKernelArg, LowerLaunch, LowerProbe, LowerRow>(converter);
+    patterns.add<LowerKernelArg, LowerMatmul, LowerProbe, LowerRow>(converter);
+    patterns.add<LowerLaunch>(converter, kernels);
     populateFuncToLLVMConversionPatterns(converter, patterns);
     // The conversion of functions changes the types of all their blocks'
     // arguments, so branches that pass buffers change with it.
@@ -281,6 +358,8 @@ struct ConvertTNRTToLLVMPass
       if (function->hasAttr(tnrt::kEntryAttrName))
         entries.insert(function.getSymName());
     declareABI(module);
+    DeviceKernels kernels = numberDeviceKernels(module);
+    recordDeviceKernels(module, kernels);
 
     LowerToLLVMOptions options(context);
     options.useBarePtrCallConv = true;
@@ -289,7 +368,7 @@ struct ConvertTNRTToLLVMPass
     converter.addConversion([=](tnrt::ContextType) { return pointer; });
     converter.addConversion([=](tnrt::ArgumentsType) { return pointer; });
     RewritePatternSet patterns(context);
-    populate(converter, patterns);
+    populate(converter, kernels, patterns);
     LLVMConversionTarget target(*context);
     target.addLegalOp<ModuleOp>();
     target.markUnknownOpDynamicallyLegal([](Operation *) { return true; });

@@ -20,17 +20,19 @@ bool kernels::isState(func::FuncOp function, unsigned argument) {
   return static_cast<bool>(function.getArgAttr(argument, tn::kStateAttrName));
 }
 
-FailureOr<Layout> kernels::layoutOf(Value value, const SymbolTable &symbols) {
+FailureOr<Layout> kernels::layoutOf(Value value, const SymbolTable &symbols,
+                                    Layout weights) {
   std::optional<Layout> layout;
   for (OpOperand &use : value.getUses()) {
     Layout wanted = Layout::Rows;
     if (auto linear = dyn_cast<tn::LinearOp>(use.getOwner())) {
       if (use.get() == linear.getWeight() && &use != &linear.getXMutable())
-        wanted = Layout::Panels;
+        wanted = weights;
     } else if (auto call = dyn_cast<func::CallOp>(use.getOwner())) {
       auto callee = symbols.lookup<func::FuncOp>(call.getCallee());
       FailureOr<Layout> inner =
-          layoutOf(callee.getArgument(use.getOperandNumber()), symbols);
+          layoutOf(callee.getArgument(use.getOperandNumber()), symbols,
+                   weights);
       if (failed(inner))
         return failure();
       wanted = *inner;

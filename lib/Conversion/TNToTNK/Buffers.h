@@ -30,10 +30,12 @@ std::optional<unsigned> tiedArgument(mlir::func::FuncOp function,
                                      unsigned index,
                                      const mlir::SymbolTable &symbols);
 
-// The layout that the uses of a parameter's value ask for, following calls.
-// Fails with a diagnostic where they ask for two.
+// The layout that the uses of a parameter's value ask for, following calls:
+// `weights` as the weight of a linear map, rows otherwise. Fails with a
+// diagnostic where they ask for two.
 mlir::FailureOr<Layout> layoutOf(mlir::Value value,
-                                 const mlir::SymbolTable &symbols);
+                                 const mlir::SymbolTable &symbols,
+                                 Layout weights);
 
 // True for weights that are packed in pairs, which needs an even depth.
 bool usesPairs(mlir::RankedTensorType type, const TileSizes &sizes);

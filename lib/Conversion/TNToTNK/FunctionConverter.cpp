@@ -46,10 +46,11 @@ LogicalResult FunctionConverter::declare() {
                            : activationBufferType(type, capacity, leadingRank));
       continue;
     }
-    FailureOr<Layout> layout = layoutOf(argument, state.symbols);
+    FailureOr<Layout> layout =
+        layoutOf(argument, state.symbols, state.target.weightLayout());
     if (failed(layout))
       return failure();
-    inputs.push_back(parameterBufferType(type, *layout, state.sizes));
+    inputs.push_back(parameterBufferType(type, *layout, state.target.sizes));
   }
   for (auto [index, type] : llvm::enumerate(source.getResultTypes()))
     if (!tiedArgument(source, index, state.symbols))
@@ -100,15 +101,19 @@ LogicalResult FunctionConverter::convertBody() {
 
 LogicalResult FunctionConverter::convertOp(Operation &op) {
   WalkResult checked = op.walk([&](Operation *inner) {
-    return WalkResult(checkOperation(inner, leadingRank));
+    return WalkResult(
+        success(succeeded(checkOperation(inner, leadingRank)) &&
+                succeeded(state.target.check(inner))));
   });
   if (checked.wasInterrupted())
     return failure();
   return llvm::TypeSwitch<Operation *, LogicalResult>(&op)
-      .Case<tn::FusedOp>([&](auto o) { return convertFused(o); })
+      .Case<tn::FusedOp>([&](auto o) { return convertFused(o), success(); })
       .Case<tn::LinearOp, tn::NormOp, tn::AddOp, tn::MulOp, tn::ActivationOp,
             tn::CastOp>(
-          [&](auto o) { return convertRoot(o, {}, o->getResult(0)); })
+          [&](auto o) {
+            return convertGroup({o, {}, o->getResult(0)}), success();
+          })
       .Case<tn::EmbeddingOp>([&](auto o) { return convertEmbedding(o); })
       .Case<tn::ShiftedExpOp>([&](auto o) { return convertShiftedExp(o); })
       .Case<tn::LRPEOp>([&](auto o) { return convertLRPE(o); })
@@ -121,7 +126,8 @@ LogicalResult FunctionConverter::convertOp(Operation &op) {
       })
       .Case<tn::ProbeOp>([&](auto o) { return convertProbe(o), success(); })
       .Case<tn::GetParamOp>([&](tn::GetParamOp o) -> LogicalResult {
-        FailureOr<Layout> layout = layoutOf(o.getResult(), state.symbols);
+        FailureOr<Layout> layout = layoutOf(o.getResult(), state.symbols,
+                                            state.target.weightLayout());
         if (failed(layout))
           return failure();
         convertParam(o.getResult(), o.getParamAttr(), *layout);
@@ -155,20 +161,37 @@ LogicalResult FunctionConverter::convertOp(Operation &op) {
 
 Value FunctionConverter::outputFor(Value tensor) {
   Value &buffer = buffers[tensor];
+  if (buffer)
+    return buffer;
   auto given = outputs.find(tensor);
   if (given != outputs.end())
-    buffer = given->second;
-  else
-    buffer = tnrt::AllocOp::create(
-        b, activationBufferType(cast<RankedTensorType>(tensor.getType()),
-                                capacity, leadingRank));
-  return buffer;
+    return buffer = given->second;
+  auto stored = cast<RankedTensorType>(tensor.getType())
+                    .clone(state.target.storageOf(tensor));
+  return buffer = tnrt::AllocOp::create(
+             b, activationBufferType(stored, capacity, leadingRank));
 }
 
-Value FunctionConverter::tasksOf(Value count, int64_t block) {
-  if (block == 1)
-    return count;
-  return arith::CeilDivUIOp::create(b, count, index(block));
+Value FunctionConverter::contiguous(Value tensor) {
+  Value buffer = bufferOf(tensor);
+  auto type = cast<MemRefType>(buffer.getType());
+  if (type.getLayout().isIdentity())
+    return buffer;
+  Value copy = tnrt::AllocOp::create(
+      b, MemRefType::get(type.getShape(), type.getElementType()));
+  TileSizes sizes = state.target.rowSizes(type.getDimSize(1));
+  launch("copy", {buffer, copy, rows}, rowTasks(sizes), sizes, "copy",
+         [&](KernelBuilder &k) {
+           buildElementwise(k, k.argument(0), /*bias=*/{}, k.argument(2),
+                            Epilogue({}, {}, {}, k.argument(1)));
+         });
+  return copy;
+}
+
+Value FunctionConverter::rowTasks(const TileSizes &sizes) {
+  if (sizes.rowBlock == 1)
+    return rows;
+  return arith::CeilDivUIOp::create(b, rows, index(sizes.rowBlock));
 }
 
 // The entry of the module's table, made once for each tensor and layout, and
@@ -184,8 +207,8 @@ void FunctionConverter::convertParam(Value result, FlatSymbolRefAttr symbol,
     Builder builder(b.getContext());
     bool panels = layout == Layout::Panels;
     auto layoutAttr = tnrt::LayoutAttr::get(
-        b.getContext(), layout, panels ? state.sizes.panelWidth : 0,
-        panels ? (usesPairs(type, state.sizes) ? 2 : 1) : 0);
+        b.getContext(), layout, panels ? state.target.sizes.panelWidth : 0,
+        panels ? (usesPairs(type, state.target.sizes) ? 2 : 1) : 0);
     if (layout == Layout::RowScales)
       type = type.clone(builder.getF32Type());
     state.parameterEntries.push_back(builder.getDictionaryAttr({
@@ -196,7 +219,7 @@ void FunctionConverter::convertParam(Value result, FlatSymbolRefAttr symbol,
     }));
   }
   MemRefType buffer = parameterBufferType(
-      cast<RankedTensorType>(result.getType()), layout, state.sizes);
+      cast<RankedTensorType>(result.getType()), layout, state.target.sizes);
   buffers[result] = tnrt::ParamOp::create(b, buffer, context, it->second,
                                           /*offset=*/Value());
 }

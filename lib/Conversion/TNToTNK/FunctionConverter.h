@@ -5,6 +5,7 @@
 
 #include "Buffers.h"
 #include "KernelBuilder.h"
+#include "KernelChoice.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
@@ -17,12 +18,12 @@ namespace tnllm::kernels {
 
 // State shared by the whole module's conversion.
 struct ModuleState {
-  ModuleState(mlir::ModuleOp module, const TileSizes &sizes)
-      : module(module), symbols(module), sizes(sizes) {}
+  ModuleState(mlir::ModuleOp module, const KernelChoice &target)
+      : module(module), symbols(module), target(target) {}
 
   mlir::ModuleOp module;
   mlir::SymbolTable symbols;
-  TileSizes sizes;
+  const KernelChoice &target;
   // Kernels made, by the text that determines them.
   llvm::StringMap<tnk::KernelOp> kernels;
   // Index of each (parameter, layout) in `tnrt.parameters`.
@@ -31,6 +32,15 @@ struct ModuleState {
   llvm::SmallVector<mlir::Attribute> probes;
   llvm::DenseMap<mlir::Attribute, mlir::memref::GlobalOp> constants;
   int64_t numKernels = 0, numLaunches = 0;
+};
+
+// The arguments of a group's kernel, inside of it.
+struct KernelArguments {
+  llvm::DenseMap<mlir::Value, mlir::Value> buffers; // by the tensor
+  mlir::Value output, rows;
+
+  // The buffer of a tensor, null for none.
+  mlir::Value of(mlir::Value tensor) const { return buffers.lookup(tensor); }
 };
 
 class FunctionConverter {
@@ -42,12 +52,37 @@ public:
   mlir::LogicalResult declare();
   mlir::LogicalResult convertBody();
 
+  //===--------------------------------------------------------------------===//
+  // For the KernelChoice
+  //===--------------------------------------------------------------------===//
+
+  using GroupBody =
+      llvm::function_ref<void(KernelBuilder &, const KernelArguments &)>;
+  // Launches the kernel of a whole group, which reads what the group reads from
+  // outside.
+  void launchGroup(const Group &group, const TileSizes &sizes,
+                   mlir::Value tasks, GroupBody body);
+  // Launches the kernel of a group's tail, which finds the root's result in the
+  // group's output; it reads `bias` too, where there is one. A task is a row.
+  void launchTail(const Group &group, mlir::Value bias, const TileSizes &sizes,
+                  GroupBody body);
+  // y = x w^T by the runtime's library, for the rows of the call.
+  void matmul(mlir::Value x, mlir::Value w, mlir::Value y);
+
+  // The buffer of a tensor, made before its first use.
+  mlir::Value bufferOf(mlir::Value tensor) { return buffers.lookup(tensor); }
+  // That, or a copy where it is a view with gaps.
+  mlir::Value contiguous(mlir::Value tensor);
+  // The buffer of a result, made on the first call.
+  mlir::Value outputFor(mlir::Value tensor);
+  mlir::Value index(int64_t value) {
+    return mlir::arith::ConstantIndexOp::create(b, value);
+  }
+
 private:
   mlir::LogicalResult convertOp(mlir::Operation &op);
-  mlir::LogicalResult convertFused(tn::FusedOp op);
-  mlir::LogicalResult convertRoot(mlir::Operation *root,
-                                  llvm::ArrayRef<mlir::Operation *> tail,
-                                  mlir::Value result);
+  void convertFused(tn::FusedOp op);
+  void convertGroup(const Group &group);
   mlir::LogicalResult convertEmbedding(tn::EmbeddingOp op);
   mlir::LogicalResult convertShiftedExp(tn::ShiftedExpOp op);
   mlir::LogicalResult convertLRPE(tn::LRPEOp op);
@@ -64,15 +99,15 @@ private:
 
   using Body = llvm::function_ref<void(KernelBuilder &)>;
   void launch(llvm::StringRef name, llvm::ArrayRef<mlir::Value> arguments,
-              mlir::Value tasks, llvm::StringRef key, Body body);
-
-  // The buffer of a tensor, made before its first use.
-  mlir::Value bufferOf(mlir::Value tensor) { return buffers.lookup(tensor); }
-  mlir::Value outputFor(mlir::Value tensor);
-  mlir::Value index(int64_t value) {
-    return mlir::arith::ConstantIndexOp::create(b, value);
-  }
-  mlir::Value tasksOf(mlir::Value count, int64_t block);
+              mlir::Value tasks, const TileSizes &sizes, llvm::StringRef key,
+              Body body);
+  void launchOperations(llvm::StringRef name,
+                        llvm::ArrayRef<mlir::Operation *> operations,
+                        mlir::Value bias, mlir::Value output,
+                        const TileSizes &sizes, mlir::Value tasks,
+                        GroupBody body);
+  // A kernel that treats rows: the tasks that do all of them.
+  mlir::Value rowTasks(const TileSizes &sizes);
 
   ModuleState &state;
   mlir::func::FuncOp source, host;

@@ -112,22 +112,34 @@ Value KernelBuilder::broadcastRow(Value vector, int64_t rows) {
   return vector::BroadcastOp::create(b, tileType(rows, columns), vector);
 }
 
-Value KernelBuilder::loadScalar(Value buffer, ValueRange indices) {
-  return memref::LoadOp::create(b, buffer, indices);
-}
-
 // The element type of a buffer, and the vector of it that `shape` gives.
 static VectorType vectorOf(Value buffer, ArrayRef<int64_t> shape) {
   return VectorType::get(shape,
                          cast<MemRefType>(buffer.getType()).getElementType());
 }
 
-// Widens a bf16 vector to f32.
-static Value toF32(ImplicitLocOpBuilder &b, Value vector) {
+// Widens bf16 to f32; other values stay as they are.
+static Value toF32(ImplicitLocOpBuilder &b, Value value) {
+  Type type = value.getType();
+  if (!getElementTypeOrSelf(type).isBF16())
+    return value;
+  Type wide = b.getF32Type();
+  if (auto vector = dyn_cast<VectorType>(type))
+    wide = vector.clone(wide);
+  return arith::ExtFOp::create(b, wide, value);
+}
+
+// Narrows a vector of f32 to the element type of `buffer`.
+static Value toStored(ImplicitLocOpBuilder &b, Value vector, Value buffer) {
+  Type element = cast<MemRefType>(buffer.getType()).getElementType();
   auto type = cast<VectorType>(vector.getType());
-  if (type.getElementType().isF32())
+  if (element == type.getElementType())
     return vector;
-  return arith::ExtFOp::create(b, type.clone(b.getF32Type()), vector);
+  return arith::TruncFOp::create(b, type.clone(element), vector);
+}
+
+Value KernelBuilder::loadScalar(Value buffer, ValueRange indices) {
+  return toF32(b, memref::LoadOp::create(b, buffer, indices));
 }
 
 Value KernelBuilder::loadRow(Value buffer, Value row, Value column,
@@ -145,7 +157,8 @@ Value KernelBuilder::loadRow(Value buffer, Value row, Value column,
 
 void KernelBuilder::storeRow(Value vector, Value buffer, Value row,
                              Value column) {
-  vector::TransferWriteOp::create(b, vector, buffer, ValueRange{row, column},
+  vector::TransferWriteOp::create(b, toStored(b, vector, buffer), buffer,
+                                  ValueRange{row, column},
                                   ArrayRef<bool>{true});
 }
 
@@ -159,11 +172,7 @@ Value KernelBuilder::loadTile(Value buffer, const TilePlace &place) {
 
 void KernelBuilder::storeTile(Value tile, Value buffer,
                               const TilePlace &place) {
-  Type element = cast<MemRefType>(buffer.getType()).getElementType();
-  auto type = cast<VectorType>(tile.getType());
-  if (element != type.getElementType())
-    tile = arith::TruncFOp::create(b, type.clone(element), tile);
-  vector::TransferWriteOp::create(b, tile, buffer,
+  vector::TransferWriteOp::create(b, toStored(b, tile, buffer), buffer,
                                   ValueRange{place.row, place.column},
                                   ArrayRef<bool>{true, place.columnsInBounds});
 }

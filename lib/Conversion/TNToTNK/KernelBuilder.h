@@ -77,6 +77,7 @@ public:
   mlir::Value broadcast(mlir::Value value, mlir::VectorType type);
   // Repeats a vector for each row of a tile.
   mlir::Value broadcastRow(mlir::Value vector, int64_t rows);
+  // Loads widen bf16 to f32, stores narrow to the buffer's type.
   mlir::Value loadScalar(mlir::Value buffer, mlir::ValueRange indices);
   // vector<columns> of a row; of a vector when `row` is null.
   mlir::Value loadRow(mlir::Value buffer, mlir::Value row, mlir::Value column,
@@ -97,7 +98,7 @@ public:
   mlir::Value activate(tn::ActivationKind kind, mlir::Value tile);
 
   mlir::ImplicitLocOpBuilder b;
-  const TileSizes &sizes;
+  const TileSizes sizes;
 
 private:
   mlir::Value elu(mlir::Value tile);
@@ -150,8 +151,10 @@ void buildLinear(KernelBuilder &k, const LinearBuffers &buffers,
 void buildNorm(KernelBuilder &k, tn::NormOp op, mlir::Value x,
                mlir::Value weight, mlir::Value bias, mlir::Value rows,
                const Epilogue &epilogue);
-void buildElementwise(KernelBuilder &k, mlir::Value x, mlir::Value rows,
-                      const Epilogue &epilogue);
+// x, plus `bias` [columns] where there is one, through the epilogue, whose
+// output may be x itself.
+void buildElementwise(KernelBuilder &k, mlir::Value x, mlir::Value bias,
+                      mlir::Value rows, const Epilogue &epilogue);
 void buildEmbedding(KernelBuilder &k, mlir::Value ids, mlir::Value table,
                     mlir::Value output, mlir::Value rows, double scale);
 // exp(x - max over each head's `width` columns).

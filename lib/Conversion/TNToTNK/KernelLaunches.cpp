@@ -16,7 +16,8 @@ using namespace tnllm::kernels;
 // Makes the kernel unless one with the same key and argument types exists, and
 // launches it.
 void FunctionConverter::launch(StringRef name, ArrayRef<Value> arguments,
-                               Value tasks, StringRef key, Body body) {
+                               Value tasks, const TileSizes &sizes,
+                               StringRef key, Body body) {
   SmallVector<Type> types(
       llvm::map_range(arguments, [](Value v) { return v.getType(); }));
   std::string text;
@@ -26,7 +27,7 @@ void FunctionConverter::launch(StringRef name, ArrayRef<Value> arguments,
     stream << ';' << type;
   tnk::KernelOp &kernel = state.kernels[text];
   if (!kernel) {
-    KernelBuilder builder(state.module, name, b.getLoc(), types, state.sizes);
+    KernelBuilder builder(state.module, name, b.getLoc(), types, sizes);
     body(builder);
     kernel = builder.getKernel();
     state.symbols.insert(kernel);
@@ -38,17 +39,25 @@ void FunctionConverter::launch(StringRef name, ArrayRef<Value> arguments,
                          arguments);
 }
 
-LogicalResult FunctionConverter::convertFused(tn::FusedOp op) {
+SmallVector<Operation *> Group::operations() const {
+  SmallVector<Operation *> all = {root};
+  all.append(tail.begin(), tail.end());
+  return all;
+}
+
+LogicalResult KernelChoice::check(Operation *) const { return success(); }
+
+void FunctionConverter::convertFused(tn::FusedOp op) {
   SmallVector<Operation *> operations;
   for (Operation &inner : op.getBody().front().without_terminator())
     operations.push_back(&inner);
-  return convertRoot(operations.front(), ArrayRef(operations).drop_front(),
-                     op.getResult());
+  convertGroup({operations.front(), ArrayRef(operations).drop_front(),
+                op.getResult()});
 }
 
 // What decides a kernel's body besides its argument types: names, attributes,
 // which operand is the value before, and the columns. Batch and length do not.
-static std::string describe(Operation *root, ArrayRef<Operation *> tail,
+static std::string describe(ArrayRef<Operation *> operations,
                             const llvm::DenseMap<Value, unsigned> &arguments) {
   std::string text;
   llvm::raw_string_ostream stream(text);
@@ -62,78 +71,104 @@ static std::string describe(Operation *root, ArrayRef<Operation *> tail,
     auto type = cast<RankedTensorType>(op->getResult(0).getType());
     stream << ')' << type.getShape().back() << type.getElementType();
   };
-  add(root);
-  for (Operation *op : tail)
+  for (Operation *op : operations)
     add(op);
   return text;
 }
 
-// A short name that tells what the kernel does.
-static std::string nameOf(Operation *root, ArrayRef<Operation *> tail) {
-  std::string name = root->getName().stripDialect().str();
-  if (auto linear = dyn_cast<tn::LinearOp>(root)) {
-    RankedTensorType weight = linear.getWeight().getType();
-    name += "_k" + std::to_string(weight.getDimSize(1)) + "_n" +
-            std::to_string(weight.getDimSize(0));
-  }
+// What the operations after the root do, for a kernel's name.
+static std::string tailName(ArrayRef<Operation *> tail) {
+  std::string name;
   for (Operation *op : tail)
     name += "_" + op->getName().stripDialect().str();
   return name;
 }
 
-LogicalResult FunctionConverter::convertRoot(Operation *root,
-                                             ArrayRef<Operation *> tail,
-                                             Value result) {
-  // Arguments: every tensor read from outside the group, the output, the rows.
+// A short name that tells what the kernel does.
+static std::string nameOf(const Group &group) {
+  std::string name = group.root->getName().stripDialect().str();
+  if (auto linear = dyn_cast<tn::LinearOp>(group.root)) {
+    RankedTensorType weight = linear.getWeight().getType();
+    name += "_k" + std::to_string(weight.getDimSize(1)) + "_n" +
+            std::to_string(weight.getDimSize(0));
+  }
+  return name + tailName(group.tail);
+}
+
+// Arguments: `bias`, every tensor that the operations read from outside, the
+// output, the rows.
+void FunctionConverter::launchOperations(StringRef name,
+                                         ArrayRef<Operation *> operations,
+                                         Value bias, Value output,
+                                         const TileSizes &sizes, Value tasks,
+                                         GroupBody body) {
   SmallVector<Value> arguments;
   llvm::DenseMap<Value, unsigned> argumentOf;
-  llvm::SmallPtrSet<Operation *, 4> inside(tail.begin(), tail.end());
-  inside.insert(root);
-  SmallVector<Operation *> operations = {root};
-  operations.append(tail.begin(), tail.end());
+  auto addArgument = [&](Value tensor) {
+    if (argumentOf.try_emplace(tensor, arguments.size()).second)
+      arguments.push_back(bufferOf(tensor));
+  };
+  if (bias)
+    addArgument(bias);
+  // The root's result, which its tail reads, is no argument either.
+  llvm::SmallPtrSet<Operation *, 4> inside(operations.begin(),
+                                           operations.end());
   for (Operation *op : operations)
-    for (Value operand : op->getOperands()) {
-      if (operand.getDefiningOp() && inside.contains(operand.getDefiningOp()))
-        continue;
-      if (argumentOf.try_emplace(operand, arguments.size()).second)
-        arguments.push_back(bufferOf(operand));
-    }
+    for (Value operand : op->getOperands())
+      if (bufferOf(operand) && !inside.contains(operand.getDefiningOp()))
+        addArgument(operand);
   unsigned outputIndex = arguments.size();
-  arguments.push_back(outputFor(result));
+  arguments.push_back(output);
   arguments.push_back(rows);
+  launch(name, arguments, tasks, sizes, describe(operations, argumentOf),
+         [&](KernelBuilder &k) {
+           KernelArguments in;
+           for (auto [tensor, position] : argumentOf)
+             in.buffers[tensor] = k.argument(position);
+           in.output = k.argument(outputIndex);
+           in.rows = k.argument(outputIndex + 1);
+           body(k, in);
+         });
+}
 
-  auto linear = dyn_cast<tn::LinearOp>(root);
-  Value tasks =
-      linear ? index(cast<MemRefType>(bufferOf(linear.getWeight()).getType())
-                         .getDimSize(0))
-             : tasksOf(rows, state.sizes.rowBlock);
-  launch(
-      nameOf(root, tail), arguments, tasks, describe(root, tail, argumentOf),
-      [&](KernelBuilder &k) {
-        llvm::DenseMap<Value, Value> operands;
-        for (auto [tensor, position] : argumentOf)
-          operands[tensor] = k.argument(position);
-        auto argument = [&](Value tensor) { return operands.lookup(tensor); };
-        Value output = k.argument(outputIndex),
-              count = k.argument(outputIndex + 1);
+void FunctionConverter::launchGroup(const Group &group, const TileSizes &sizes,
+                                    Value tasks, GroupBody body) {
+  launchOperations(nameOf(group), group.operations(), /*bias=*/{},
+                   outputFor(group.result), sizes, tasks, body);
+}
+
+void FunctionConverter::launchTail(const Group &group, Value bias,
+                                   const TileSizes &sizes, GroupBody body) {
+  std::string name = bias ? "tail_bias" : "tail";
+  launchOperations(name + tailName(group.tail), group.tail, bias,
+                   outputFor(group.result), sizes, rowTasks(sizes), body);
+}
+
+void FunctionConverter::matmul(Value x, Value w, Value y) {
+  tnrt::MatmulOp::create(b, context, x, w, y, rows);
+}
+
+void FunctionConverter::convertGroup(const Group &group) {
+  if (isa<tn::LinearOp>(group.root))
+    return state.target.launchLinear(*this, group);
+  auto type = cast<RankedTensorType>(group.result.getType());
+  TileSizes sizes = state.target.rowSizes(llvm::product_of(
+      type.getShape().drop_front(std::min(leadingRank, type.getRank()))));
+  launchGroup(
+      group, sizes, rowTasks(sizes),
+      [&](KernelBuilder &k, const KernelArguments &in) {
+        auto norm = dyn_cast<tn::NormOp>(group.root);
+        if (norm)
+          return buildNorm(k, norm, in.of(norm.getX()), in.of(norm.getWeight()),
+                           in.of(norm.getBias()), in.rows,
+                           Epilogue(group.tail, norm.getResult(), in.buffers,
+                                    in.output));
         // An element-wise root is itself the first operation of the tail.
-        bool rootInTail = tn::isElementwise(root);
-        Value start = rootInTail ? root->getOperand(0) : root->getResult(0);
-        Epilogue epilogue(rootInTail ? ArrayRef(operations) : tail, start,
-                          operands, output);
-        if (linear)
-          buildLinear(k,
-                      {argument(linear.getX()), argument(linear.getWeight()),
-                       argument(linear.getScales()), argument(linear.getBias()),
-                       count, linear.getResult().getType().getShape().back()},
-                      epilogue);
-        else if (auto norm = dyn_cast<tn::NormOp>(root))
-          buildNorm(k, norm, argument(norm.getX()), argument(norm.getWeight()),
-                    argument(norm.getBias()), count, epilogue);
-        else
-          buildElementwise(k, argument(root->getOperand(0)), count, epilogue);
+        Value start = group.root->getOperand(0);
+        SmallVector<Operation *> operations = group.operations();
+        buildElementwise(k, in.of(start), /*bias=*/{}, in.rows,
+                         Epilogue(operations, start, in.buffers, in.output));
       });
-  return success();
 }
 
 // The attributes as text, with every digit of a number.
@@ -147,8 +182,10 @@ LogicalResult FunctionConverter::convertEmbedding(tn::EmbeddingOp op) {
   double scale = op.getScale().convertToFloat();
   Value arguments[] = {bufferOf(op.getIds()), bufferOf(op.getTable()),
                        outputFor(op.getResult()), rows};
-  launch("embedding", arguments, tasksOf(rows, state.sizes.rowBlock),
-         attributesOf(op), [&](KernelBuilder &k) {
+  TileSizes sizes =
+      state.target.rowSizes(op.getTable().getType().getDimSize(1));
+  launch("embedding", arguments, rowTasks(sizes), sizes, attributesOf(op),
+         [&](KernelBuilder &k) {
            buildEmbedding(k, k.argument(0), k.argument(1), k.argument(2),
                           k.argument(3), scale);
          });
@@ -158,7 +195,8 @@ LogicalResult FunctionConverter::convertEmbedding(tn::EmbeddingOp op) {
 LogicalResult FunctionConverter::convertShiftedExp(tn::ShiftedExpOp op) {
   ArrayRef<int64_t> shape = op.getX().getType().getShape();
   Value arguments[] = {bufferOf(op.getX()), outputFor(op.getResult()), rows};
-  launch("shifted_exp", arguments, tasksOf(rows, state.sizes.rowBlock),
+  TileSizes sizes = state.target.rowSizes(shape[3]);
+  launch("shifted_exp", arguments, rowTasks(sizes), sizes,
          "shifted_exp" + std::to_string(shape[2]), [&](KernelBuilder &k) {
            buildShiftedExp(k, k.argument(0), k.argument(1), k.argument(2),
                            shape[2], shape[3]);
@@ -175,8 +213,8 @@ LogicalResult FunctionConverter::convertLRPE(tn::LRPEOp op) {
                        outputFor(op.getResult()),
                        rows,
                        length};
-  launch("lrpe", arguments, tasksOf(rows, state.sizes.rowBlock),
-         "lrpe" + std::to_string(heads), [&](KernelBuilder &k) {
+  TileSizes sizes = state.target.rowSizes(width);
+  launch("lrpe", arguments, rowTasks(sizes), sizes, "lrpe" + std::to_string(heads), [&](KernelBuilder &k) {
            buildLRPE(k, k.argument(0), k.argument(1), k.argument(2),
                      k.argument(3), k.argument(4), k.argument(5), heads, width);
          });
@@ -186,7 +224,6 @@ LogicalResult FunctionConverter::convertLRPE(tn::LRPEOp op) {
 LogicalResult FunctionConverter::convertAttention(tn::LightningAttentionOp op) {
   RankedTensorType q = op.getQ().getType(), v = op.getV().getType();
   int64_t heads = q.getDimSize(2);
-  bool recurrent = q.getDimSize(1) == 1;
   double scale = op.getScale().convertToFloat();
   buffers[op.getNewState()] = bufferOf(op.getState());
   Value arguments[] = {bufferOf(op.getQ()),
@@ -197,17 +234,16 @@ LogicalResult FunctionConverter::convertAttention(tn::LightningAttentionOp op) {
                        outputFor(op.getOut()),
                        length};
   Value tasks = arith::MulIOp::create(b, batch, index(heads));
-  StringRef name = recurrent ? "attention_recurrent" : "attention_chunked";
-  std::string key = (name + std::to_string(heads) + attributesOf(op)).str();
-  launch(name, arguments, tasks, key, [&](KernelBuilder &k) {
-    AttentionBuffers in{k.argument(0),   k.argument(1), k.argument(2),
-                        k.argument(3),   k.argument(4), k.argument(5),
-                        k.argument(6),   heads,         q.getDimSize(3),
-                        v.getDimSize(3), scale};
-    if (recurrent)
-      buildRecurrentAttention(k, in);
-    else
-      buildChunkedAttention(k, in);
-  });
+  AttentionKernel kernel = state.target.attentionKernel(op);
+  std::string key =
+      (kernel.name + std::to_string(heads) + attributesOf(op)).str();
+  launch(kernel.name, arguments, tasks, kernel.sizes, key,
+         [&](KernelBuilder &k) {
+           AttentionBuffers in{k.argument(0),   k.argument(1), k.argument(2),
+                               k.argument(3),   k.argument(4), k.argument(5),
+                               k.argument(6),   heads,         q.getDimSize(3),
+                               v.getDimSize(3), scale};
+           kernel.build(k, in);
+         });
   return success();
 }

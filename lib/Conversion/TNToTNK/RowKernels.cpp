@@ -114,13 +114,18 @@ void kernels::buildNorm(KernelBuilder &k, tn::NormOp op, Value x, Value weight,
   k.finish();
 }
 
-void kernels::buildElementwise(KernelBuilder &k, Value x, Value rows,
-                               const Epilogue &epilogue) {
+void kernels::buildElementwise(KernelBuilder &k, Value x, Value bias,
+                               Value rows, const Epilogue &epilogue) {
+  ImplicitLocOpBuilder &b = k.b;
   forRowsOfTask(k, rows, [&](Value row) {
     k.forColumns(
         columnsOf(x), k.sizes.panelWidth, [&](Value column, int64_t width) {
           TilePlace place{row, column, 1, width, /*columnsInBounds=*/true};
-          epilogue.apply(k, k.loadTile(x, place), place);
+          Value tile = k.loadTile(x, place);
+          if (bias)
+            tile = arith::AddFOp::create(
+                b, tile, k.broadcastRow(k.loadRow(bias, {}, column, width), 1));
+          epilogue.apply(k, tile, place);
         });
   });
   k.finish();

@@ -2,6 +2,7 @@
 // launch kernels. The conversion and the kernels' bodies are in the files
 // beside this one.
 #include "FunctionConverter.h"
+#include "KernelChoice.h"
 
 #include "TN/TNDialect.h"
 #include "TNK/TNKDialect.h"
@@ -31,6 +32,12 @@ struct ConvertTNToTNKPass
   using ConvertTNToTNKBase::ConvertTNToTNKBase;
 
   LogicalResult checkOptions() {
+    if (gpuThreads != 0 &&
+        (gpuThreads < 32 || gpuThreads > 1024 || gpuThreads % 32 != 0))
+      return emitError(UnknownLoc::get(&getContext()),
+                       "expected gpu-threads to be 0 or a multiple of 32 up to "
+                       "1024, got ")
+             << gpuThreads.getValue();
     for (int64_t value : {tileRows.getValue(), panelWidth.getValue(),
                           chunk.getValue(), rowBlock.getValue()})
       if (value < 1 || value > 4096)
@@ -59,15 +66,22 @@ struct ConvertTNToTNKPass
     return ArrayAttr::get(&getContext(), types);
   }
 
+  std::unique_ptr<KernelChoice> chooseTarget() {
+    TileSizes sizes{tileRows,   panelWidth, bf16Pairs,
+                    blockBytes, chunk,      rowBlock};
+    if (gpuThreads == 0)
+      return chooseForCPU(sizes);
+    return chooseForGPU(sizes, {gpuThreads, bf16Storage});
+  }
+
   void runOnOperation() override {
     ModuleOp module = getOperation();
     if (failed(checkOptions()))
       return signalPassFailure();
     if (failed(checkFunctions(module)))
       return signalPassFailure();
-    TileSizes sizes{tileRows,   panelWidth, bf16Pairs,
-                    blockBytes, chunk,      rowBlock};
-    ModuleState state(module, sizes);
+    std::unique_ptr<KernelChoice> target = chooseTarget();
+    ModuleState state(module, *target);
     ArrayAttr states = stateTypes(module);
 
     SmallVector<func::FuncOp> functions(module.getOps<func::FuncOp>());

@@ -1,0 +1,103 @@
+// The kernels that a GPU runs. Products of matrices come from the runtime's
+// library; what follows them is a kernel over rows, as norms are.
+#include "FunctionConverter.h"
+#include "KernelChoice.h"
+
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "llvm/Support/MathExtras.h"
+
+using namespace mlir;
+using namespace tnllm;
+using namespace tnllm::kernels;
+
+// Elements of a row that one thread takes at a time: 16 bytes of bf16.
+static constexpr int64_t kThreadElements = 8;
+static constexpr int64_t kWarpThreads = 32;
+
+// True where the value must be f32: it goes into a sum (the residual stream), or
+// somebody outside of the function reads it.
+static bool needsF32(Value tensor) {
+  return llvm::any_of(tensor.getUsers(), [](Operation *user) {
+    if (isa<tn::SliceOp, tn::SplitHeadsOp, tn::MergeHeadsOp>(user))
+      return needsF32(user->getResult(0)); // the same buffer
+    return isa<tn::AddOp, tn::ProbeOp, func::CallOp, func::ReturnOp>(user);
+  });
+}
+
+namespace {
+
+class GPUKernels final : public KernelChoice {
+public:
+  GPUKernels(const TileSizes &sizes, const GPUOptions &options)
+      : KernelChoice(sizes), options(options) {}
+
+  LogicalResult check(Operation *op) const override {
+    auto linear = dyn_cast<tn::LinearOp>(op);
+    if (!linear || !linear.getScales())
+      return success();
+    return op->emitOpError("expected a weight of f32 or bf16 on a GPU, got ")
+           << linear.getWeight().getType();
+  }
+
+  Layout weightLayout() const override { return Layout::Rows; }
+
+  Type storageOf(Value tensor) const override {
+    Type element = getElementTypeOrSelf(tensor.getType());
+    // What a call writes has the type that the callee says.
+    if (options.bf16Storage && element.isF32() &&
+        !tensor.getDefiningOp<func::CallOp>() && !needsF32(tensor))
+      return BFloat16Type::get(tensor.getContext());
+    return element;
+  }
+
+  // As many whole warps as a row has work for.
+  TileSizes rowSizes(int64_t columns) const override {
+    TileSizes chosen = sizes;
+    int64_t threads = llvm::alignTo(
+        llvm::divideCeil(columns, kThreadElements), kWarpThreads);
+    chosen.threads = std::min(threads, options.maxThreads);
+    chosen.panelWidth = chosen.threads * kThreadElements;
+    chosen.rowBlock = 1;
+    return chosen;
+  }
+
+  AttentionKernel
+  attentionKernel(tn::LightningAttentionOp op) const override {
+    return {"attention_recurrent", rowSizes(op.getV().getType().getDimSize(3)),
+            buildRecurrentAttention};
+  }
+
+  void launchLinear(FunctionConverter &converter,
+                    const Group &group) const override {
+    auto linear = cast<tn::LinearOp>(group.root);
+    Value x = converter.contiguous(linear.getX());
+    Value output = converter.outputFor(group.result);
+    converter.matmul(x, converter.bufferOf(linear.getWeight()), output);
+    if (linear.getBias() || !group.tail.empty())
+      launchTail(converter, linear, group);
+  }
+
+private:
+  // What follows the product, in the buffer that already holds it.
+  void launchTail(FunctionConverter &converter, tn::LinearOp linear,
+                  const Group &group) const {
+    int64_t columns = linear.getResult().getType().getShape().back();
+    TileSizes chosen = rowSizes(columns);
+    converter.launchTail(
+        group, linear.getBias(), chosen,
+        [&](KernelBuilder &k, const KernelArguments &in) {
+          buildElementwise(k, in.output, in.of(linear.getBias()), in.rows,
+                           Epilogue(group.tail, linear.getResult(), in.buffers,
+                                    in.output));
+        });
+  }
+
+  const GPUOptions options;
+};
+
+} // namespace
+
+std::unique_ptr<KernelChoice> kernels::chooseForGPU(const TileSizes &sizes,
+                                                    const GPUOptions &options) {
+  return std::make_unique<GPUKernels>(sizes, options);
+}

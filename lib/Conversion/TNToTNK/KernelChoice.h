@@ -1,0 +1,72 @@
+// What a target decides of this lowering: how tensors are stored, what one task of a
+// kernel does, and which kernels compute linear maps and attention. The bodies
+// of the kernels know nothing of it. Private to this folder.
+#ifndef TNLLM_LIB_CONVERSION_TNTOTNK_KERNELCHOICE_H
+#define TNLLM_LIB_CONVERSION_TNTOTNK_KERNELCHOICE_H
+
+#include "Buffers.h"
+#include "KernelBuilder.h"
+
+#include <memory>
+
+namespace tnllm::kernels {
+
+class FunctionConverter;
+
+// A root and the element-wise operations on its result, each the only user of
+// the one before; `result` is that of the last.
+struct Group {
+  mlir::Operation *root;
+  llvm::ArrayRef<mlir::Operation *> tail;
+  mlir::Value result;
+
+  // Root and tail.
+  llvm::SmallVector<mlir::Operation *> operations() const;
+};
+
+// The kernel of a lightning attention: one task is one head of one sequence.
+struct AttentionKernel {
+  llvm::StringRef name;
+  TileSizes sizes;
+  void (*build)(KernelBuilder &, const AttentionBuffers &);
+};
+
+class KernelChoice {
+public:
+  explicit KernelChoice(const TileSizes &sizes) : sizes(sizes) {}
+  virtual ~KernelChoice() = default;
+
+  // What tn allows and the target does not, with a diagnostic.
+  virtual mlir::LogicalResult check(mlir::Operation *op) const;
+  // How the weight of a linear map lies in memory.
+  virtual Layout weightLayout() const = 0;
+  // The element type that an activation which a function computes is kept in.
+  virtual mlir::Type storageOf(mlir::Value tensor) const = 0;
+  // Sizes of a kernel that treats rows of this many elements.
+  virtual TileSizes rowSizes(int64_t columns) const = 0;
+  virtual AttentionKernel
+  attentionKernel(tn::LightningAttentionOp op) const = 0;
+  // Everything that computes the group of a tn.linear.
+  virtual void launchLinear(FunctionConverter &converter,
+                            const Group &group) const = 0;
+
+  const TileSizes sizes;
+};
+
+// One kernel for a linear map and its tail; weights in panels.
+std::unique_ptr<KernelChoice> chooseForCPU(const TileSizes &sizes);
+
+struct GPUOptions {
+  int64_t maxThreads = 256; // of a block that treats rows
+  // Activations that only kernels read are kept as bf16.
+  bool bf16Storage = false;
+};
+
+// The library's product and a kernel for the tail; weights in rows. A task is a
+// block of threads that does one row.
+std::unique_ptr<KernelChoice> chooseForGPU(const TileSizes &sizes,
+                                           const GPUOptions &options);
+
+} // namespace tnllm::kernels
+
+#endif // TNLLM_LIB_CONVERSION_TNTOTNK_KERNELCHOICE_H
