@@ -15,4 +15,11 @@
 #define GET_OP_CLASSES
 #include "TNK/TNKOps.h.inc"
 
+namespace tnllm::tnk {
+
+// Of a kernel in a gpu.module: bytes of shared memory that a launch must ask for.
+inline constexpr llvm::StringLiteral kSharedBytesAttrName = "tnk.shared_bytes";
+
+} // namespace tnllm::tnk
+
 #endif // TNK_TNKDIALECT_H

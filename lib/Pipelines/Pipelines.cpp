@@ -51,28 +51,42 @@ void tnllm::buildTNPipeline(OpPassManager &pm, const CompileOptions &options) {
   pm.addNestedPass<func::FuncOp>(createTNFuseEpilogues());
 }
 
-void tnllm::buildTNKPipeline(OpPassManager &pm, const CompileOptions &options) {
+static ConvertTNToTNKOptions kernelOptions(const CompileOptions &options) {
   ConvertTNToTNKOptions convert;
+  if (options.gpu) {
+    convert.gpuThreads = GPUTarget::maxRowThreads;
+    convert.bf16Storage = options.dtype == DType::BF16;
+    return convert;
+  }
   convert.tileRows = options.target.tileRows;
   convert.panelWidth = options.target.panelWidth;
   convert.bf16Pairs = options.target.hasBF16Dot;
   // A quarter of the second cache: the panel stays there while the rows stream
   // by.
   convert.blockBytes = options.target.l2Bytes / 4;
-  pm.addPass(createConvertTNToTNK(convert));
+  return convert;
+}
+
+void tnllm::buildTNKPipeline(OpPassManager &pm, const CompileOptions &options) {
+  pm.addPass(createConvertTNToTNK(kernelOptions(options)));
   pm.addPass(createCanonicalizerPass());
   pm.addPass(createCSEPass());
 }
 
-void tnllm::buildTNRTPipeline(OpPassManager &pm, const CompileOptions &) {
+void tnllm::buildTNRTPipeline(OpPassManager &pm,
+                              const CompileOptions &options) {
   // Layers of one shape become a loop.
   pm.addPass(createTNRTRollLayers());
   // Buffers become offsets in the arena.
   pm.addPass(createTNRTPlanMemory());
+  // Constants that kernels read go where those run.
+  if (options.gpu)
+    pm.addPass(createTNRTPoolConstants());
 }
 
-void tnllm::buildLLVMPipeline(OpPassManager &pm,
-                              const CompileOptions &options) {
+// Micro-kernels of the CPU as functions of vectors of rank 1.
+static void buildCPUKernelPipeline(OpPassManager &pm,
+                                   const CompileOptions &options) {
   // Micro-kernels, and mathematics without library calls.
   pm.addNestedPass<tnk::KernelOp>(createTNKLowerContract());
   pm.addPass(createTNKExpandMath());
@@ -84,10 +98,16 @@ void tnllm::buildLLVMPipeline(OpPassManager &pm,
     pm.addPass(arith::createArithExpandOpsPass(expand));
   }
   pm.addPass(createConvertTNKToFunc());
-  // Tiles of rank 2 to vectors of rank 1, views to offsets, loops to branches.
   VectorTransferToSCFOptions transfers;
   transfers.enableFullUnroll();
   pm.addNestedPass<func::FuncOp>(createConvertVectorToSCFPass(transfers));
+}
+
+void tnllm::buildLLVMPipeline(OpPassManager &pm,
+                              const CompileOptions &options) {
+  if (!options.gpu)
+    buildCPUKernelPipeline(pm, options);
+  // Views to offsets, loops to branches.
   pm.addPass(createCanonicalizerPass());
   pm.addPass(createCSEPass());
   pm.addPass(memref::createExpandStridedMetadataPass());

@@ -2,8 +2,14 @@
 #include "tnllm/Pipelines/Pipelines.h"
 
 #include "TN/TNDialect.h"
+#include "TNK/TNKDialect.h"
 #include "TNRT/TNRTDialect.h"
 #include "tnllm/Conversion/TNToTNK.h"
+#include "tnrt/abi.h"
+
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+#include "mlir/Dialect/LLVMIR/NVVMDialect.h"
+#include "mlir/Interfaces/FunctionInterfaces.h"
 
 using namespace mlir;
 using namespace tnllm;
@@ -76,4 +82,41 @@ ProgramInfo tnllm::getProgramInfo(ModuleOp module) {
                        .getAsValueRange<StringAttr>())
     info.probes.push_back(name.str());
   return info;
+}
+
+// Threads of a block, which the conversion states as the kernel's limit.
+static int64_t threadsOf(FunctionOpInterface kernel) {
+  for (StringRef name : {NVVM::NVVMDialect::getReqntidAttrName(),
+                         NVVM::NVVMDialect::getMaxntidAttrName()})
+    if (auto threads = kernel->getAttrOfType<DenseI32ArrayAttr>(name))
+      return threads[0];
+  return 0;
+}
+
+static DeviceKernel deviceKernelOf(FunctionOpInterface kernel) {
+  DeviceKernel entry;
+  entry.name = kernel.getName().str();
+  entry.threads = threadsOf(kernel);
+  if (auto bytes =
+          kernel->getAttrOfType<IntegerAttr>(tnk::kSharedBytesAttrName))
+    entry.sharedBytes = bytes.getInt();
+  // A tensor map is passed by value, anything else in a slot of 8 bytes.
+  StringRef byValue = LLVM::LLVMDialect::getByValAttrName();
+  for (unsigned i = 0; i < kernel.getNumArguments(); ++i)
+    entry.paramKinds.push_back(kernel.getArgAttr(i, byValue) ? TNRT_PARAM_MAP
+                                                             : TNRT_PARAM_SLOT);
+  return entry;
+}
+
+std::vector<DeviceKernel> tnllm::getDeviceKernels(ModuleOp module) {
+  std::vector<DeviceKernel> kernels;
+  auto names =
+      module->getAttrOfType<ArrayAttr>(tnrt::kDeviceKernelsAttrName);
+  if (!names)
+    return kernels;
+  for (auto name : names.getAsRange<SymbolRefAttr>())
+    kernels.push_back(
+        deviceKernelOf(SymbolTable::lookupNearestSymbolFrom<FunctionOpInterface>(
+            module, name)));
+  return kernels;
 }

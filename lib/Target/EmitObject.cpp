@@ -63,13 +63,91 @@ void setModuleTarget(Module &module, const CPUTarget &target,
   }
 }
 
-Error addModelDescriptor(Module &module, StringRef prefill, StringRef decode,
-                         StringRef head, StringRef manifest) {
-  LLVMContext &context = module.getContext();
-  Type *i64 = Type::getInt64Ty(context);
-  Type *pointer = PointerType::getUnqual(context);
+namespace {
 
-  SmallVector<Function *> entries;
+// Writes the tables of the model's descriptor into a module.
+class DescriptorBuilder {
+public:
+  explicit DescriptorBuilder(Module &module)
+      : module(module), context(module.getContext()),
+        i64(Type::getInt64Ty(context)),
+        pointer(PointerType::getUnqual(context)) {}
+
+  Constant *number(uint64_t value) { return ConstantInt::get(i64, value); }
+  Constant *null() { return ConstantPointerNull::get(pointer); }
+
+  // Private constant data.
+  GlobalVariable *data(Constant *value, const Twine &name, uint64_t align = 1) {
+    auto *global = new GlobalVariable(module, value->getType(),
+                                      /*isConstant=*/true,
+                                      GlobalValue::PrivateLinkage, value, name);
+    global->setAlignment(Align(align));
+    return global;
+  }
+
+  Constant *text(StringRef value, const Twine &name, bool addNull) {
+    return data(ConstantDataArray::getString(context, value, addNull), name);
+  }
+
+  Constant *structOf(ArrayRef<Constant *> fields) {
+    return ConstantStruct::getAnon(context, fields);
+  }
+
+  // struct tnrt_device_kernel, field by field.
+  Constant *kernel(const DeviceKernel &entry) {
+    Constant *kinds = data(
+        ConstantDataArray::get(context, ArrayRef<uint8_t>(entry.paramKinds)),
+        "tnrt_param_kinds");
+    static_assert(sizeof(tnrt_device_kernel) == 5 * 8,
+                  "tnrt_device_kernel has five words");
+    return structOf({text(entry.name, "tnrt_kernel_name", /*addNull=*/true),
+                     number(entry.threads), number(entry.sharedBytes),
+                     number(entry.paramKinds.size()), kinds});
+  }
+
+  // device_image to num_device_kernels of struct tnrt_module.
+  SmallVector<Constant *> deviceFields(const DeviceImage *image) {
+    if (!image)
+      return {null(), number(0), null(), number(0)};
+    SmallVector<Constant *> kernels;
+    for (const DeviceKernel &entry : image->kernels)
+      kernels.push_back(kernel(entry));
+    Constant *table = null();
+    if (!kernels.empty())
+      table = data(ConstantArray::get(
+                       ArrayType::get(kernels[0]->getType(), kernels.size()),
+                       kernels),
+                   "tnrt_kernels", 8);
+    auto *code = ConstantDataArray::getString(context, image->code,
+                                              /*AddNull=*/!image->isCubin());
+    return {data(code, "tnrt_image", 64),
+            number(code->getType()->getArrayNumElements()), table,
+            number(kernels.size())};
+  }
+
+  SmallVector<Constant *> constantFields(StringRef name) {
+    GlobalVariable *global =
+        name.empty() ? nullptr
+                     : module.getGlobalVariable(name, /*AllowInternal=*/true);
+    if (!global)
+      return {null(), number(0)};
+    return {global, number(module.getDataLayout().getTypeAllocSize(
+                        global->getValueType()))};
+  }
+
+private:
+  Module &module;
+  LLVMContext &context;
+  Type *i64;
+  PointerType *pointer;
+};
+
+} // namespace
+
+Error addModelDescriptor(Module &module, StringRef prefill, StringRef decode,
+                         StringRef head, StringRef manifest,
+                         const DeviceImage *image, StringRef constants) {
+  SmallVector<Constant *> entries;
   for (StringRef name : {prefill, decode, head}) {
     Function *function = module.getFunction(name);
     if (!function || function->isDeclaration())
@@ -81,31 +159,19 @@ Error addModelDescriptor(Module &module, StringRef prefill, StringRef decode,
     if (!function.isDeclaration())
       function.setLinkage(GlobalValue::InternalLinkage);
 
-  Constant *text =
-      ConstantDataArray::getString(context, manifest, /*AddNull=*/false);
-  auto *data = new GlobalVariable(module, text->getType(), /*isConstant=*/true,
-                                  GlobalValue::PrivateLinkage, text,
-                                  "tnrt_manifest");
   // struct tnrt_module, field by field.
-  auto *type =
-      StructType::get(context, {i64, pointer, i64, pointer, pointer, pointer,
-                                pointer, i64, pointer, i64});
-  Constant *null = ConstantPointerNull::get(cast<PointerType>(pointer));
-  Constant *zero = ConstantInt::get(i64, 0);
-  Constant *fields[] = {ConstantInt::get(i64, TNRT_ABI_VERSION),
-                        data,
-                        ConstantInt::get(i64, manifest.size()),
-                        entries[0],
-                        entries[1],
-                        entries[2],
-                        null, // no device image
-                        zero,
-                        null, // no device kernels
-                        zero};
-  static_assert(sizeof(tnrt_module) == 10 * 8, "tnrt_module has ten words");
-  new GlobalVariable(module, type, /*isConstant=*/true,
-                     GlobalValue::ExternalLinkage,
-                     ConstantStruct::get(type, fields), "tnrt_model");
+  DescriptorBuilder builder(module);
+  SmallVector<Constant *> fields = {
+      builder.number(TNRT_ABI_VERSION),
+      builder.text(manifest, "tnrt_manifest", /*addNull=*/false),
+      builder.number(manifest.size())};
+  llvm::append_range(fields, entries);
+  llvm::append_range(fields, builder.deviceFields(image));
+  llvm::append_range(fields, builder.constantFields(constants));
+  static_assert(sizeof(tnrt_module) == 12 * 8, "tnrt_module has twelve words");
+  Constant *descriptor = builder.structOf(fields);
+  new GlobalVariable(module, descriptor->getType(), /*isConstant=*/true,
+                     GlobalValue::ExternalLinkage, descriptor, "tnrt_model");
   return Error::success();
 }
 

@@ -13,8 +13,13 @@ using namespace llvm;
 namespace tnllm {
 namespace {
 
-void writeTarget(json::OStream &out, const CPUTarget &target) {
+void writeTarget(json::OStream &out, const CPUTarget &target,
+                 const GPUTarget *gpu) {
   out.attributeObject("target", [&] {
+    if (gpu) {
+      out.attribute("kind", "gpu");
+      out.attribute("chip", gpu->chip);
+    }
     out.attribute("triple", target.triple);
     out.attribute("march", target.march);
     out.attribute("cpu", target.cpu);
@@ -141,7 +146,7 @@ std::string getCompilerVersion() {
 }
 
 std::string getFingerprint(const ModelSpec &spec, const CPUTarget &target,
-                           DType dtype) {
+                           DType dtype, const GPUTarget *gpu) {
   std::string text;
   raw_string_ostream out(text);
   // `march` is only a name: native compiled for two machines differs in the CPU.
@@ -151,6 +156,8 @@ std::string getFingerprint(const ModelSpec &spec, const CPUTarget &target,
       << target.cpu << '\n'
       << target.features << '\n'
       << stringify(dtype) << '\n';
+  if (gpu)
+    out << gpu->chip << '\n' << gpu->features << '\n';
   auto digest = BLAKE3::hash<16>(arrayRefFromStringRef(text));
   return toHex(digest, /*LowerCase=*/true);
 }
@@ -158,15 +165,16 @@ std::string getFingerprint(const ModelSpec &spec, const CPUTarget &target,
 std::string buildManifest(const ModelSpec &spec, const CPUTarget &target,
                           DType dtype, const ProgramInfo &program,
                           const WeightsSource &weights,
-                          const TokenizerSource &tokenizer) {
+                          const TokenizerSource &tokenizer,
+                          const GPUTarget *gpu) {
   std::string text;
   raw_string_ostream stream(text);
   json::OStream out(stream);
   out.object([&] {
     out.attribute("abi", TNRT_ABI_VERSION);
     out.attribute("compiler", getCompilerVersion());
-    out.attribute("fingerprint", getFingerprint(spec, target, dtype));
-    writeTarget(out, target);
+    out.attribute("fingerprint", getFingerprint(spec, target, dtype, gpu));
+    writeTarget(out, target, gpu);
     out.attribute("dtype", stringify(dtype));
     out.attributeBegin("model");
     out.rawValue(spec.toJSON());

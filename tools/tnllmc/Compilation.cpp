@@ -1,11 +1,14 @@
 // The phases of a compilation: load, lower, translate, generate code, link.
 #include "Compilation.h"
 
+#include "TNRT/TNRTDialect.h"
 #include "tnllm/Spec/Printable.h"
 #include "tnllm/Target/EmitObject.h"
+#include "tnllm/Target/EmitPTX.h"
 #include "tnllm/Target/LinkExecutable.h"
 #include "tnrt/formats/Payload.h"
 
+#include "mlir/Dialect/GPU/IR/GPUDialect.h"
 #include "mlir/Pass/PassManager.h"
 #include "mlir/Target/LLVMIR/Dialect/Builtin/BuiltinToLLVMIRTranslation.h"
 #include "mlir/Target/LLVMIR/Dialect/LLVMIR/LLVMToLLVMIRTranslation.h"
@@ -161,23 +164,67 @@ Error Compilation::lower() {
       return createStringError("the spec could not be turned into a module");
     }
   }
-  struct {
-    Stage stage;
-    const char *name;
-    void (*build)(mlir::OpPassManager &, const CompileOptions &);
-  } const stages[] = {{Stage::TN, "Simplify tn", buildTNPipeline},
-                      {Stage::TNK, "Form kernels", buildTNKPipeline},
-                      {Stage::TNRT, "Plan memory", buildTNRTPipeline},
-                      {Stage::LLVM, "Lower kernels", buildLLVMPipeline}};
-  for (const auto &stage : stages) {
-    if (stage.stage > options.emit)
-      break;
-    if (Error error = runStage(stage.stage, stage.name, stage.build))
+  if (Error error = runStage(Stage::TN, "Simplify tn", buildTNPipeline))
+    return error;
+  if (Error error = runStage(Stage::TNK, "Form kernels", buildTNKPipeline))
+    return error;
+  if (Error error = runStage(Stage::TNRT, "Plan memory", buildTNRTPipeline))
+    return error;
+  if (options.emit < Stage::TNRT)
+    return Error::success();
+  program = getProgramInfo(*module);
+  if (options.compile.gpu && options.emit > Stage::TNRT)
+    if (Error error = lowerDevice())
       return error;
-    if (stage.stage == Stage::TNRT)
-      program = getProgramInfo(*module);
+  return runStage(Stage::LLVM, "Lower kernels", buildLLVMPipeline);
+}
+
+// The code of the GPU: PTX always, a cubin where ptxas is there.
+Error Compilation::lowerDevice() {
+  if (Error error = runStage(Stage::PTX, "Lower the GPU's kernels",
+                             buildDevicePipeline))
+    return error;
+  Progress::Phase phase(progress, timing, "Generate the GPU's code");
+  auto kernels = module->getOps<mlir::gpu::GPUModuleOp>();
+  if (kernels.empty())
+    return createStringError("the model has no kernels for a GPU");
+  LLVMContext deviceContext;
+  internalError = true; // for the two errors below
+  auto device = mlir::translateModuleToLLVMIR(*kernels.begin(), deviceContext,
+                                              "kernels");
+  if (!device)
+    return createStringError(
+        "the translation of the GPU's kernels to LLVM IR failed");
+  auto ptx = emitPTX(*device, *options.compile.gpu);
+  if (!ptx)
+    return ptx.takeError();
+  internalError = false;
+  if (Error error = deliver(Stage::PTX, "ptx", *ptx))
+    return error;
+  image.code = std::move(*ptx);
+  return options.emit == Stage::PTX ? Error::success() : assembleDevice();
+}
+
+Error Compilation::assembleDevice() {
+  auto ptxas = findPtxas(options.ptxas);
+  if (!ptxas) {
+    if (stopsAt(Stage::Cubin))
+      return createStringError(
+          "--emit=cubin: no ptxas in $CUDA_HOME/bin, PATH or "
+          "/usr/local/cuda/bin, expected --ptxas=PATH");
+    errs() << "tnllmc: warning: no ptxas found: the GPU's driver will compile "
+              "the kernels when the program starts\n";
+    return Error::success();
   }
-  return Error::success();
+  auto assembly = assemblePTX(image.code, *ptxas, *options.compile.gpu);
+  if (!assembly)
+    return assembly.takeError();
+  image.code = std::move(assembly->cubin);
+  // What ptxas says of registers, spills and serialised products.
+  if (!options.saveTemps.empty())
+    if (Error error = saveTemporary("ptxas.txt", assembly->report))
+      return error;
+  return deliver(Stage::Cubin, "cubin", image.code);
 }
 
 Error Compilation::applyPassOptions(mlir::PassManager &pm) {
@@ -196,6 +243,8 @@ Error Compilation::applyPassOptions(mlir::PassManager &pm) {
 Error Compilation::runStage(Stage stage, StringRef name,
                             void (*buildPipeline)(mlir::OpPassManager &,
                                                   const CompileOptions &)) {
+  if (stage > options.emit)
+    return Error::success();
   {
     Progress::Phase phase(progress, timing, name);
     mlir::PassManager pm(context.get(), mlir::ModuleOp::getOperationName());
@@ -208,24 +257,36 @@ Error Compilation::runStage(Stage stage, StringRef name,
       return createStringError("the stage '" + stringify(stage) + "' failed");
     }
   }
-  // What --emit=llvm shows is LLVM IR; the dialect's form is among the
-  // temporaries.
-  if (stage == Stage::LLVM && options.saveTemps.empty())
+  auto print = [&](raw_ostream &out) { module->print(out); };
+  if (stage <= Stage::TNRT)
+    return emitText(stage, (stringify(stage) + ".mlir").str(), print);
+  // What these stages show is no dialect any more; the dialect's form is among
+  // the temporaries.
+  if (options.saveTemps.empty())
     return Error::success();
-  return emitText(stage,
-                  stage == Stage::LLVM ? "llvm.mlir"
-                                       : (stringify(stage) + ".mlir").str(),
-                  [&](raw_ostream &out) { module->print(out); });
+  std::string text;
+  raw_string_ostream stream(text);
+  print(stream);
+  return saveTemporary((stringify(stage) + ".mlir").str(), text);
 }
 
 std::string Compilation::buildManifest() {
   return tnllm::buildManifest(
       model.spec, options.compile.target, options.compile.dtype, program,
-      describeWeights(options, model), describeTokenizer(model));
+      describeWeights(options, model), describeTokenizer(model), gpu());
+}
+
+const GPUTarget *Compilation::gpu() const {
+  return options.compile.gpu ? &*options.compile.gpu : nullptr;
 }
 
 Error Compilation::translate() {
   Progress::Phase phase(progress, timing, "Translate to LLVM IR");
+  // The kernels are in the image; the schedule names them by number.
+  image.kernels = getDeviceKernels(*module);
+  for (auto kernels : make_early_inc_range(
+           module->getOps<mlir::gpu::GPUModuleOp>()))
+    kernels.erase();
   llvmModule = mlir::translateModuleToLLVMIR(*module, llvmContext, "model");
   internalError = true; // for the two errors below
   if (!llvmModule)
@@ -235,8 +296,9 @@ Error Compilation::translate() {
     return created.takeError();
   machine = std::move(*created);
   setModuleTarget(*llvmModule, options.compile.target, *machine);
-  if (Error error = addModelDescriptor(*llvmModule, prefillName, decodeName,
-                                       headName, buildManifest()))
+  if (Error error = addModelDescriptor(
+          *llvmModule, prefillName, decodeName, headName, buildManifest(),
+          gpu() ? &image : nullptr, tnrt::kConstantsName))
     return error;
   internalError = false;
   // MLIR's form is not needed any more: free it before code generation.
@@ -320,23 +382,20 @@ Error Compilation::emitText(Stage stage, StringRef extension,
   std::string text;
   raw_string_ostream stream(text);
   print(stream);
-  // The dialect's form of the last stage is a temporary only.
-  if (stage == Stage::LLVM && extension != "ll") {
-    SmallString<128> path(options.saveTemps);
-    sys::path::append(path, "model." + extension);
-    return writeOutput(path, text);
-  }
   return deliver(stage, extension, text);
+}
+
+Error Compilation::saveTemporary(StringRef extension, StringRef content) {
+  SmallString<128> path(options.saveTemps);
+  sys::path::append(path, "model." + extension);
+  return writeOutput(path, content);
 }
 
 Error Compilation::deliver(Stage stage, StringRef extension,
                            StringRef content) {
-  if (!options.saveTemps.empty()) {
-    SmallString<128> path(options.saveTemps);
-    sys::path::append(path, "model." + extension);
-    if (Error error = writeOutput(path, content))
+  if (!options.saveTemps.empty())
+    if (Error error = saveTemporary(extension, content))
       return error;
-  }
   if (!stopsAt(stage))
     return Error::success();
   if (!output)

@@ -50,6 +50,8 @@ private:
   llvm::Error runStage(Stage stage, llvm::StringRef name,
                        void (*buildPipeline)(mlir::OpPassManager &,
                                              const tnllm::CompileOptions &));
+  llvm::Error lowerDevice();
+  llvm::Error assembleDevice();
   llvm::Error applyPassOptions(mlir::PassManager &pm);
   llvm::Error translate();
   llvm::Error generateCode();
@@ -59,6 +61,10 @@ private:
   std::string buildManifest();
   llvm::Error emitText(Stage stage, llvm::StringRef extension,
                        llvm::function_ref<void(llvm::raw_ostream &)> print);
+  llvm::Error saveTemporary(llvm::StringRef extension,
+                            llvm::StringRef content);
+  // The GPU that runs the kernels, or null.
+  const tnllm::GPUTarget *gpu() const;
   // Among the temporaries and, where --emit names the stage, as the output.
   llvm::Error deliver(Stage stage, llvm::StringRef extension,
                       llvm::StringRef content);
@@ -80,6 +86,7 @@ private:
   llvm::LLVMContext llvmContext;
   std::unique_ptr<llvm::Module> llvmModule;
   std::unique_ptr<llvm::TargetMachine> machine;
+  tnllm::DeviceImage image; // of a GPU's kernels
   std::string object;
 };
 

@@ -30,12 +30,19 @@ cl::opt<std::string> outputOption("o", cl::value_desc("file"),
                                   cl::desc("Output; - is standard output"),
                                   cl::cat(category));
 cl::opt<std::string>
-    targetOption("target", cl::value_desc("cpu"), cl::init("cpu"),
-                 cl::desc("Kind of machine to compile for (cpu)"),
+    targetOption("target", cl::value_desc("cpu|sm_90a|sm_80"), cl::init("cpu"),
+                 cl::desc("What runs the model: the CPU (cpu), or an NVIDIA GPU"),
                  cl::cat(category));
 cl::opt<std::string> marchOption(
     "march", cl::value_desc("native|x86-64-v3|x86-64-v4"), cl::init("native"),
-    cl::desc("CPU to compile for (native: this machine's)"), cl::cat(category));
+    cl::desc("CPU to compile for (native: this machine's; x86-64-v3 beside a "
+             "GPU)"),
+    cl::cat(category));
+cl::opt<std::string>
+    ptxasOption("ptxas", cl::value_desc("path"),
+                cl::desc("NVIDIA's assembler, for a GPU ($CUDA_HOME/bin, PATH "
+                         "or /usr/local/cuda/bin)"),
+                cl::cat(category));
 cl::opt<std::string>
     dtypeOption("dtype", cl::value_desc("f32|bf16|int8"), cl::init("f32"),
                 cl::desc("Type of the weights in memory (f32); "
@@ -47,9 +54,10 @@ cl::opt<std::string>
                            "store weights and tokenizer in the executable"),
                   cl::cat(category));
 cl::opt<std::string> emitOption(
-    "emit", cl::value_desc("tn|tnk|tnrt|llvm|asm|obj|exe"), cl::init("exe"),
-    cl::desc("Where to stop: one of the IR stages, assembly, an object "
-             "file or the executable (exe)"),
+    "emit", cl::value_desc("tn|tnk|tnrt|ptx|cubin|llvm|asm|obj|exe"),
+    cl::init("exe"),
+    cl::desc("Where to stop: one of the IR stages, a GPU's code, assembly, an "
+             "object file or the executable (exe)"),
     cl::cat(category));
 cl::opt<std::string>
     saveTempsOption("save-temps", cl::value_desc("dir"),
@@ -74,6 +82,8 @@ Examples:
       an executable of a spec, with random weights in bf16
   tnllmc examples/tiny --march=x86-64-v3 --emit=tnk
       shows the kernels that an AVX2 machine would run
+  tnllmc spec.yaml --random-weights=1 --dtype=bf16 --target=sm_90a -o big
+      an executable for machines with an H100 or H200; this one needs no GPU
 )");
 
 // A value of an option, by name.
@@ -83,16 +93,19 @@ template <typename T> struct Choice {
 };
 
 const Choice<Stage> stages[] = {
-    {"tn", Stage::TN},         {"tnk", Stage::TNK},      {"tnrt", Stage::TNRT},
-    {"llvm", Stage::LLVM},     {"asm", Stage::Assembly}, {"obj", Stage::Object},
-    {"exe", Stage::Executable}};
+    {"tn", Stage::TN},         {"tnk", Stage::TNK},     {"tnrt", Stage::TNRT},
+    {"ptx", Stage::PTX},       {"cubin", Stage::Cubin}, {"llvm", Stage::LLVM},
+    {"asm", Stage::Assembly},  {"obj", Stage::Object},  {"exe", Stage::Executable}};
 const Choice<tnllm::DType> dtypes[] = {{"f32", tnllm::DType::F32},
                                        {"bf16", tnllm::DType::BF16},
                                        {"int8", tnllm::DType::I8}};
 const Choice<tnllm::WeightsSource::Kind> weightKinds[] = {
     {"link", tnllm::WeightsSource::Link},
     {"embed", tnllm::WeightsSource::Embed}};
-const Choice<int> targets[] = {{"cpu", 0}};
+
+// Rows of one call on a GPU, which small calls leave idle.
+constexpr int64_t gpuPrefillRows = 4096;
+constexpr int64_t gpuHeadRows = 256;
 
 template <typename T, size_t N>
 Expected<T> choose(const cl::opt<std::string> &option,
@@ -114,7 +127,7 @@ Error setOutput(Options &options) {
   if (outputOption.getNumOccurrences() > 1)
     return createStringError("-o: given more than once, expected one output");
   options.output = outputOption;
-  bool text = options.emit <= Stage::Assembly;
+  bool text = options.emit <= Stage::Assembly && options.emit != Stage::Cubin;
   if (options.output.empty()) {
     if (!text)
       return createStringError("-o: expected the name of the file to write");
@@ -147,19 +160,50 @@ Error setWeights(Options &options) {
   return Error::success();
 }
 
-Error setTarget(Options &options) {
-  if (auto target = choose(targetOption, targets); !target)
-    return target.takeError();
+Error setGPU(Options &options) {
   std::string message;
-  auto cpu = tnllm::getCPUTarget(
-      marchOption, [&](const Twine &text) { message = text.str(); });
-  if (failed(cpu))
-    return createStringError(tnllm::printable(message));
-  options.compile.target = *cpu;
+  auto gpu = tnllm::getGPUTarget(
+      targetOption, [&](const Twine &text) { message = text.str(); });
+  if (failed(gpu))
+    return createStringError("--target: unknown value '" +
+                             tnllm::printable(targetOption.getValue()) +
+                             "', expected cpu or one of " +
+                             tnllm::listGPUTargets());
+  options.compile.gpu = *gpu;
+  options.compile.prefillRows = gpuPrefillRows;
+  options.compile.headRows = gpuHeadRows;
+  options.ptxas = ptxasOption;
+  if (options.compile.dtype == tnllm::DType::I8)
+    return createStringError("--dtype=int8: GPUs have no 8-bit weights yet, "
+                             "expected f32 or bf16 with --target=" +
+                             gpu->chip);
+  return Error::success();
+}
+
+Error setTarget(Options &options) {
   auto dtype = choose(dtypeOption, dtypes);
   if (!dtype)
     return dtype.takeError();
   options.compile.dtype = *dtype;
+  bool onGPU = targetOption != "cpu";
+  if (onGPU)
+    if (Error error = setGPU(options))
+      return error;
+  if (!onGPU && (options.emit == Stage::PTX || options.emit == Stage::Cubin))
+    return createStringError("--emit=" + stringify(options.emit) +
+                             ": the CPU has no such stage, expected --target to "
+                             "be one of " +
+                             tnllm::listGPUTargets());
+  std::string march = marchOption;
+  // The schedule costs little: it need not be this machine's.
+  if (onGPU && !marchOption.getNumOccurrences())
+    march = "x86-64-v3";
+  std::string message;
+  auto cpu = tnllm::getCPUTarget(
+      march, [&](const Twine &text) { message = text.str(); });
+  if (failed(cpu))
+    return createStringError(tnllm::printable(message));
+  options.compile.target = *cpu;
   return Error::success();
 }
 

@@ -13,8 +13,18 @@
 
 namespace tnllmc {
 
-// How far to compile, in order.
-enum class Stage { TN, TNK, TNRT, LLVM, Assembly, Object, Executable };
+// How far to compile, in order. PTX and Cubin are those of a GPU alone.
+enum class Stage {
+  TN,
+  TNK,
+  TNRT,
+  PTX,
+  Cubin,
+  LLVM,
+  Assembly,
+  Object,
+  Executable
+};
 
 // "tn", ..., "exe": the names of --emit.
 llvm::StringRef stringify(Stage stage);
@@ -27,6 +37,7 @@ struct Options {
   tnllm::WeightsSource::Kind weights = tnllm::WeightsSource::Link;
   std::optional<uint64_t> randomSeed; // set: weights is Random
   tnllm::CompileOptions compile;
+  std::string ptxas; // a program, or empty: look for one
   bool quiet = false;
 };
 

@@ -6,18 +6,23 @@
 #include "tnllm/Spec/ModelSpec.h"
 #include "tnllm/Target/CPUTarget.h"
 #include "tnllm/Target/DType.h"
+#include "tnllm/Target/DeviceImage.h"
+#include "tnllm/Target/GPUTarget.h"
 #include "tnllm/Target/Manifest.h"
 
 #include "mlir/IR/BuiltinOps.h"
 #include "mlir/IR/OwningOpRef.h"
 #include "mlir/Pass/PassManager.h"
 
+#include <optional>
+
 namespace tnllm {
 
 struct CompileOptions {
   using DType = tnllm::DType; // F32, BF16
 
-  CPUTarget target;
+  CPUTarget target; // of the kernels or, with a GPU, of the schedule alone
+  std::optional<GPUTarget> gpu; // of the kernels
   DType dtype = DType::F32; // of the matrices; states, norms and sums are f32
   // The embedding is f32, whose rows cost no time, unless the checkpoint holds
   // it as bf16 and the matrices are not f32.
@@ -47,11 +52,18 @@ void buildTNPipeline(mlir::OpPassManager &pm, const CompileOptions &options);
 void buildTNKPipeline(mlir::OpPassManager &pm, const CompileOptions &options);
 // tnrt: the static memory plan.
 void buildTNRTPipeline(mlir::OpPassManager &pm, const CompileOptions &options);
-// llvm: micro-kernels, functions, the LLVM dialect.
+// For a GPU only: its kernels to the NVVM dialect, inside a gpu.module.
+void buildDevicePipeline(mlir::OpPassManager &pm,
+                         const CompileOptions &options);
+// llvm: micro-kernels, functions, the LLVM dialect. Kernels of a GPU are what the
+// device pipeline left.
 void buildLLVMPipeline(mlir::OpPassManager &pm, const CompileOptions &options);
 
 // What the manifest says of a program, read off a module after the tnrt stage.
 ProgramInfo getProgramInfo(mlir::ModuleOp module);
+// The kernels that the schedule launches on a GPU, in the order of their numbers;
+// read off a module after the llvm stage that still holds its gpu.module.
+std::vector<DeviceKernel> getDeviceKernels(mlir::ModuleOp module);
 
 } // namespace tnllm
 

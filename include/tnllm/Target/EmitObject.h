@@ -3,6 +3,7 @@
 #define TNLLM_TARGET_EMITOBJECT_H
 
 #include "tnllm/Target/CPUTarget.h"
+#include "tnllm/Target/DeviceImage.h"
 
 #include "llvm/Support/CodeGen.h"
 #include "llvm/Support/Error.h"
@@ -31,11 +32,15 @@ void setModuleTarget(llvm::Module &module, const CPUTarget &target,
 
 // Adds the definition of `tnrt_model` (tnrt/abi.h), the one symbol the runtime
 // looks for: the manifest and the three entry points, which the module defines as
-// `prefill`, `decode` and `head`. All else becomes private to the object. Fails
-// when an entry point is missing.
+// `prefill`, `decode` and `head`. All else becomes private to the object. For a GPU
+// program, `image` is its device code (a NUL is added to PTX), and the module's
+// global `constants`, where there is one, holds its constants. Fails when an entry
+// point is missing.
 llvm::Error addModelDescriptor(llvm::Module &module, llvm::StringRef prefill,
                                llvm::StringRef decode, llvm::StringRef head,
-                               llvm::StringRef manifest);
+                               llvm::StringRef manifest,
+                               const DeviceImage *image = nullptr,
+                               llvm::StringRef constants = "");
 
 // LLVM's -O3 pipeline.
 void optimizeModule(llvm::Module &module, llvm::TargetMachine &machine);

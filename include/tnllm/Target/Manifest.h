@@ -6,6 +6,7 @@
 #include "tnllm/Spec/ModelSpec.h"
 #include "tnllm/Target/CPUTarget.h"
 #include "tnllm/Target/DType.h"
+#include "tnllm/Target/GPUTarget.h"
 
 #include <cstdint>
 #include <string>
@@ -62,14 +63,16 @@ std::string getCompilerVersion();
 
 // 32 hex digits over spec, target, dtype and compiler version: equal inputs give
 // equal fingerprints on every machine.
+// With a GPU, `target` is the CPU that its schedule runs on.
 std::string getFingerprint(const ModelSpec &spec, const CPUTarget &target,
-                           DType dtype);
+                           DType dtype, const GPUTarget *gpu = nullptr);
 
 // The manifest as one line of JSON.
 std::string buildManifest(const ModelSpec &spec, const CPUTarget &target,
                           DType dtype, const ProgramInfo &program,
                           const WeightsSource &weights,
-                          const TokenizerSource &tokenizer);
+                          const TokenizerSource &tokenizer,
+                          const GPUTarget *gpu = nullptr);
 
 } // namespace tnllm
 

@@ -182,8 +182,9 @@ Value FunctionConverter::contiguous(Value tensor) {
   TileSizes sizes = state.target.rowSizes(type.getDimSize(1));
   launch("copy", {buffer, copy, rows}, rowTasks(sizes), sizes, "copy",
          [&](KernelBuilder &k) {
+           llvm::DenseMap<Value, Value> none;
            buildElementwise(k, k.argument(0), /*bias=*/{}, k.argument(2),
-                            Epilogue({}, {}, {}, k.argument(1)));
+                            Epilogue({}, {}, none, k.argument(1)));
          });
   return copy;
 }

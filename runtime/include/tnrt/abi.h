@@ -70,6 +70,10 @@ struct tnrt_module {
   uint64_t device_image_size;
   const struct tnrt_device_kernel *device_kernels;
   uint64_t num_device_kernels;
+  /* Bytes that kernels read, copied to the device when the module is loaded; what
+   * tnrt_constants gives. Null and 0 where there are none. */
+  const void *device_constants;
+  uint64_t device_constants_size;
 };
 
 /* Defined by generated code. */

@@ -276,6 +276,12 @@ void tnrt_probe(void *context, int64_t probe, void *data, int64_t rows,
                      step.offset, step.batch, step.length, columns);
 }
 
+void *tnrt_constants(void *context) {
+  static_cast<Context *>(context)->fail(
+      "the generated code asks for GPU constants in a CPU program");
+  return nullptr;
+}
+
 void tnrt_launch_device(void *context, int64_t, int64_t, void *) {
   static_cast<Context *>(context)->fail(
       "the generated code launches a GPU kernel in a CPU program");
