@@ -120,3 +120,5 @@ std::vector<DeviceKernel> tnllm::getDeviceKernels(ModuleOp module) {
             module, name)));
   return kernels;
 }
+
+StringRef tnllm::getDeviceConstantsName() { return tnrt::kConstantsName; }

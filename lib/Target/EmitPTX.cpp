@@ -93,8 +93,7 @@ Expected<Assembly> assemblePTX(StringRef ptx, StringRef ptxas,
   if (std::error_code code = sys::fs::createUniqueDirectory("tnllm", folder))
     return createStringError("cannot create a temporary folder: " +
                              code.message());
-  auto cleanup =
-      make_scope_exit([&] { sys::fs::remove_directories(folder); });
+  scope_exit cleanup([&] { sys::fs::remove_directories(folder); });
   auto file = [&](StringRef name) {
     SmallString<128> path(folder);
     sys::path::append(path, name);

@@ -1,7 +1,6 @@
 // The phases of a compilation: load, lower, translate, generate code, link.
 #include "Compilation.h"
 
-#include "TNRT/TNRTDialect.h"
 #include "tnllm/Spec/Printable.h"
 #include "tnllm/Target/EmitObject.h"
 #include "tnllm/Target/EmitPTX.h"
@@ -298,7 +297,7 @@ Error Compilation::translate() {
   setModuleTarget(*llvmModule, options.compile.target, *machine);
   if (Error error = addModelDescriptor(
           *llvmModule, prefillName, decodeName, headName, buildManifest(),
-          gpu() ? &image : nullptr, tnrt::kConstantsName))
+          gpu() ? &image : nullptr, getDeviceConstantsName()))
     return error;
   internalError = false;
   // MLIR's form is not needed any more: free it before code generation.

@@ -64,6 +64,8 @@ ProgramInfo getProgramInfo(mlir::ModuleOp module);
 // The kernels that the schedule launches on a GPU, in the order of their numbers;
 // read off a module after the llvm stage that still holds its gpu.module.
 std::vector<DeviceKernel> getDeviceKernels(mlir::ModuleOp module);
+// The global that holds the constants of a GPU program, where it has any.
+llvm::StringRef getDeviceConstantsName();
 
 } // namespace tnllm
 

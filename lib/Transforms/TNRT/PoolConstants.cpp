@@ -42,7 +42,8 @@ struct PoolConstantsPass
     SymbolTable symbols(module);
     SmallVector<memref::GetGlobalOp> uses;
     for (auto function : module.getOps<func::FuncOp>())
-      function.walk([&](memref::GetGlobalOp use) { uses.push_back(use); });
+      if (failed(collect(function, uses)))
+        return signalPassFailure();
     if (uses.empty())
       return;
     for (memref::GetGlobalOp use : uses)
@@ -57,6 +58,18 @@ struct PoolConstantsPass
       symbols.erase(global);
     makeGlobal(module, symbols, poolType);
     constantBytes += pool.size();
+  }
+
+  LogicalResult collect(func::FuncOp function,
+                        SmallVector<memref::GetGlobalOp> &uses) {
+    size_t before = uses.size();
+    function.walk([&](memref::GetGlobalOp use) { uses.push_back(use); });
+    bool hasContext = function.getNumArguments() > 0 &&
+                      isa<tnrt::ContextType>(function.getArgument(0).getType());
+    if (uses.size() > before && !hasContext)
+      return function.emitError("expected !tnrt.context as the first argument "
+                                "of a function that reads constants");
+    return success();
   }
 
   // Appends the constant's bytes, once.

@@ -75,3 +75,82 @@ func.func @f(%table: memref<3x4xf32>, %i: index) {
   %0 = tnrt.row %table[%i] : memref<3x4xf32> -> memref<4xf16>
   return
 }
+
+// -----
+
+gpu.module @kernels {
+  gpu.func @k(%x: memref<8x64xf32>) kernel {
+    gpu.return
+  }
+}
+func.func @f(%context: !tnrt.context, %x: memref<8x64xf32>, %n: index) {
+  // expected-error @+1 {{expected @kernels::@k to be a kernel of 2 arguments [launch-C3]}}
+  tnrt.launch %context @kernels::@k tasks(%n) (%x, %n) : memref<8x64xf32>, index
+  return
+}
+
+// -----
+
+gpu.module @kernels {
+}
+func.func @f(%context: !tnrt.context, %n: index) {
+  // expected-error @+1 {{expected @kernels::@missing to be a kernel of 1 arguments [launch-C3]}}
+  tnrt.launch %context @kernels::@missing tasks(%n) (%n) : index
+  return
+}
+
+// -----
+
+func.func @f(%context: !tnrt.context, %x: memref<8x64xf32>, %w: memref<16x32xf32>, %y: memref<8x16xf32>, %n: index) {
+  // expected-error @+1 {{expected matrices [R, K], [N, K] and [R, N], got 'memref<8x64xf32>', 'memref<16x32xf32>' and 'memref<8x16xf32>' [matmul-C1]}}
+  tnrt.matmul %context %x, %w, %y, %n : memref<8x64xf32>, memref<16x32xf32>, memref<8x16xf32>
+  return
+}
+
+// -----
+
+func.func @f(%context: !tnrt.context, %x: memref<8x64xf32>, %w: memref<16x64xf32>, %y: memref<8x64xf32>, %n: index) {
+  // expected-error @+1 {{[matmul-C1]}}
+  tnrt.matmul %context %x, %w, %y, %n : memref<8x64xf32>, memref<16x64xf32>, memref<8x64xf32>
+  return
+}
+
+// -----
+
+func.func @f(%context: !tnrt.context, %x: memref<8x64xf32>, %w: memref<16x64xf32>, %y: memref<4x16xf32>, %n: index) {
+  // expected-error @+1 {{[matmul-C1]}}
+  tnrt.matmul %context %x, %w, %y, %n : memref<8x64xf32>, memref<16x64xf32>, memref<4x16xf32>
+  return
+}
+
+// -----
+
+func.func @f(%context: !tnrt.context, %x: memref<?x64xf32>, %w: memref<16x64xf32>, %y: memref<?x16xf32>, %n: index) {
+  // expected-error @+1 {{[matmul-C1]}}
+  tnrt.matmul %context %x, %w, %y, %n : memref<?x64xf32>, memref<16x64xf32>, memref<?x16xf32>
+  return
+}
+
+// -----
+
+func.func @f(%context: !tnrt.context, %x: memref<8x64xf32>, %w: memref<16x64xbf16>, %y: memref<8x16xf32>, %n: index) {
+  // expected-error @+1 {{expected two matrices of one element type and a result of f32 or of that type, got 'f32', 'bf16' and 'f32' [matmul-C2]}}
+  tnrt.matmul %context %x, %w, %y, %n : memref<8x64xf32>, memref<16x64xbf16>, memref<8x16xf32>
+  return
+}
+
+// -----
+
+func.func @f(%context: !tnrt.context, %x: memref<8x64xf32>, %w: memref<16x64xf32>, %y: memref<8x16xbf16>, %n: index) {
+  // expected-error @+1 {{[matmul-C2]}}
+  tnrt.matmul %context %x, %w, %y, %n : memref<8x64xf32>, memref<16x64xf32>, memref<8x16xbf16>
+  return
+}
+
+// -----
+
+func.func @f(%context: !tnrt.context, %x: memref<8x64xf32, strided<[128, 1], offset: 64>>, %w: memref<16x64xf32>, %y: memref<8x16xf32>, %n: index) {
+  // expected-error @+1 {{expected contiguous matrices, got 'memref<8x64xf32, strided<[128, 1], offset: 64>>' [matmul-C3]}}
+  tnrt.matmul %context %x, %w, %y, %n : memref<8x64xf32, strided<[128, 1], offset: 64>>, memref<16x64xf32>, memref<8x16xf32>
+  return
+}

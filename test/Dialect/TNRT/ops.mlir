@@ -71,3 +71,29 @@ func.func @launch_nothing(%context: !tnrt.context, %n: index) {
   tnrt.launch %context @nothing tasks(%n) ()
   return
 }
+
+// CHECK-LABEL: func @device
+func.func @device(%context: !tnrt.context, %x: memref<8x64xbf16>, %w: memref<16x64xbf16>,
+                  %y: memref<8x16xf32>, %z: memref<8x16xbf16>, %n: index) {
+  // CHECK: tnrt.constants %{{.*}} : memref<64xi8>
+  %c = tnrt.constants %context : memref<64xi8>
+  // CHECK: tnrt.matmul %{{.*}} %{{.*}}, %{{.*}}, %{{.*}}, %{{.*}} : memref<8x64xbf16>, memref<16x64xbf16>, memref<8x16xf32>
+  tnrt.matmul %context %x, %w, %y, %n : memref<8x64xbf16>, memref<16x64xbf16>, memref<8x16xf32>
+  // CHECK: tnrt.matmul {{.*}} memref<8x16xbf16>
+  tnrt.matmul %context %x, %w, %z, %n : memref<8x64xbf16>, memref<16x64xbf16>, memref<8x16xbf16>
+  // CHECK: tnrt.launch %{{.*}} @kernels::@k tasks(%{{.*}}) (%{{.*}}, %{{.*}}) : memref<8x16xf32>, index
+  tnrt.launch %context @kernels::@k tasks(%n) (%y, %n) : memref<8x16xf32>, index
+  // CHECK: tnrt.launch %{{.*}} @kernels::@lowered tasks(%{{.*}}) (%{{.*}}) : memref<8x16xf32>
+  tnrt.launch %context @kernels::@lowered tasks(%n) (%y) : memref<8x16xf32>
+  return
+}
+
+// Kernels after convert-tnk-to-gpu, and further down.
+gpu.module @kernels {
+  gpu.func @k(%x: memref<8x16xf32>, %n: i64) kernel {
+    gpu.return
+  }
+  llvm.func @lowered(%x: !llvm.ptr) attributes {gpu.kernel} {
+    llvm.return
+  }
+}
