@@ -4,6 +4,7 @@
 
 #include "llvm/AsmParser/Parser.h"
 #include "llvm/BinaryFormat/Magic.h"
+#include "llvm/IR/Constants.h"
 #include "llvm/IR/LLVMContext.h"
 #include "llvm/IR/Module.h"
 #include "llvm/IR/Verifier.h"
@@ -86,6 +87,72 @@ TEST_F(EmitObjectTest, ExportsTheDescriptorAlone) {
   EXPECT_FALSE(module->getFunction("helper")); // inlined and dropped
   std::string object = emit(llvm::CodeGenFileType::ObjectFile);
   EXPECT_EQ(llvm::identify_magic(object), llvm::file_magic::elf_relocatable);
+}
+
+// The words of the descriptor, each an integer or a named global.
+std::string describeWord(const llvm::Constant *word) {
+  if (auto *number = llvm::dyn_cast<llvm::ConstantInt>(word))
+    return std::to_string(number->getZExtValue());
+  if (word->isNullValue())
+    return "null";
+  return "@" + word->getName().str();
+}
+
+std::vector<std::string> wordsOf(const llvm::GlobalVariable *global) {
+  std::vector<std::string> words;
+  for (const llvm::Use &word : global->getInitializer()->operands())
+    words.push_back(describeWord(llvm::cast<llvm::Constant>(word)));
+  return words;
+}
+
+TEST_F(EmitObjectTest, ACPUProgramHasNoDeviceCode) {
+  prepare("x86-64-v3");
+  ASSERT_EQ(describe(), "");
+  EXPECT_EQ(wordsOf(module->getGlobalVariable("tnrt_model")),
+            (std::vector<std::string>{"2", "@tnrt_manifest", "7", "@prefill",
+                                      "@decode", "@head", "null", "0", "null",
+                                      "0", "null", "0"}));
+}
+
+TEST_F(EmitObjectTest, AGPUProgramCarriesImageKernelsAndConstants) {
+  prepare("x86-64-v3", "define void @prefill() { ret void }\n"
+                       "define void @decode() { ret void }\n"
+                       "define void @head() { ret void }\n"
+                       "@bytes = private constant [80 x i8] zeroinitializer\n");
+  DeviceImage image;
+  image.code = ".version 8.0";
+  image.kernels = {{"norm", 128, 0, {0, 0}}, {"tiles", 384, 200000, {1, 0, 0}}};
+  ASSERT_FALSE(bool(addModelDescriptor(*module, "prefill", "decode", "head",
+                                       "{}", &image, "bytes")));
+  EXPECT_FALSE(llvm::verifyModule(*module, &llvm::errs()));
+  // PTX ends in a NUL that is part of the image.
+  EXPECT_EQ(wordsOf(module->getGlobalVariable("tnrt_model")),
+            (std::vector<std::string>{"2", "@tnrt_manifest", "2", "@prefill",
+                                      "@decode", "@head", "@tnrt_image", "13",
+                                      "@tnrt_kernels", "2", "@bytes", "80"}));
+  const llvm::Constant *table =
+      module->getGlobalVariable("tnrt_kernels", true)->getInitializer();
+  const llvm::Constant *second = table->getAggregateElement(1u);
+  EXPECT_EQ(describeWord(second->getAggregateElement(1u)), "384");
+  EXPECT_EQ(describeWord(second->getAggregateElement(2u)), "200000");
+  EXPECT_EQ(describeWord(second->getAggregateElement(3u)), "3");
+  auto *kinds = llvm::cast<llvm::GlobalVariable>(second->getAggregateElement(4));
+  EXPECT_EQ(llvm::cast<llvm::ConstantDataArray>(kinds->getInitializer())
+                ->getRawDataValues(),
+            llvm::StringRef("\1\0\0", 3));
+}
+
+TEST_F(EmitObjectTest, ACubinIsStoredAsItIs) {
+  prepare("x86-64-v3");
+  DeviceImage image;
+  image.code = std::string("\x7f" "ELF\0\1", 6);
+  ASSERT_FALSE(bool(addModelDescriptor(*module, "prefill", "decode", "head",
+                                       "{}", &image, "missing")));
+  std::vector<std::string> words =
+      wordsOf(module->getGlobalVariable("tnrt_model"));
+  EXPECT_EQ(words[7], "6");
+  EXPECT_EQ(words[8], "null"); // no kernels
+  EXPECT_EQ(words[10], "null"); // no constants
 }
 
 TEST_F(EmitObjectTest, MissesAnEntryPoint) {

@@ -112,6 +112,29 @@ TEST(Manifest, SaysWhatTheProgramIs) {
   EXPECT_EQ(model->getInteger("decoder_layers"), 2);
 }
 
+TEST(Manifest, NamesTheGPUAndItsHost) {
+  GPUTarget gpu;
+  gpu.chip = "sm_90a";
+  gpu.features = "+ptx80";
+  json::Object manifest =
+      parse(buildManifest(makeSpec(), makeTarget(), DType::BF16, makeProgram(),
+                          {}, {}, &gpu));
+  const json::Object *target = manifest.getObject("target");
+  ASSERT_TRUE(target);
+  EXPECT_EQ(target->getString("kind"), "gpu");
+  EXPECT_EQ(target->getString("chip"), "sm_90a");
+  EXPECT_EQ(target->getString("march"), "x86-64-v4");
+  std::string onCPU = getFingerprint(makeSpec(), makeTarget(), DType::BF16);
+  std::string onGPU = getFingerprint(makeSpec(), makeTarget(), DType::BF16, &gpu);
+  EXPECT_EQ(manifest.getString("fingerprint"), onGPU);
+  EXPECT_NE(onCPU, onGPU);
+  gpu.chip = "sm_80";
+  EXPECT_NE(onGPU,
+            getFingerprint(makeSpec(), makeTarget(), DType::BF16, &gpu));
+  // A CPU program names no kind.
+  EXPECT_FALSE(build({}, {}).getObject("target")->get("kind"));
+}
+
 TEST(Manifest, DescribesStatesAndParameters) {
   json::Object manifest = build({}, {});
   const json::Array *states = manifest.getArray("states");

@@ -1,0 +1,14 @@
+// RUN: tnllm-opt %s --convert-tn-to-tnk=gpu-threads=128 --split-input-file --verify-diagnostics
+// RUN: not tnllm-opt %s --convert-tn-to-tnk=gpu-threads=48 2>&1 | FileCheck %s
+// RUN: not tnllm-opt %s --convert-tn-to-tnk=gpu-threads=2048 2>&1 | FileCheck %s
+// CHECK: expected gpu-threads to be 0 or a multiple of 32 up to 1024, got {{48|2048}}
+
+tn.param @w : tensor<20x8xi8> init <normal, 1.0>
+func.func @i8(%x: tensor<?x?x8xf32>) -> tensor<?x?x20xf32> attributes {tn.rows = 24 : i64} {
+  %w = tn.get_param @w : tensor<20x8xi8>
+  %s = tn.row_scales @w : tensor<20xf32>
+  // expected-error @below {{expected a weight of f32 or bf16 on a GPU, got 'tensor<20x8xi8>'}}
+  %y = tn.linear %x, %w scales %s : tensor<20xf32>
+      : tensor<?x?x8xf32>, tensor<20x8xi8> -> tensor<?x?x20xf32>
+  return %y : tensor<?x?x20xf32>
+}

@@ -1,0 +1,127 @@
+// The same operations for a GPU: blocks of threads that do a row each, weights in rows,
+// products by the runtime's library, bf16 where only kernels read a value.
+// RUN: tnllm-opt %s --convert-tn-to-tnk='gpu-threads=256 bf16-storage' --canonicalize \
+// RUN:   --split-input-file | FileCheck %s
+// RUN: tnllm-opt %s --convert-tn-to-tnk='gpu-threads=256' --canonicalize \
+// RUN:   --split-input-file | FileCheck %s --check-prefix=F32
+
+// A product goes to the buffer of the result, where the tail changes it in place. The bias
+// is the tail's first argument. What another kernel reads is bf16, the sum is f32.
+// CHECK: tnrt.parameters = [{init = #tn.init<normal, 1.000000e+00 : f64>, layout = #tnrt.layout<rows, 0, 0>, tensor = "w", type = tensor<200x64xbf16>}
+// CHECK-LABEL: func.func @linear(
+// CHECK-SAME: %[[C:[^:]*]]: !tnrt.context, %[[B:[^:]*]]: index, %[[N:[^:]*]]: index, %[[X:[^:]*]]: memref<32x64xbf16>, %[[R:[^:]*]]: memref<32x200xf32>, %[[OUT:[^:]*]]: memref<32x200xf32>)
+// CHECK-DAG: %[[ROWS:.*]] = arith.muli %[[B]], %[[N]]
+// CHECK-DAG: %[[W:.*]] = tnrt.param %[[C]][0] : memref<200x64xbf16>
+// CHECK-DAG: %[[BIAS:.*]] = tnrt.param %[[C]][1] : memref<200xf32>
+// CHECK: %[[Y:.*]] = tnrt.alloc : memref<32x200xbf16>
+// CHECK: tnrt.matmul %[[C]] %[[X]], %[[W]], %[[Y]], %[[ROWS]] : memref<32x64xbf16>, memref<200x64xbf16>, memref<32x200xbf16>
+// CHECK: tnrt.launch %[[C]] @tail_bias_activation tasks(%[[ROWS]]) (%[[BIAS]], %[[Y]], %[[ROWS]]) : memref<200xf32>, memref<32x200xbf16>, index
+// CHECK: %[[Z:.*]] = tnrt.alloc : memref<32x200xbf16>
+// CHECK: tnrt.launch %[[C]] @mul tasks(%[[ROWS]]) (%[[Y]], %[[Z]], %[[ROWS]])
+// CHECK: tnrt.matmul %[[C]] %[[X]], %[[W]], %[[OUT]], %[[ROWS]] : {{.*}}, memref<32x200xf32>
+// CHECK: tnrt.launch %[[C]] @tail_mul_add tasks(%[[ROWS]]) (%[[Z]], %[[R]], %[[OUT]], %[[ROWS]]) : memref<32x200xbf16>, memref<32x200xf32>, memref<32x200xf32>, index
+// CHECK-NEXT: return
+
+// 200 columns are 25 pieces of 8: one warp, whose vectors are 256 long at most.
+// CHECK-LABEL: tnk.kernel @tail_bias_activation(
+// CHECK-SAME: %[[BIAS:[^:]*]]: memref<200xf32>, %[[Y:[^:]*]]: memref<32x200xbf16>, %{{[^:]*}}: index, %[[TASK:[^:]*]]: index) threads(32) {
+// CHECK: vector.transfer_read %[[Y]][%{{.*}}, %{{.*}}]{{.*}} : memref<32x200xbf16>, vector<1x200xbf16>
+// CHECK: arith.extf {{.*}} : vector<1x200xbf16> to vector<1x200xf32>
+// CHECK: vector.transfer_read %[[BIAS]]
+// CHECK: arith.truncf {{.*}} : vector<1x200xf32> to vector<1x200xbf16>
+// CHECK: vector.transfer_write {{.*}}, %[[Y]]
+// CHECK-LABEL: tnk.kernel @mul(
+// CHECK-LABEL: tnk.kernel @tail_mul_add(
+// CHECK-SAME: threads(32)
+
+// F32-LABEL: func.func @linear(
+// F32: tnrt.alloc : memref<32x200xf32>
+// F32: tnrt.alloc : memref<32x200xf32>
+tn.param @w : tensor<200x64xbf16> init <normal, 1.0>
+tn.param @b : tensor<200xf32> init <constant, 0.0>
+func.func @linear(%x: tensor<?x?x64xbf16>, %r: tensor<?x?x200xf32>) -> tensor<?x?x200xf32>
+    attributes {tn.rows = 32 : i64} {
+  %w = tn.get_param @w : tensor<200x64xbf16>
+  %b = tn.get_param @b : tensor<200xf32>
+  %y = tn.fused -> tensor<?x?x200xf32> {
+    %0 = tn.linear %x, %w bias %b : tensor<200xf32>
+        : tensor<?x?x64xbf16>, tensor<200x64xbf16> -> tensor<?x?x200xf32>
+    %1 = tn.activation <silu> %0 : tensor<?x?x200xf32>
+    tn.yield %1 : tensor<?x?x200xf32>
+  }
+  %z = tn.mul %y, %y : tensor<?x?x200xf32>
+  %out = tn.fused -> tensor<?x?x200xf32> {
+    %0 = tn.linear %x, %w : tensor<?x?x64xbf16>, tensor<200x64xbf16> -> tensor<?x?x200xf32>
+    %1 = tn.mul %0, %z : tensor<?x?x200xf32>
+    %2 = tn.add %1, %r : tensor<?x?x200xf32>
+    tn.yield %2 : tensor<?x?x200xf32>
+  }
+  return %out : tensor<?x?x200xf32>
+}
+
+// -----
+
+// A state stays f32, q, k, v and the output need not. A block is a head of a sequence. What
+// is probed or returned is f32. Views with gaps are copied before a product.
+// CHECK-LABEL: func.func private @block(
+// CHECK-SAME: %[[S:[^ :]*]]: memref<16x2x8x8xf32>,
+// CHECK: tnrt.launch %{{.*}} @norm tasks({{.*}}) {{.*}} : memref<16x48xf32>, memref<16x48xbf16>, index
+// CHECK-DAG: %[[O:.*]] = tnrt.alloc : memref<16x16xbf16>
+// CHECK-DAG: %[[TASKS:.*]] = arith.muli %{{.*}}, %c2
+// CHECK: tnrt.launch %{{.*}} @attention_recurrent tasks(%[[TASKS]]) (%{{.*}}, %{{.*}}, %{{.*}}, %{{.*}}, %[[S]], %[[O]], %{{.*}}) : memref<16x16xbf16, strided<[48, 1]>>, memref<16x16xbf16, strided<[48, 1], offset: 16>>, memref<16x16xbf16, strided<[48, 1], offset: 32>>, memref<2xf32>, memref<16x2x8x8xf32>, memref<16x16xbf16>, index
+// CHECK: %[[P:.*]] = tnrt.alloc : memref<16x16xf32>
+// CHECK: tnrt.launch %{{.*}} @mul tasks({{.*}}) (%[[O]], %[[P]],
+// CHECK: tnrt.probe %{{.*}}[0] %[[P]]
+// CHECK: tnrt.launch %{{.*}} @activation tasks({{.*}}) (%[[P]], %{{.*}}, %{{.*}}) : memref<16x16xf32>, memref<16x16xf32>, index
+func.func private @block(%x: tensor<?x?x48xf32>, %s: tensor<?x2x8x8xf32> {tn.state = 0 : i64})
+    -> (tensor<?x?x16xf32>, tensor<?x2x8x8xf32>) attributes {tn.rows = 16 : i64} {
+  %y = tn.norm <srms> %x {epsilon = 1.0e-6 : f32} : tensor<?x?x48xf32> -> tensor<?x?x48xf32>
+  %0 = tn.slice %y [0, 16] : tensor<?x?x48xf32> -> tensor<?x?x16xf32>
+  %1 = tn.slice %y [16, 32] : tensor<?x?x48xf32> -> tensor<?x?x16xf32>
+  %2 = tn.slice %y [32, 48] : tensor<?x?x48xf32> -> tensor<?x?x16xf32>
+  %q = tn.split_heads %0 : tensor<?x?x16xf32> -> tensor<?x?x2x8xf32>
+  %k = tn.split_heads %1 : tensor<?x?x16xf32> -> tensor<?x?x2x8xf32>
+  %v = tn.split_heads %2 : tensor<?x?x16xf32> -> tensor<?x?x2x8xf32>
+  %d = tn.decay_slopes <none, layer = 0 of 1> : tensor<2xf32>
+  %o, %n = tn.lightning_attention %q, %k, %v, %d, %s
+      : tensor<?x?x2x8xf32>, tensor<?x?x2x8xf32>, tensor<?x?x2x8xf32>, tensor<2xf32>,
+        tensor<?x2x8x8xf32> -> tensor<?x?x2x8xf32>, tensor<?x2x8x8xf32>
+  %m = tn.merge_heads %o : tensor<?x?x2x8xf32> -> tensor<?x?x16xf32>
+  %p = tn.mul %m, %m : tensor<?x?x16xf32>
+  tn.probe "p" %p : tensor<?x?x16xf32>
+  %r = tn.activation <relu> %p : tensor<?x?x16xf32>
+  return %r, %n : tensor<?x?x16xf32>, tensor<?x2x8x8xf32>
+}
+
+// -----
+
+// A product wants rows without gaps.
+// CHECK-LABEL: func.func @gaps(
+// CHECK: %[[VIEW:.*]] = memref.subview %{{.*}}[0, 16] [32, 16] [1, 1]
+// CHECK: %[[COPY:.*]] = tnrt.alloc : memref<32x16xf32>
+// CHECK: tnrt.launch %{{.*}} @copy tasks({{.*}}) (%[[VIEW]], %[[COPY]], %{{.*}})
+// CHECK: tnrt.matmul %{{.*}} %[[COPY]],
+// CHECK-LABEL: tnk.kernel @copy(
+tn.param @w : tensor<8x16xf32> init <normal, 1.0>
+func.func @gaps(%x: tensor<?x?x32xf32>) -> tensor<?x?x8xf32> attributes {tn.rows = 32 : i64} {
+  %w = tn.get_param @w : tensor<8x16xf32>
+  %0 = tn.slice %x [16, 32] : tensor<?x?x32xf32> -> tensor<?x?x16xf32>
+  %y = tn.linear %0, %w : tensor<?x?x16xf32>, tensor<8x16xf32> -> tensor<?x?x8xf32>
+  return %y : tensor<?x?x8xf32>
+}
+
+// -----
+
+// Threads are whole warps, at most gpu-threads of them.
+// CHECK-LABEL: tnk.kernel @activation(
+// CHECK-SAME: threads(256)
+// CHECK: vector<1x2048xf32>
+// CHECK-LABEL: tnk.kernel @activation_0(
+// CHECK-SAME: threads(96)
+// CHECK: vector<1x700xf32>
+func.func @wide(%x: tensor<?x?x4096xf32>, %z: tensor<?x?x700xf32>)
+    -> (tensor<?x?x4096xf32>, tensor<?x?x700xf32>) attributes {tn.rows = 32 : i64} {
+  %y = tn.activation <relu> %x : tensor<?x?x4096xf32>
+  %u = tn.activation <relu> %z : tensor<?x?x700xf32>
+  return %y, %u : tensor<?x?x4096xf32>, tensor<?x?x700xf32>
+}
