@@ -48,9 +48,13 @@ test-debug: build-debug ## Run every test on the sanitized build
 	@tools/dev/run-tests -j $(JOBS) build/debug
 
 .PHONY: docs
-docs: build-release ## Regenerate docs/generated from the dialects
+docs: build-release ## Regenerate docs/generated from the dialects and passes
 	@cmake --build build/release --target tnllm-docs
+
+.PHONY: site
+site: ## Make the docs a site: build/site/index.html
+	@scripts/make-site
 
 .PHONY: clean
 clean: ## Remove what was built (not the fetched sources)
-	rm -rf build/release build/debug build/debug-runtime build/static
+	rm -rf build/release build/debug build/debug-runtime build/static build/site build/site-packages

@@ -1,5 +1,6 @@
 # Reference pages from TableGen: <build>/docs/generated, in every build. The target
-# tnllm-docs copies them to docs/generated, and test/Docs checks that both agree.
+# tnllm-docs copies them to docs/generated and writes a page for each pass there, with
+# what tnllm-opt makes of an example; test/Docs checks that all agree.
 
 set(_docs ${CMAKE_BINARY_DIR}/docs/generated)
 set(_pages)
@@ -34,5 +35,7 @@ endforeach()
 add_custom_target(tnllm-docs-pages ALL DEPENDS ${_pages})
 add_custom_target(tnllm-docs
   COMMAND ${CMAKE_COMMAND} -E copy_directory ${_docs} ${CMAKE_SOURCE_DIR}/docs/generated
-  DEPENDS ${_pages}
+  COMMAND ${Python3_EXECUTABLE} ${CMAKE_SOURCE_DIR}/tools/dev/pass-pages
+          --opt $<TARGET_FILE:tnllm-opt> --out ${CMAKE_SOURCE_DIR}/docs/generated/passes
+  DEPENDS ${_pages} tnllm-opt
   COMMENT "Updating docs/generated")
