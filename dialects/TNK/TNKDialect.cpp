@@ -166,3 +166,12 @@ LogicalResult ContractOp::verify() {
         "expected pairs to be bf16 with A not transposed [contract-C4]");
   return success();
 }
+
+LogicalResult PartialDotOp::verify() {
+  auto kernel = (*this)->getParentOfType<KernelOp>();
+  if (kernel && getAcc().getType().getNumElements() != kernel.getThreads())
+    return emitOpError(
+               "expected one partial sum for each thread of the kernel, got ")
+           << getAcc().getType() << " [partial_dot-C1]";
+  return success();
+}

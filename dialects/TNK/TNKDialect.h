@@ -17,6 +17,8 @@
 
 namespace tnllm::tnk {
 
+// The gpu.module that convert-tnk-to-gpu makes.
+inline constexpr llvm::StringLiteral kGPUModuleName = "kernels";
 // Of a kernel in a gpu.module: bytes of shared memory that a launch must ask for.
 inline constexpr llvm::StringLiteral kSharedBytesAttrName = "tnk.shared_bytes";
 

@@ -123,4 +123,26 @@ def TNK_ContractOp : TNK_Op<"contract", [
   let hasVerifier = 1;
 }
 
+def TNK_PartialDotOp : TNK_Op<"partial_dot", [
+    Pure, AllTypesMatch<["x", "y"]>, AllTypesMatch<["acc", "result"]>]> {
+  let summary = "adds a product of vectors to partial sums";
+  let description = [{
+    The sum over `result` is that over `acc` plus the dot product of `x` and `y`. Which
+    products join which partial sum is the distribution's choice, always the same for
+    one length: a thread keeps to the elements it holds, one fused multiply-add each, in
+    the order of their places. One reduction of the partial sums at the end of a long
+    row then serves all of it.
+
+    ```mlir
+    %next = tnk.partial_dot %x, %w, %acc : vector<256xf32>, vector<32xf32>
+    ```
+  }];
+  let arguments = (ins VectorOfRankAndType<[1], [F32]>:$x,
+                       VectorOfRankAndType<[1], [F32]>:$y,
+                       VectorOfRankAndType<[1], [F32]>:$acc);
+  let results = (outs VectorOfRankAndType<[1], [F32]>:$result);
+  let assemblyFormat = "$x `,` $y `,` $acc attr-dict `:` type($x) `,` type($acc)";
+  let hasVerifier = 1;
+}
+
 #endif // TNK_OPS_TD

@@ -105,6 +105,58 @@ def TNKExpandMath : Pass<"tnk-expand-math"> {
   ];
 }
 
+def TNKDistributeRows : Pass<"tnk-distribute-rows", "::tnllm::tnk::KernelOp"> {
+  let summary = "row vectors of a block to pieces of its threads";
+  let description = [{
+    In kernels with `threads`, a vector of rank 1 or of one row becomes a vector of the
+    elements that one thread holds: 1, 2, 4 or 8, as few as the block allows. They lie in
+    units of 16 bytes of memory (as far as there are as many), neighbouring units in
+    neighbouring threads; an access is as wide as its address is known to be aligned.
+    Threads beyond the vector neither load nor store. Lengths that do not divide evenly
+    take one element at a time under a condition, as do reads and writes that may leave
+    the buffer.
+
+    Scalars are the same in all threads; the first thread stores them. A
+    `vector.reduction` is a tree in the thread, a butterfly of shuffles in the warp and,
+    where there are more warps, a row of shared memory: one fixed order. All lanes end
+    with the same bits. Kernels whose body already asks for its thread are left alone; an
+    operation without a rule is an error.
+
+    What a kernel stores it must not load again as a vector of another length, or as a
+    scalar, without a `gpu.barrier` between.
+
+    ```mlir
+    tnk.kernel @sum(%x: memref<8x128xf32>, %y: memref<8xf32>, %row: index) threads(32) {
+      %v = vector.load %x[%row, %c0] : memref<8x128xf32>, vector<128xf32>
+      %s = vector.reduction <add>, %v : vector<128xf32> into f32
+      memref.store %s, %y[%row] : memref<8xf32>
+      tnk.return
+    }
+    ```
+    becomes
+    ```mlir
+    tnk.kernel @sum(%x: memref<8x128xf32>, %y: memref<8xf32>, %row: index) threads(32) {
+      %t = gpu.thread_id x
+      %i = arith.muli %t, %c4 : index
+      %v = vector.load %x[%row, %i] {alignment = 16} : memref<8x128xf32>, vector<4xf32>
+      %a = ... // v[0] + v[1] + v[2] + v[3]
+      %b, %ok = gpu.shuffle xor %a, %c16, %c32 : f32
+      ...
+      %first = arith.cmpi ult, %t, %c1 : index
+      scf.if %first {
+        memref.store %s, %y[%row] : memref<8xf32>
+      }
+      tnk.return
+    }
+    ```
+  }];
+  let dependentDialects = [
+    "::mlir::arith::ArithDialect", "::mlir::gpu::GPUDialect",
+    "::mlir::math::MathDialect", "::mlir::memref::MemRefDialect",
+    "::mlir::scf::SCFDialect", "::mlir::vector::VectorDialect",
+  ];
+}
+
 //===----------------------------------------------------------------------===//
 // tnrt
 //===----------------------------------------------------------------------===//

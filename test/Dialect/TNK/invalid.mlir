@@ -143,3 +143,13 @@ tnk.kernel @k(%task: index) {
   %s = tnk.shared : memref<8xf32, #gpu.address_space<workgroup>>
   tnk.return
 }
+
+// -----
+
+tnk.kernel @k(%a: memref<1xf32>, %task: index) threads(64) {
+  %x = arith.constant dense<1.0> : vector<256xf32>
+  %acc = arith.constant dense<0.0> : vector<32xf32>
+  // expected-error @+1 {{expected one partial sum for each thread of the kernel, got 'vector<32xf32>' [partial_dot-C1]}}
+  %r = tnk.partial_dot %x, %x, %acc : vector<256xf32>, vector<32xf32>
+  tnk.return
+}

@@ -63,3 +63,14 @@ tnk.kernel @threads(%x: memref<8xf32>, %task: index) threads(128) {
 tnk.kernel private @attributes(%task: index) threads(32) attributes {note = "kept"} {
   tnk.return
 }
+
+// CHECK-LABEL: tnk.kernel @partial_dot
+tnk.kernel @partial_dot(%y: memref<32xf32>, %task: index) threads(32) {
+  %c0 = arith.constant 0 : index
+  %x = arith.constant dense<1.0> : vector<256xf32>
+  %acc = arith.constant dense<0.0> : vector<32xf32>
+  // CHECK: tnk.partial_dot %{{.*}}, %{{.*}}, %{{.*}} : vector<256xf32>, vector<32xf32>
+  %r = tnk.partial_dot %x, %x, %acc : vector<256xf32>, vector<32xf32>
+  vector.store %r, %y[%c0] : memref<32xf32>, vector<32xf32>
+  tnk.return
+}

@@ -1,0 +1,256 @@
+// Row vectors of a block become pieces of its threads.
+// RUN: tnllm-opt %s --tnk-distribute-rows --canonicalize --cse --split-input-file | FileCheck %s
+
+// 128 elements over 32 threads: four each, one access of 16 bytes; a warp needs no
+// shared memory.
+// CHECK-LABEL: tnk.kernel @warp_sum(
+// CHECK-SAME: %[[X:.*]]: memref<8x128xf32>, %[[Y:.*]]: memref<8xf32>, %[[ROW:.*]]: index) threads(32)
+// CHECK-NOT: tnk.shared
+// CHECK: %[[T:.*]] = gpu.thread_id x
+// CHECK: %[[I:.*]] = arith.muli %[[T]], %c4
+// CHECK: %[[V:.*]] = vector.load %[[X]][%[[ROW]], %[[I]]] {alignment = 16 : i64} : memref<8x128xf32>, vector<4xf32>
+// The elements of a thread as a tree.
+// CHECK-DAG: %[[E0:.*]] = vector.extract %[[V]][0]
+// CHECK-DAG: %[[E1:.*]] = vector.extract %[[V]][1]
+// CHECK-DAG: %[[E2:.*]] = vector.extract %[[V]][2]
+// CHECK-DAG: %[[E3:.*]] = vector.extract %[[V]][3]
+// CHECK-DAG: %[[P0:.*]] = arith.addf %[[E0]], %[[E1]]
+// CHECK-DAG: %[[P1:.*]] = arith.addf %[[E2]], %[[E3]]
+// CHECK: %[[S:.*]] = arith.addf %[[P0]], %[[P1]]
+// CHECK: %[[O:.*]], %{{.*}} = gpu.shuffle xor %[[S]], %c16_i32, %c32_i32
+// CHECK: arith.addf %[[S]], %[[O]]
+// CHECK: gpu.shuffle xor {{.*}}, %c8_i32
+// CHECK: gpu.shuffle xor {{.*}}, %c4_i32
+// CHECK: gpu.shuffle xor {{.*}}, %c2_i32
+// CHECK: gpu.shuffle xor {{.*}}, %c1_i32
+// CHECK: %[[SUM:.*]] = arith.addf
+// CHECK-NOT: gpu.barrier
+// CHECK: %[[FIRST:.*]] = arith.cmpi {{.*}} %[[T]]
+// CHECK: scf.if %[[FIRST]]
+// CHECK: memref.store %[[SUM]], %[[Y]][%[[ROW]]]
+tnk.kernel @warp_sum(%x: memref<8x128xf32>, %y: memref<8xf32>, %row: index) threads(32) {
+  %c0 = arith.constant 0 : index
+  %v = vector.load %x[%row, %c0] : memref<8x128xf32>, vector<128xf32>
+  %s = vector.reduction <add>, %v : vector<128xf32> into f32
+  memref.store %s, %y[%row] : memref<8xf32>
+  tnk.return
+}
+
+// -----
+
+// Eight elements of f32 are two units of four, so that neighbouring threads read
+// neighbouring memory. Two warps meet in shared memory; a sum in a loop waits before it
+// writes there again, one outside does not.
+// CHECK-LABEL: tnk.kernel @block_sum(
+// CHECK-DAG: tnk.shared : memref<2xf32, #gpu.address_space<workgroup>>
+// CHECK-DAG: tnk.shared : memref<2xf32, #gpu.address_space<workgroup>>
+// CHECK-DAG: %[[T:.*]] = gpu.thread_id x
+// CHECK: %[[I:.*]] = arith.muli %[[T]], %c4
+// CHECK: vector.load %{{.*}}[%{{.*}}, %[[I]]] {alignment = 16 : i64} : memref<8x512xf32>, vector<4xf32>
+// CHECK: %[[J:.*]] = arith.addi %[[I]], %c256
+// CHECK: vector.load %{{.*}}[%{{.*}}, %[[J]]] {alignment = 16 : i64} : memref<8x512xf32>, vector<4xf32>
+// CHECK: gpu.shuffle
+// CHECK-NOT: gpu.barrier
+// CHECK: scf.if
+// CHECK: memref.store
+// CHECK: gpu.barrier
+// CHECK: memref.load
+// CHECK: memref.load
+// CHECK: scf.for
+// CHECK: gpu.shuffle
+// CHECK: gpu.barrier
+// CHECK: memref.store
+// CHECK: gpu.barrier
+// CHECK: memref.load
+// CHECK: scf.yield
+tnk.kernel @block_sum(%x: memref<8x512xf32>, %y: memref<8xf32>, %n: index, %row: index) threads(64) {
+  %c0 = arith.constant 0 : index
+  %c1 = arith.constant 1 : index
+  %v = vector.load %x[%row, %c0] : memref<8x512xf32>, vector<512xf32>
+  %s = vector.reduction <add>, %v : vector<512xf32> into f32
+  %total = scf.for %i = %c0 to %n step %c1 iter_args(%acc = %s) -> (f32) {
+    %w = vector.load %x[%i, %c0] : memref<8x512xf32>, vector<512xf32>
+    %t = vector.reduction <add>, %w, %acc : vector<512xf32> into f32
+    scf.yield %t : f32
+  }
+  memref.store %total, %y[%row] : memref<8xf32>
+  tnk.return
+}
+
+// -----
+
+// Threads beyond the row neither load nor store, and add nothing to a maximum.
+// CHECK-LABEL: tnk.kernel @idle(
+// CHECK: %[[NONE:.*]] = arith.constant dense<0xFF800000> : vector<1xf32>
+// CHECK: %[[ACTIVE:.*]] = arith.cmpi ult, %{{.*}}, %c20
+// CHECK: scf.if %[[ACTIVE]] -> (vector<1xf32>)
+// CHECK: vector.load
+// CHECK: arith.select %{{.*}}, %{{.*}}, %[[NONE]]
+// CHECK: arith.maximumf
+// CHECK: scf.if %[[ACTIVE]] {
+// CHECK: vector.store
+tnk.kernel @idle(%x: memref<8x20xf32>, %row: index) threads(32) {
+  %c0 = arith.constant 0 : index
+  %v = vector.load %x[%row, %c0] : memref<8x20xf32>, vector<20xf32>
+  %m = vector.reduction <maximumf>, %v : vector<20xf32> into f32
+  %ms = vector.broadcast %m : f32 to vector<20xf32>
+  %d = arith.subf %v, %ms : vector<20xf32>
+  vector.store %d, %x[%row, %c0] : memref<8x20xf32>, vector<20xf32>
+  tnk.return
+}
+
+// -----
+
+// 33 elements over 32 threads: two each, 31 of the second ones missing.
+// CHECK-LABEL: tnk.kernel @ragged(
+// CHECK-DAG: %[[T:.*]] = gpu.thread_id x
+// CHECK-DAG: %[[J:.*]] = arith.addi %[[T]], %c32
+// CHECK-DAG: %[[HAS:.*]] = arith.cmpi ult, %[[J]], %c33
+// CHECK: scf.if %[[HAS]] -> (f32)
+// CHECK: memref.load %{{.*}}[%{{.*}}, %[[J]]]
+// CHECK: vector.from_elements
+// CHECK: scf.if %[[HAS]] {
+// CHECK: memref.store
+tnk.kernel @ragged(%x: memref<8x33xf32>, %row: index) threads(32) {
+  %c0 = arith.constant 0 : index
+  %v = vector.load %x[%row, %c0] : memref<8x33xf32>, vector<33xf32>
+  %w = arith.addf %v, %v : vector<33xf32>
+  vector.store %w, %x[%row, %c0] : memref<8x33xf32>, vector<33xf32>
+  tnk.return
+}
+
+// -----
+
+// bf16 alone: eight elements are one access of 16 bytes. With f32 of the same length
+// beside it, four are one of 8. A row of 20 bytes is aligned to 4.
+// CHECK-LABEL: tnk.kernel @bf16(
+// CHECK: vector.load {{.*}} {alignment = 16 : i64} : memref<8x256xbf16>, vector<8xbf16>
+// CHECK: vector.store {{.*}} {alignment = 16 : i64} : memref<8x256xbf16>, vector<8xbf16>
+tnk.kernel @bf16(%x: memref<8x256xbf16>, %y: memref<8x256xbf16>, %row: index) threads(32) {
+  %c0 = arith.constant 0 : index
+  %v = vector.load %x[%row, %c0] : memref<8x256xbf16>, vector<256xbf16>
+  vector.store %v, %y[%row, %c0] : memref<8x256xbf16>, vector<256xbf16>
+  tnk.return
+}
+
+// CHECK-LABEL: tnk.kernel @mixed(
+// CHECK-COUNT-2: vector.load {{.*}} {alignment = 8 : i64} : memref<8x256xbf16>, vector<4xbf16>
+// CHECK: arith.extf {{.*}} : vector<8xbf16> to vector<8xf32>
+// CHECK-COUNT-2: vector.store {{.*}} {alignment = 16 : i64} : memref<8x256xf32>, vector<4xf32>
+tnk.kernel @mixed(%x: memref<8x256xbf16>, %y: memref<8x256xf32>, %row: index) threads(32) {
+  %c0 = arith.constant 0 : index
+  %v = vector.load %x[%row, %c0] : memref<8x256xbf16>, vector<256xbf16>
+  %w = arith.extf %v : vector<256xbf16> to vector<256xf32>
+  vector.store %w, %y[%row, %c0] : memref<8x256xf32>, vector<256xf32>
+  tnk.return
+}
+
+// CHECK-LABEL: tnk.kernel @unaligned(
+// CHECK-COUNT-2: vector.load {{.*}} {alignment = 4 : i64} : memref<8x130xbf16>, vector<2xbf16>
+tnk.kernel @unaligned(%x: memref<8x130xbf16>, %y: memref<8x128xbf16>, %row: index) threads(32) {
+  %c2 = arith.constant 2 : index
+  %c0 = arith.constant 0 : index
+  %v = vector.load %x[%row, %c2] : memref<8x130xbf16>, vector<128xbf16>
+  vector.store %v, %y[%row, %c0] : memref<8x128xbf16>, vector<128xbf16>
+  tnk.return
+}
+
+// -----
+
+// Vectors through loops and branches; a row of a tile is the row. What may pass the
+// last column is read and written element by element.
+// CHECK-LABEL: tnk.kernel @control(
+// CHECK: scf.for {{.*}} iter_args(%{{.*}} = %{{.*}}) -> (vector<2xf32>)
+// CHECK: scf.if %{{.*}} -> (vector<2xf32>)
+// CHECK: vector.load {{.*}} {alignment = 8 : i64} : memref<8x64xf32>, vector<2xf32>
+// CHECK: scf.yield %{{.*}} : vector<2xf32>
+tnk.kernel @control(%x: memref<8x64xf32>, %y: memref<8x64xf32>, %n: index, %row: index) threads(32) {
+  %c0 = arith.constant 0 : index
+  %c1 = arith.constant 1 : index
+  %zero = arith.constant dense<0.0> : vector<1x64xf32>
+  %pad = arith.constant 0.0 : f32
+  %r = scf.for %i = %c0 to %n step %c1 iter_args(%acc = %zero) -> (vector<1x64xf32>) {
+    %even = arith.cmpi eq, %i, %c1 : index
+    %t = scf.if %even -> (vector<1x64xf32>) {
+      %v = vector.transfer_read %x[%i, %c0], %pad {in_bounds = [true, true]} : memref<8x64xf32>, vector<1x64xf32>
+      %w = arith.addf %v, %acc : vector<1x64xf32>
+      scf.yield %w : vector<1x64xf32>
+    } else {
+      scf.yield %acc : vector<1x64xf32>
+    }
+    scf.yield %t : vector<1x64xf32>
+  }
+  vector.transfer_write %r, %y[%row, %c0] {in_bounds = [true, true]} : vector<1x64xf32>, memref<8x64xf32>
+  tnk.return
+}
+
+// CHECK-LABEL: tnk.kernel @tail(
+// CHECK: %[[IN:.*]] = arith.cmpi ult, %{{.*}}, %c70
+// CHECK: scf.if %[[IN]] -> (f32)
+// CHECK: memref.load
+// CHECK: scf.if %[[IN]] {
+// CHECK: memref.store
+tnk.kernel @tail(%x: memref<8x70xf32>, %column: index, %row: index) threads(32) {
+  %pad = arith.constant 1.0 : f32
+  %v = vector.transfer_read %x[%row, %column], %pad {in_bounds = [false]} : memref<8x70xf32>, vector<32xf32>
+  vector.transfer_write %v, %x[%row, %column] {in_bounds = [false]} : vector<32xf32>, memref<8x70xf32>
+  tnk.return
+}
+
+// -----
+
+// Scalars to elements, columns as numbers, partial sums.
+// CHECK-LABEL: tnk.kernel @elements(
+// CHECK: %[[T:.*]] = gpu.thread_id x
+// CHECK-COUNT-8: math.fma {{.*}} : f32
+// CHECK-COUNT-5: gpu.shuffle
+// CHECK: %[[IS1:.*]] = arith.cmpi eq, %[[T]], %c1
+// CHECK: arith.select %[[IS1]]
+tnk.kernel @elements(%x: memref<8x256xf32>, %y: memref<8x2xf32>, %n: index, %row: index) threads(32) {
+  %c0 = arith.constant 0 : index
+  %v = vector.load %x[%row, %c0] : memref<8x256xf32>, vector<256xf32>
+  %zero = arith.constant dense<0.0> : vector<32xf32>
+  %p = tnk.partial_dot %v, %v, %zero : vector<256xf32>, vector<32xf32>
+  %s = vector.reduction <add>, %p : vector<32xf32> into f32
+  %m = arith.mulf %s, %s : f32
+  %e = vector.from_elements %s, %m : vector<2xf32>
+  vector.store %e, %y[%row, %c0] : memref<8x2xf32>, vector<2xf32>
+  tnk.return
+}
+
+// CHECK-LABEL: tnk.kernel @columns(
+// CHECK: %[[T:.*]] = gpu.thread_id x
+// CHECK: arith.cmpi slt, %{{.*}} : vector<1xindex>
+tnk.kernel @columns(%x: memref<8x32xf32>, %n: index, %row: index) threads(32) {
+  %c0 = arith.constant 0 : index
+  %zero = arith.constant dense<0.0> : vector<32xf32>
+  %i = vector.step : vector<32xindex>
+  %ns = vector.broadcast %n : index to vector<32xindex>
+  %in = arith.cmpi slt, %i, %ns : vector<32xindex>
+  %v = vector.load %x[%row, %c0] : memref<8x32xf32>, vector<32xf32>
+  %w = arith.select %in, %v, %zero : vector<32xi1>, vector<32xf32>
+  vector.store %w, %x[%row, %c0] : memref<8x32xf32>, vector<32xf32>
+  tnk.return
+}
+
+// -----
+
+// Kernels without threads, and those that speak of their threads, stay as they are.
+// CHECK-LABEL: tnk.kernel @cpu(
+// CHECK: vector.load {{.*}} vector<64xf32>
+tnk.kernel @cpu(%x: memref<8x64xf32>, %row: index) {
+  %c0 = arith.constant 0 : index
+  %v = vector.load %x[%row, %c0] : memref<8x64xf32>, vector<64xf32>
+  vector.store %v, %x[%c0, %c0] : memref<8x64xf32>, vector<64xf32>
+  tnk.return
+}
+
+// CHECK-LABEL: tnk.kernel @of_threads(
+// CHECK: vector.load {{.*}} vector<2xf32>
+tnk.kernel @of_threads(%x: memref<8x64xf32>, %row: index) threads(32) {
+  %t = gpu.thread_id x
+  %c0 = arith.constant 0 : index
+  %v = vector.load %x[%row, %t] : memref<8x64xf32>, vector<2xf32>
+  vector.store %v, %x[%c0, %t] : memref<8x64xf32>, vector<2xf32>
+  tnk.return
+}
