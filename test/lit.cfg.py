@@ -4,10 +4,12 @@
 # count, split-file, llvm-objdump, ...). Substitutions: %tnllmc, %tnllm-opt,
 # %python (with numpy), %root (the source tree), %build, %examples, beside lit's own.
 # Features: avx2, avx512, avx512bf16 (this CPU), asan (a sanitized build), root
-# (permissions do not bind), mount (a private tmpfs can be mounted), x86_64.
+# (permissions do not bind), mount (a private tmpfs can be mounted), ptxas (NVIDIA's
+# assembler, where tnllmc looks for it), x86_64.
 
 import os
 import platform
+import shutil
 import subprocess
 
 import lit.formats
@@ -45,6 +47,10 @@ if config.sanitized:
 
 if platform.machine() == "x86_64":
     config.available_features.add("x86_64")
+if shutil.which("ptxas", path=os.pathsep.join(
+        [os.path.join(os.environ.get("CUDA_HOME", "/"), "bin"), os.environ.get("PATH", ""),
+         "/usr/local/cuda/bin"])):
+    config.available_features.add("ptxas")
 if os.geteuid() == 0:
     config.available_features.add("root")
 if subprocess.run(["unshare", "-m", "mount", "-t", "tmpfs", "tmpfs", "/mnt"],

@@ -23,6 +23,7 @@
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/GPU/IR/GPUDialect.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+#include "mlir/Dialect/LLVMIR/NVVMDialect.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/MemRef/Transforms/Passes.h"
@@ -44,10 +45,9 @@ using namespace tnllm;
 void tnllm::registerAllDialects(DialectRegistry &registry) {
   registry.insert<affine::AffineDialect, arith::ArithDialect,
                   cf::ControlFlowDialect, func::FuncDialect, gpu::GPUDialect,
-                  LLVM::LLVMDialect,
-                  math::MathDialect, memref::MemRefDialect, scf::SCFDialect,
-                  ub::UBDialect, vector::VectorDialect,
-                  x86vector::X86VectorDialect>();
+                  LLVM::LLVMDialect, NVVM::NVVMDialect, math::MathDialect,
+                  memref::MemRefDialect, scf::SCFDialect, ub::UBDialect,
+                  vector::VectorDialect, x86vector::X86VectorDialect>();
   registry.insert<tn::TNDialect, tnk::TNKDialect, tnrt::TNRTDialect>();
   registerBuiltinDialectTranslation(registry);
   registerGPUDialectTranslation(registry);
@@ -107,10 +107,43 @@ static void registerPipelines() {
                    buildLLVMPipeline);
 }
 
+namespace {
+// Of --tnk-to-ptx; see convert-gpu-to-ptx.
+struct TNKToPTXOptions : public PassPipelineOptions<TNKToPTXOptions> {
+  Option<std::string> chip{*this, "chip", llvm::cl::init("sm_90a"),
+                           llvm::cl::desc("the GPU: sm_90a or sm_80")};
+  Option<std::string> format{*this, "format", llvm::cl::init("ptx"),
+                             llvm::cl::desc("ptx or cubin")};
+  Option<std::string> output{*this, "output", llvm::cl::init("-"),
+                             llvm::cl::desc("file to write, - for stdout")};
+  Option<bool> report{*this, "report", llvm::cl::init(false),
+                      llvm::cl::desc("print ptxas's report on stderr")};
+};
+} // namespace
+
+static void registerDevicePipelines() {
+  PassPipelineRegistration<>(
+      "device-pipeline",
+      "the device stage: kernels with threads to the NVVM dialect",
+      [](OpPassManager &pm) { buildDevicePipeline(pm, CompileOptions()); });
+  PassPipelineRegistration<TNKToPTXOptions>(
+      "tnk-to-ptx", "kernels with threads to PTX or a cubin in a file",
+      [](OpPassManager &pm, const TNKToPTXOptions &options) {
+        buildDevicePipeline(pm, CompileOptions());
+        ConvertGPUToPTXOptions convert;
+        convert.chip = options.chip;
+        convert.format = options.format;
+        convert.output = options.output;
+        convert.report = options.report;
+        pm.addNestedPass<gpu::GPUModuleOp>(createConvertGPUToPTX(convert));
+      });
+}
+
 void tnllm::registerAllPasses() {
   registerTNLLMConversionPasses();
   registerTNLLMTransformsPasses();
   registerPipelines();
+  registerDevicePipelines();
   // The upstream passes that the pipelines use.
   registerCanonicalizerPass();
   registerCSEPass();

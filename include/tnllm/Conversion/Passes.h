@@ -2,6 +2,7 @@
 #ifndef TNLLM_CONVERSION_PASSES_H
 #define TNLLM_CONVERSION_PASSES_H
 
+#include "mlir/Dialect/GPU/IR/GPUDialect.h"
 #include "mlir/Pass/Pass.h"
 
 #include <memory>

@@ -97,4 +97,89 @@ def ConvertTNRTToLLVM : Pass<"convert-tnrt-to-llvm", "::mlir::ModuleOp"> {
   let dependentDialects = ["::mlir::LLVM::LLVMDialect"];
 }
 
+def ConvertTNKToGPU : Pass<"convert-tnk-to-gpu", "::mlir::ModuleOp"> {
+  let summary = "kernels with threads to functions of a gpu.module";
+  let description = [{
+    Kernels with `threads` move to `gpu.module @kernels`; the task is the number of the
+    block. Every `tnk.shared` gets its place in one dynamic buffer, those of the largest
+    alignment first; the bytes of all are the attribute `tnk.shared_bytes`, which a launch
+    must provide. Uses of a kernel's name, `@k`, become `@kernels::@k`.
+
+    ```mlir
+    tnk.kernel @k(%x: memref<8x64xf32>, %task: index) threads(64) {
+      %s = tnk.shared : memref<64xf32, #gpu.address_space<workgroup>>
+      ...
+      tnk.return
+    }
+    ```
+    becomes
+    ```mlir
+    gpu.module @kernels {
+      gpu.func @k(%x: memref<8x64xf32>) kernel
+          attributes {known_block_size = array<i32: 64, 1, 1>, tnk.shared_bytes = 256 : i64} {
+        %task = gpu.block_id x
+        %bytes = gpu.dynamic_shared_memory : memref<?xi8, #gpu.address_space<workgroup>>
+        %c0 = arith.constant 0 : index
+        %s = memref.view %bytes[%c0][] : memref<?xi8, #gpu.address_space<workgroup>>
+            to memref<64xf32, #gpu.address_space<workgroup>>
+        ...
+        gpu.return
+      }
+    }
+    ```
+  }];
+  let dependentDialects = [
+    "::mlir::arith::ArithDialect", "::mlir::gpu::GPUDialect",
+    "::mlir::memref::MemRefDialect",
+  ];
+}
+
+def ConvertKernelsToNVVM : Pass<"convert-kernels-to-nvvm", "::mlir::gpu::GPUModuleOp"> {
+  let summary = "a gpu.module to the LLVM and NVVM dialects, without libdevice";
+  let description = [{
+    Buffers become bare pointers at the kernels' boundary, index becomes i64. Functions of
+    `math` that have an instruction become LLVM's intrinsics (`exp2`, `sqrt`, `fma`,
+    rounding); what has none must have been expanded before (`tnk-expand-math`). Upstream's
+    convert-gpu-to-nvvm instead calls libdevice, a file of NVIDIA's that the compiler
+    would have to find and link. The dynamic shared buffer begins at a multiple of 1024
+    bytes.
+
+    ```mlir
+    gpu.func @k(%x: memref<8x64xf32>) kernel {
+      %t = gpu.thread_id x
+      ...
+    ```
+    becomes
+    ```mlir
+    llvm.func @k(%x: !llvm.ptr) attributes {gpu.kernel, nvvm.kernel} {
+      %0 = nvvm.read.ptx.sreg.tid.x : i32
+      %t = llvm.sext %0 : i32 to i64
+      ...
+    ```
+  }];
+  let dependentDialects = ["::mlir::LLVM::LLVMDialect", "::mlir::NVVM::NVVMDialect"];
+}
+
+def ConvertGPUToPTX : Pass<"convert-gpu-to-ptx", "::mlir::gpu::GPUModuleOp"> {
+  let summary = "writes the PTX or the cubin of a gpu.module in the LLVM dialect";
+  let description = [{
+    LLVM's optimiser and NVPTX backend run in this process, ptxas in another. The module
+    itself stays as it is. This is for looking at and for other programs; `tnllmc` calls
+    the same functions and puts the code into the executable.
+
+    ```
+    tnllm-opt kernel.mlir --tnk-to-ptx="chip=sm_90a output=kernel.ptx"
+    tnllm-opt kernel.mlir --tnk-to-ptx="format=cubin output=kernel.cubin report=1"
+    ```
+  }];
+  let options = [
+    Option<"chip", "chip", "std::string", "\"sm_90a\"", "the GPU: sm_90a or sm_80">,
+    Option<"format", "format", "std::string", "\"ptx\"", "ptx or cubin">,
+    Option<"output", "output", "std::string", "\"-\"", "file to write, - for stdout">,
+    Option<"ptxas", "ptxas", "std::string", "\"\"", "the assembler's path">,
+    Option<"report", "report", "bool", "false",
+           "print what ptxas says of registers and spills on stderr">,
+  ];
+}
+
 #endif // TNLLM_CONVERSION_PASSES_TD
