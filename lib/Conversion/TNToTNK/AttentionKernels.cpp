@@ -8,7 +8,7 @@
 //     S' = lambda^n S + (diag(lambda^(n-1-j)) K)^T V.
 //
 // Nothing is ever divided by a power of lambda: it would overflow.
-#include "KernelBuilder.h"
+#include "AttentionHead.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Math/IR/Math.h"
@@ -30,14 +30,6 @@ static int64_t chunkFor(int64_t wanted, int64_t keyWidth) {
 }
 
 namespace {
-
-// What both forms need to know of the task's sequence and head.
-struct HeadPlace {
-  Value sequence, head; // b and h of the task
-  Value key, value;     // first column of the head in q and k, in v and out
-  Value state;          // the head's state, [Dk, Dv]
-  Value slope;          // f32
-};
 
 class ChunkedAttention {
 public:
@@ -73,11 +65,12 @@ private:
 
 } // namespace
 
-static HeadPlace placeOfTask(KernelBuilder &k, const AttentionBuffers &in) {
+HeadPlace kernels::placeOfHead(KernelBuilder &k, const AttentionBuffers &in,
+                               Value number) {
   HeadPlace at;
   ImplicitLocOpBuilder &b = k.b;
-  at.sequence = k.div(k.task(), k.index(in.heads));
-  at.head = k.rem(k.task(), k.index(in.heads));
+  at.sequence = k.div(number, k.index(in.heads));
+  at.head = k.rem(number, k.index(in.heads));
   at.key = k.mul(at.head, k.index(in.keyWidth));
   at.value = k.mul(at.head, k.index(in.valueWidth));
   at.slope = k.loadScalar(in.slopes, at.head);
@@ -96,8 +89,7 @@ static HeadPlace placeOfTask(KernelBuilder &k, const AttentionBuffers &in) {
   return at;
 }
 
-// exp(-slope * exponent), of scalars or of a vector of exponents.
-static Value decay(KernelBuilder &k, Value slope, Value exponent) {
+Value kernels::decay(KernelBuilder &k, Value slope, Value exponent) {
   ImplicitLocOpBuilder &b = k.b;
   Value negative = arith::NegFOp::create(b, slope);
   if (auto type = dyn_cast<VectorType>(exponent.getType()))
@@ -269,7 +261,7 @@ void ChunkedAttention::build() {
 
 void kernels::buildChunkedAttention(KernelBuilder &k,
                                     const AttentionBuffers &buffers) {
-  ChunkedAttention(k, buffers, placeOfTask(k, buffers)).build();
+  ChunkedAttention(k, buffers, placeOfHead(k, buffers, k.task())).build();
   k.finish();
 }
 
@@ -280,7 +272,7 @@ void kernels::buildChunkedAttention(KernelBuilder &k,
 void kernels::buildRecurrentAttention(KernelBuilder &k,
                                       const AttentionBuffers &in) {
   ImplicitLocOpBuilder &b = k.b;
-  HeadPlace at = placeOfTask(k, in);
+  HeadPlace at = placeOfHead(k, in, k.task());
   Value lambda = decay(k, at.slope, k.constant(b.getF32Type(), 1.0));
   Value row = at.sequence;
   k.forColumns(in.valueWidth, k.sizes.panelWidth, [&](Value e, int64_t width) {

@@ -69,6 +69,12 @@ public:
   // y = x w^T by the runtime's library, for the rows of the call.
   void matmul(mlir::Value x, mlir::Value w, mlir::Value y);
 
+  // Does one thing when the call has at most `limit` rows and another when it
+  // has more; the choice is made at run time where it must be. Neither may make
+  // buffers.
+  void forFewRows(int64_t limit, llvm::function_ref<void()> few,
+                  llvm::function_ref<void()> many);
+
   // The buffer of a tensor, made before its first use.
   mlir::Value bufferOf(mlir::Value tensor) { return buffers.lookup(tensor); }
   // That, or a copy where it is a view with gaps.
@@ -108,6 +114,7 @@ private:
                         GroupBody body);
   // A kernel that treats rows: the tasks that do all of them.
   mlir::Value rowTasks(const TileSizes &sizes);
+  mlir::Value headTasks(const TileSizes &sizes, int64_t heads);
 
   ModuleState &state;
   mlir::func::FuncOp source, host;

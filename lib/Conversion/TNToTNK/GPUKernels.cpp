@@ -14,8 +14,8 @@ using namespace tnllm::kernels;
 static constexpr int64_t kThreadElements = 8;
 static constexpr int64_t kWarpThreads = 32;
 
-// True where the value must be f32: it goes into a sum (the residual stream), or
-// somebody outside of the function reads it.
+// True where the value must be f32: it goes into a sum (the residual stream),
+// or somebody outside of the function reads it.
 static bool needsF32(Value tensor) {
   return llvm::any_of(tensor.getUsers(), [](Operation *user) {
     if (isa<tn::SliceOp, tn::SplitHeadsOp, tn::MergeHeadsOp>(user))
@@ -53,18 +53,21 @@ public:
   // As many whole warps as a row has work for.
   TileSizes rowSizes(int64_t columns) const override {
     TileSizes chosen = sizes;
-    int64_t threads = llvm::alignTo(
-        llvm::divideCeil(columns, kThreadElements), kWarpThreads);
+    int64_t threads =
+        llvm::alignTo(llvm::divideCeil(columns, kThreadElements), kWarpThreads);
     chosen.threads = std::min(threads, options.maxThreads);
     chosen.panelWidth = chosen.threads * kThreadElements;
     chosen.rowBlock = 1;
     return chosen;
   }
 
-  AttentionKernel
-  attentionKernel(tn::LightningAttentionOp op) const override {
-    return {"attention_recurrent", rowSizes(op.getV().getType().getDimSize(3)),
-            buildRecurrentAttention};
+  AttentionKernel attentionKernel(tn::LightningAttentionOp op) const override {
+    bool isOnePosition = op.getQ().getType().getDimSize(1) == 1;
+    return {isOnePosition ? "attention_recurrent" : "attention_sequential",
+            recurrentSizes(sizes),
+            isOnePosition ? buildOnePositionAttention
+                          : buildSequentialAttention,
+            recurrentTasksPerHead(op.getV().getType().getDimSize(3))};
   }
 
   void launchLinear(FunctionConverter &converter,
@@ -72,12 +75,31 @@ public:
     auto linear = cast<tn::LinearOp>(group.root);
     Value x = converter.contiguous(linear.getX());
     Value output = converter.outputFor(group.result);
-    converter.matmul(x, converter.bufferOf(linear.getWeight()), output);
-    if (linear.getBias() || !group.tail.empty())
-      launchTail(converter, linear, group);
+    converter.forFewRows(
+        kGemvRows, [&] { launchGemv(converter, linear, group); },
+        [&] {
+          converter.matmul(x, converter.bufferOf(linear.getWeight()), output);
+          if (linear.getBias() || !group.tail.empty())
+            launchTail(converter, linear, group);
+        });
   }
 
 private:
+  // Few rows: one kernel that reads the weight once, with its tail.
+  void launchGemv(FunctionConverter &converter, tn::LinearOp linear,
+                  const Group &group) const {
+    int64_t columns = linear.getResult().getType().getShape().back();
+    converter.launchGroup(
+        group, gemvSizes(sizes), converter.index(gemvTasks(columns)),
+        [&](KernelBuilder &k, const KernelArguments &in) {
+          buildGemv(
+              k,
+              {in.of(linear.getX()), in.of(linear.getWeight()),
+               /*scales=*/{}, in.of(linear.getBias()), in.rows, columns},
+              Epilogue(group.tail, linear.getResult(), in.buffers, in.output));
+        });
+  }
+
   // What follows the product, in the buffer that already holds it.
   void launchTail(FunctionConverter &converter, tn::LinearOp linear,
                   const Group &group) const {
@@ -86,9 +108,9 @@ private:
     converter.launchTail(
         group, linear.getBias(), chosen,
         [&](KernelBuilder &k, const KernelArguments &in) {
-          buildElementwise(k, in.output, in.of(linear.getBias()), in.rows,
-                           Epilogue(group.tail, linear.getResult(), in.buffers,
-                                    in.output));
+          buildElementwise(
+              k, in.output, in.of(linear.getBias()), in.rows,
+              Epilogue(group.tail, linear.getResult(), in.buffers, in.output));
         });
   }
 

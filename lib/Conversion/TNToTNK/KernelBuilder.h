@@ -147,7 +147,16 @@ struct LinearBuffers {
 void buildLinear(KernelBuilder &k, const LinearBuffers &buffers,
                  const Epilogue &epilogue);
 
-// One task is `rowBlock` rows.
+// The same on a GPU for at most kGemvRows rows, the weight in rows [N, K]. A
+// task is a warp and some columns: there are gemvTasks(N), and the builder's
+// sizes are gemvSizes().
+constexpr int64_t kGemvRows = 8;
+int64_t gemvTasks(int64_t columns);
+TileSizes gemvSizes(TileSizes sizes);
+void buildGemv(KernelBuilder &k, const LinearBuffers &buffers,
+               const Epilogue &epilogue);
+
+// One task is `rowBlock` rows; with threads, one row.
 void buildNorm(KernelBuilder &k, tn::NormOp op, mlir::Value x,
                mlir::Value weight, mlir::Value bias, mlir::Value rows,
                const Epilogue &epilogue);
@@ -176,6 +185,16 @@ struct AttentionBuffers {
 void buildChunkedAttention(KernelBuilder &k, const AttentionBuffers &buffers);
 // One position.
 void buildRecurrentAttention(KernelBuilder &k, const AttentionBuffers &buffers);
+
+// On a GPU, by recurrence: one position, or any length >= 1. A task is a warp
+// and some columns of one head: batch * H * recurrentTasksPerHead(Dv) tasks,
+// and the builder's sizes are recurrentSizes().
+int64_t recurrentTasksPerHead(int64_t valueWidth);
+TileSizes recurrentSizes(TileSizes sizes);
+void buildOnePositionAttention(KernelBuilder &k,
+                               const AttentionBuffers &buffers);
+void buildSequentialAttention(KernelBuilder &k,
+                              const AttentionBuffers &buffers);
 
 } // namespace tnllm::kernels
 

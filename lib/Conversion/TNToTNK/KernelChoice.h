@@ -24,11 +24,12 @@ struct Group {
   llvm::SmallVector<mlir::Operation *> operations() const;
 };
 
-// The kernel of a lightning attention: one task is one head of one sequence.
+// The kernel of a lightning attention.
 struct AttentionKernel {
   llvm::StringRef name;
   TileSizes sizes;
   void (*build)(KernelBuilder &, const AttentionBuffers &);
+  int64_t tasksPerHead = 1; // of each sequence
 };
 
 class KernelChoice {

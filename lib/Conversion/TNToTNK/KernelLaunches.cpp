@@ -8,6 +8,7 @@
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
 
 using namespace mlir;
 using namespace tnllm;
@@ -51,8 +52,8 @@ void FunctionConverter::convertFused(tn::FusedOp op) {
   SmallVector<Operation *> operations;
   for (Operation &inner : op.getBody().front().without_terminator())
     operations.push_back(&inner);
-  convertGroup({operations.front(), ArrayRef(operations).drop_front(),
-                op.getResult()});
+  convertGroup(
+      {operations.front(), ArrayRef(operations).drop_front(), op.getResult()});
 }
 
 // What decides a kernel's body besides its argument types: names, attributes,
@@ -148,6 +149,21 @@ void FunctionConverter::matmul(Value x, Value w, Value y) {
   tnrt::MatmulOp::create(b, context, x, w, y, rows);
 }
 
+void FunctionConverter::forFewRows(int64_t limit,
+                                   llvm::function_ref<void()> few,
+                                   llvm::function_ref<void()> many) {
+  if (capacity <= limit)
+    return few();
+  Value isFew =
+      arith::CmpIOp::create(b, arith::CmpIPredicate::ule, rows, index(limit));
+  auto branch = scf::IfOp::create(b, isFew, /*withElseRegion=*/true);
+  OpBuilder::InsertionGuard guard(b);
+  b.setInsertionPointToStart(branch.thenBlock());
+  few();
+  b.setInsertionPointToStart(branch.elseBlock());
+  many();
+}
+
 void FunctionConverter::convertGroup(const Group &group) {
   if (isa<tn::LinearOp>(group.root))
     return state.target.launchLinear(*this, group);
@@ -159,16 +175,24 @@ void FunctionConverter::convertGroup(const Group &group) {
       [&](KernelBuilder &k, const KernelArguments &in) {
         auto norm = dyn_cast<tn::NormOp>(group.root);
         if (norm)
-          return buildNorm(k, norm, in.of(norm.getX()), in.of(norm.getWeight()),
-                           in.of(norm.getBias()), in.rows,
-                           Epilogue(group.tail, norm.getResult(), in.buffers,
-                                    in.output));
+          return buildNorm(
+              k, norm, in.of(norm.getX()), in.of(norm.getWeight()),
+              in.of(norm.getBias()), in.rows,
+              Epilogue(group.tail, norm.getResult(), in.buffers, in.output));
         // An element-wise root is itself the first operation of the tail.
         Value start = group.root->getOperand(0);
         SmallVector<Operation *> operations = group.operations();
         buildElementwise(k, in.of(start), /*bias=*/{}, in.rows,
                          Epilogue(operations, start, in.buffers, in.output));
       });
+}
+
+// Tasks of a kernel that treats the heads of rows: on a GPU each is a task.
+Value FunctionConverter::headTasks(const TileSizes &sizes, int64_t heads) {
+  Value tasks = rowTasks(sizes);
+  if (sizes.threads == 0)
+    return tasks;
+  return arith::MulIOp::create(b, tasks, index(heads));
 }
 
 // The attributes as text, with every digit of a number.
@@ -196,7 +220,7 @@ LogicalResult FunctionConverter::convertShiftedExp(tn::ShiftedExpOp op) {
   ArrayRef<int64_t> shape = op.getX().getType().getShape();
   Value arguments[] = {bufferOf(op.getX()), outputFor(op.getResult()), rows};
   TileSizes sizes = state.target.rowSizes(shape[3]);
-  launch("shifted_exp", arguments, rowTasks(sizes), sizes,
+  launch("shifted_exp", arguments, headTasks(sizes, shape[2]), sizes,
          "shifted_exp" + std::to_string(shape[2]), [&](KernelBuilder &k) {
            buildShiftedExp(k, k.argument(0), k.argument(1), k.argument(2),
                            shape[2], shape[3]);
@@ -214,7 +238,8 @@ LogicalResult FunctionConverter::convertLRPE(tn::LRPEOp op) {
                        rows,
                        length};
   TileSizes sizes = state.target.rowSizes(width);
-  launch("lrpe", arguments, rowTasks(sizes), sizes, "lrpe" + std::to_string(heads), [&](KernelBuilder &k) {
+  launch("lrpe", arguments, headTasks(sizes, heads), sizes,
+         "lrpe" + std::to_string(heads), [&](KernelBuilder &k) {
            buildLRPE(k, k.argument(0), k.argument(1), k.argument(2),
                      k.argument(3), k.argument(4), k.argument(5), heads, width);
          });
@@ -233,8 +258,9 @@ LogicalResult FunctionConverter::convertAttention(tn::LightningAttentionOp op) {
                        bufferOf(op.getState()),
                        outputFor(op.getOut()),
                        length};
-  Value tasks = arith::MulIOp::create(b, batch, index(heads));
   AttentionKernel kernel = state.target.attentionKernel(op);
+  Value tasks =
+      arith::MulIOp::create(b, batch, index(heads * kernel.tasksPerHead));
   std::string key =
       (kernel.name + std::to_string(heads) + attributesOf(op)).str();
   launch(kernel.name, arguments, tasks, kernel.sizes, key,

@@ -10,12 +10,34 @@ using namespace mlir;
 using namespace tnllm;
 using namespace tnllm::kernels;
 
-// Calls `body` for each row of the task's block.
+// Calls `body` for each row of the task's block; on a GPU, where there are as
+// many tasks as rows, for the task's row.
 static void forRowsOfTask(KernelBuilder &k, Value rows,
                           KernelBuilder::IndexBody body) {
+  if (k.sizes.threads != 0)
+    return body(k.task());
   Value block = k.index(k.sizes.rowBlock);
   Value begin = k.mul(k.task(), block);
   k.forLoop(begin, k.min(k.add(begin, block), rows), 1, body);
+}
+
+// Calls `body` for each head of each row of the task; on a GPU, where there is
+// a task for each of them, for that one. `ofRow` computes what the heads of a
+// row share.
+static void forHeadsOfTask(
+    KernelBuilder &k, Value rows, int64_t heads,
+    llvm::function_ref<Value(Value row)> ofRow,
+    llvm::function_ref<void(Value row, Value head, Value shared)> body) {
+  Value count = k.index(heads);
+  if (k.sizes.threads != 0) {
+    Value row = k.div(k.task(), count);
+    return body(row, k.rem(k.task(), count), ofRow(row));
+  }
+  forRowsOfTask(k, rows, [&](Value row) {
+    Value shared = ofRow(row);
+    k.forLoop(k.index(0), count, 1,
+              [&](Value head) { body(row, head, shared); });
+  });
 }
 
 static int64_t columnsOf(Value buffer) {
@@ -152,26 +174,25 @@ void kernels::buildShiftedExp(KernelBuilder &k, Value x, Value output,
                               Value rows, int64_t heads, int64_t width) {
   ImplicitLocOpBuilder &b = k.b;
   int64_t panel = k.sizes.panelWidth;
-  forRowsOfTask(k, rows, [&](Value row) {
-    k.forLoop(k.index(0), k.index(heads), 1, [&](Value head) {
-      Value from = k.mul(head, k.index(width));
-      Value maximum;
-      for (int64_t column = 0; column < width; column += panel) {
-        Value tile = k.loadRow(x, row, k.add(from, k.index(column)),
-                               std::min(panel, width - column));
-        Value largest = vector::ReductionOp::create(
-            b, vector::CombiningKind::MAXIMUMF, tile);
-        maximum =
-            maximum ? arith::MaximumFOp::create(b, maximum, largest).getResult()
+  auto nothing = [](Value) { return Value(); };
+  forHeadsOfTask(k, rows, heads, nothing, [&](Value row, Value head, Value) {
+    Value from = k.mul(head, k.index(width));
+    Value maximum;
+    for (int64_t column = 0; column < width; column += panel) {
+      Value tile = k.loadRow(x, row, k.add(from, k.index(column)),
+                             std::min(panel, width - column));
+      Value largest =
+          vector::ReductionOp::create(b, vector::CombiningKind::MAXIMUMF, tile);
+      maximum = maximum
+                    ? arith::MaximumFOp::create(b, maximum, largest).getResult()
                     : largest;
-      }
-      k.forColumns(width, panel, [&](Value column, int64_t columns) {
-        TilePlace place{row, k.add(from, column), 1, columns, true};
-        Value tile = k.loadTile(x, place);
-        tile = arith::SubFOp::create(
-            b, tile, k.broadcast(maximum, k.tileType(1, columns)));
-        k.storeTile(math::ExpOp::create(b, tile), output, place);
-      });
+    }
+    k.forColumns(width, panel, [&](Value column, int64_t columns) {
+      TilePlace place{row, k.add(from, column), 1, columns, true};
+      Value tile = k.loadTile(x, place);
+      tile = arith::SubFOp::create(
+          b, tile, k.broadcast(maximum, k.tileType(1, columns)));
+      k.storeTile(math::ExpOp::create(b, tile), output, place);
     });
   });
   k.finish();
@@ -181,33 +202,35 @@ void kernels::buildLRPE(KernelBuilder &k, Value x, Value theta, Value positions,
                         Value output, Value rows, Value length, int64_t heads,
                         int64_t width) {
   ImplicitLocOpBuilder &b = k.b;
-  forRowsOfTask(k, rows, [&](Value row) {
+  auto positionOf = [&](Value row) -> Value {
     Value start = k.loadScalar(positions, k.div(row, length));
     Value offset =
         arith::IndexCastOp::create(b, b.getI64Type(), k.rem(row, length));
     // f32, as the published code counts positions: exact up to 2^24.
-    Value position = arith::SIToFPOp::create(
-        b, b.getF32Type(), arith::AddIOp::create(b, start, offset));
-    k.forLoop(k.index(0), k.index(heads), 1, [&](Value head) {
-      Value from = k.mul(head, k.index(width));
-      Value to = k.mul(head, k.index(2 * width));
-      k.forColumns(
-          width, k.sizes.panelWidth, [&](Value column, int64_t columns) {
-            VectorType type = k.tileType(1, columns);
-            Value source = k.add(from, column), target = k.add(to, column);
-            Value angle = arith::MulFOp::create(
-                b, k.broadcastRow(k.loadRow(theta, {}, source, columns), 1),
-                k.broadcast(position, type));
-            Value tile = k.loadTile(x, {row, source, 1, columns, true});
-            Value cosine =
-                arith::MulFOp::create(b, tile, math::CosOp::create(b, angle));
-            Value sine =
-                arith::MulFOp::create(b, tile, math::SinOp::create(b, angle));
-            k.storeTile(cosine, output, {row, target, 1, columns, true});
-            k.storeTile(sine, output,
-                        {row, k.add(target, k.index(width)), 1, columns, true});
-          });
-    });
-  });
+    return arith::SIToFPOp::create(b, b.getF32Type(),
+                                   arith::AddIOp::create(b, start, offset));
+  };
+  forHeadsOfTask(
+      k, rows, heads, positionOf, [&](Value row, Value head, Value position) {
+        Value from = k.mul(head, k.index(width));
+        Value to = k.mul(head, k.index(2 * width));
+        k.forColumns(
+            width, k.sizes.panelWidth, [&](Value column, int64_t columns) {
+              VectorType type = k.tileType(1, columns);
+              Value source = k.add(from, column), target = k.add(to, column);
+              Value angle = arith::MulFOp::create(
+                  b, k.broadcastRow(k.loadRow(theta, {}, source, columns), 1),
+                  k.broadcast(position, type));
+              Value tile = k.loadTile(x, {row, source, 1, columns, true});
+              Value cosine =
+                  arith::MulFOp::create(b, tile, math::CosOp::create(b, angle));
+              Value sine =
+                  arith::MulFOp::create(b, tile, math::SinOp::create(b, angle));
+              k.storeTile(cosine, output, {row, target, 1, columns, true});
+              k.storeTile(
+                  sine, output,
+                  {row, k.add(target, k.index(width)), 1, columns, true});
+            });
+      });
   k.finish();
 }

@@ -5,8 +5,8 @@
 // RUN: tnllm-opt %s --convert-tn-to-tnk='gpu-threads=256' --canonicalize \
 // RUN:   --split-input-file | FileCheck %s --check-prefix=F32
 
-// A product goes to the buffer of the result, where the tail changes it in place. The bias
-// is the tail's first argument. What another kernel reads is bf16, the sum is f32.
+// Up to 8 rows are one kernel with its tail. For more, a product goes to the buffer of the
+// result, where the tail changes it in place. The bias is the tail's first argument. What another kernel reads is bf16, the sum is f32.
 // CHECK: tnrt.parameters = [{init = #tn.init<normal, 1.000000e+00 : f64>, layout = #tnrt.layout<rows, 0, 0>, tensor = "w", type = tensor<200x64xbf16>}
 // CHECK-LABEL: func.func @linear(
 // CHECK-SAME: %[[C:[^:]*]]: !tnrt.context, %[[B:[^:]*]]: index, %[[N:[^:]*]]: index, %[[X:[^:]*]]: memref<32x64xbf16>, %[[R:[^:]*]]: memref<32x200xf32>, %[[OUT:[^:]*]]: memref<32x200xf32>)
@@ -14,13 +14,42 @@
 // CHECK-DAG: %[[W:.*]] = tnrt.param %[[C]][0] : memref<200x64xbf16>
 // CHECK-DAG: %[[BIAS:.*]] = tnrt.param %[[C]][1] : memref<200xf32>
 // CHECK: %[[Y:.*]] = tnrt.alloc : memref<32x200xbf16>
-// CHECK: tnrt.matmul %[[C]] %[[X]], %[[W]], %[[Y]], %[[ROWS]] : memref<32x64xbf16>, memref<200x64xbf16>, memref<32x200xbf16>
+// CHECK: %[[FEW:.*]] = arith.cmpi ule, %[[ROWS]], %c8
+// CHECK: scf.if %[[FEW]] {
+// CHECK-NEXT: tnrt.launch %[[C]] @linear_k64_n200_activation tasks(%c50) (%[[X]], %[[W]], %[[BIAS]], %[[Y]], %[[ROWS]])
+// CHECK-NEXT: } else {
+// CHECK-NEXT: tnrt.matmul %[[C]] %[[X]], %[[W]], %[[Y]], %[[ROWS]] : memref<32x64xbf16>, memref<200x64xbf16>, memref<32x200xbf16>
 // CHECK: tnrt.launch %[[C]] @tail_bias_activation tasks(%[[ROWS]]) (%[[BIAS]], %[[Y]], %[[ROWS]]) : memref<200xf32>, memref<32x200xbf16>, index
 // CHECK: %[[Z:.*]] = tnrt.alloc : memref<32x200xbf16>
 // CHECK: tnrt.launch %[[C]] @mul tasks(%[[ROWS]]) (%[[Y]], %[[Z]], %[[ROWS]])
 // CHECK: tnrt.matmul %[[C]] %[[X]], %[[W]], %[[OUT]], %[[ROWS]] : {{.*}}, memref<32x200xf32>
 // CHECK: tnrt.launch %[[C]] @tail_mul_add tasks(%[[ROWS]]) (%[[Z]], %[[R]], %[[OUT]], %[[ROWS]]) : memref<32x200xbf16>, memref<32x200xf32>, memref<32x200xf32>, index
-// CHECK-NEXT: return
+// CHECK: return
+
+// A warp does four columns: it reads four rows of the weight, 256 depths at a time, and
+// keeps a sum in each thread for each element of the result. Rows that are not there are
+// the last one; the tail comes after the sums.
+// CHECK-LABEL: tnk.kernel @linear_k64_n200_activation(
+// CHECK-SAME: %[[X:[^:]*]]: memref<32x64xbf16>, %[[W:[^:]*]]: memref<200x64xbf16>, %[[BIAS:[^:]*]]: memref<200xf32>, %[[Y:[^:]*]]: memref<32x200xbf16>, %[[ROWS:[^:]*]]: index, %[[TASK:[^:]*]]: index) threads(32) {
+// CHECK: %[[ONE:.*]] = arith.cmpi ule, %[[ROWS]], %c1
+// CHECK: scf.if %[[ONE]] {
+// CHECK-COUNT-4: vector.transfer_read %[[W]][{{.*}} : memref<200x64xbf16>, vector<64xbf16>
+// CHECK: vector.transfer_read %[[X]][%c0, {{.*}} : memref<32x64xbf16>, vector<64xbf16>
+// CHECK-COUNT-4: tnk.partial_dot {{.*}} : vector<64xf32>, vector<32xf32>
+// CHECK-NOT: tnk.partial_dot
+// CHECK-COUNT-4: vector.reduction <add>
+// CHECK: vector.from_elements {{.*}} : vector<1x4xf32>
+// CHECK: vector.transfer_read %[[BIAS]]
+// CHECK: math.exp
+// CHECK: vector.transfer_write {{.*}}, %[[Y]]
+// CHECK: } else {
+// CHECK: arith.cmpi ule, %[[ROWS]], %c2
+// CHECK: arith.cmpi ule, %[[ROWS]], %c4
+// CHECK: %[[R:.*]] = arith.minsi %{{.*}}, %c7
+// CHECK: vector.transfer_read %[[X]][%[[R]],
+// CHECK: %[[HAS:.*]] = arith.cmpi ugt, %[[ROWS]], %c7
+// CHECK: scf.if %[[HAS]] {
+// CHECK: vector.transfer_write {{.*}}, %[[Y]][%c7,
 
 // 200 columns are 25 pieces of 8: one warp, whose vectors are 256 long at most.
 // CHECK-LABEL: tnk.kernel @tail_bias_activation(
@@ -61,14 +90,15 @@ func.func @linear(%x: tensor<?x?x64xbf16>, %r: tensor<?x?x200xf32>) -> tensor<?x
 
 // -----
 
-// A state stays f32, q, k, v and the output need not. A block is a head of a sequence. What
+// A state stays f32, q, k, v and the output need not. A block is some columns of
+// a head of a sequence. What
 // is probed or returned is f32. Views with gaps are copied before a product.
 // CHECK-LABEL: func.func private @block(
 // CHECK-SAME: %[[S:[^ :]*]]: memref<16x2x8x8xf32>,
 // CHECK: tnrt.launch %{{.*}} @norm tasks({{.*}}) {{.*}} : memref<16x48xf32>, memref<16x48xbf16>, index
 // CHECK-DAG: %[[O:.*]] = tnrt.alloc : memref<16x16xbf16>
 // CHECK-DAG: %[[TASKS:.*]] = arith.muli %{{.*}}, %c2
-// CHECK: tnrt.launch %{{.*}} @attention_recurrent tasks(%[[TASKS]]) (%{{.*}}, %{{.*}}, %{{.*}}, %{{.*}}, %[[S]], %[[O]], %{{.*}}) : memref<16x16xbf16, strided<[48, 1]>>, memref<16x16xbf16, strided<[48, 1], offset: 16>>, memref<16x16xbf16, strided<[48, 1], offset: 32>>, memref<2xf32>, memref<16x2x8x8xf32>, memref<16x16xbf16>, index
+// CHECK: tnrt.launch %{{.*}} @attention_sequential tasks(%[[TASKS]]) (%{{.*}}, %{{.*}}, %{{.*}}, %{{.*}}, %[[S]], %[[O]], %{{.*}}) : memref<16x16xbf16, strided<[48, 1]>>, memref<16x16xbf16, strided<[48, 1], offset: 16>>, memref<16x16xbf16, strided<[48, 1], offset: 32>>, memref<2xf32>, memref<16x2x8x8xf32>, memref<16x16xbf16>, index
 // CHECK: %[[P:.*]] = tnrt.alloc : memref<16x16xf32>
 // CHECK: tnrt.launch %{{.*}} @mul tasks({{.*}}) (%[[O]], %[[P]],
 // CHECK: tnrt.probe %{{.*}}[0] %[[P]]
@@ -100,6 +130,8 @@ func.func private @block(%x: tensor<?x?x48xf32>, %s: tensor<?x2x8x8xf32> {tn.sta
 // CHECK: %[[VIEW:.*]] = memref.subview %{{.*}}[0, 16] [32, 16] [1, 1]
 // CHECK: %[[COPY:.*]] = tnrt.alloc : memref<32x16xf32>
 // CHECK: tnrt.launch %{{.*}} @copy tasks({{.*}}) (%[[VIEW]], %[[COPY]], %{{.*}})
+// CHECK: scf.if
+// CHECK: tnrt.launch {{.*}} @linear_k16_n8
 // CHECK: tnrt.matmul %{{.*}} %[[COPY]],
 // CHECK-LABEL: tnk.kernel @copy(
 tn.param @w : tensor<8x16xf32> init <normal, 1.0>
