@@ -52,7 +52,7 @@ docs: build-release ## Regenerate docs/generated from the dialects and passes
 	@cmake --build build/release --target tnllm-docs
 
 .PHONY: site
-site: ## Make the docs a site: build/site/index.html
+site: setup ## Make the docs a site: build/site/index.html
 	@scripts/make-site
 
 .PHONY: clean

@@ -5,7 +5,7 @@
 # %python (with numpy), %root (the source tree), %build, %examples, beside lit's own.
 # Features: avx2, avx512, avx512bf16 (this CPU), asan (a sanitized build), root
 # (permissions do not bind), mount (a private tmpfs can be mounted), ptxas (NVIDIA's
-# assembler, where tnllmc looks for it), x86_64.
+# assembler, where tnllmc looks for it), x86_64, mkdocs (make site has run).
 
 import os
 import platform
@@ -45,6 +45,9 @@ if config.sanitized:
     config.available_features.add("asan")
     config.environment.setdefault("UBSAN_OPTIONS", "print_stacktrace=1")
 
+# `make site` has fetched what it needs.
+if os.path.isdir(os.path.join(config.tnllm_source_dir, "build", "site-packages")):
+    config.available_features.add("mkdocs")
 if platform.machine() == "x86_64":
     config.available_features.add("x86_64")
 if shutil.which("ptxas", path=os.pathsep.join(
