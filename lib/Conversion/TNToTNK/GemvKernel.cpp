@@ -54,7 +54,7 @@ public:
 
   void build() {
     // Few rows leave registers for more loads in flight.
-    int64_t unroll = tileRows <= 2 ? 4 : tileRows <= 4 ? 2 : 1;
+    int64_t unroll = tileRows <= 2 ? 4 : 2;
     SmallVector<Value> sums(tileRows * kGemvColumns, k.constant(sumType, 0.0));
     int64_t block = unroll * kStep, full = depth / block * block;
     if (full > 0)

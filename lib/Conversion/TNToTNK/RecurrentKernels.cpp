@@ -225,7 +225,7 @@ void RecurrentTask::stage(Value start) {
 
 // The staged position `p`, which is row `row` of the output.
 void RecurrentTask::position(Value row, Value p) {
-  constexpr int64_t kRows = 8;
+  constexpr int64_t kRows = 16; // whose loads are in flight together
   Value v = k.loadRow(values, p, k.index(0), columns);
   SmallVector<Value> sums = forStateRows(
       kRows, [&](Value first, int64_t rows, MutableArrayRef<Value> sums) {

@@ -15,10 +15,10 @@
 // last position are that one.
 // CHECK-LABEL: tnk.kernel @attention_sequential(
 // CHECK-SAME: %[[LENGTH:[^:]*]]: index, %[[TASK:[^:]*]]: index) threads(32) {
-// CHECK-DAG: %[[STATE:.*]] = tnk.shared : memref<24x32xf32, #gpu.address_space<workgroup>>
-// CHECK-DAG: tnk.shared : memref<8x24xf32, #gpu.address_space<workgroup>>
+// CHECK-DAG: %[[STATE:.*]] = tnk.shared : memref<48x32xf32, #gpu.address_space<workgroup>>
+// CHECK-DAG: tnk.shared : memref<8x48xf32, #gpu.address_space<workgroup>>
 // CHECK-DAG: tnk.shared : memref<8x32xf32, #gpu.address_space<workgroup>>
-// CHECK: scf.for %{{.*}} = %c0 to %c24
+// CHECK: scf.for %{{.*}} = %c0 to %c48
 // CHECK: vector.transfer_write {{.*}}, %[[STATE]]
 // CHECK: scf.for %[[START:.*]] = %c0 to %[[LENGTH]] step %c8
 // CHECK: arith.minsi
@@ -28,7 +28,7 @@
 // CHECK-COUNT-24: vector.transfer_write
 // CHECK: gpu.barrier
 // CHECK: scf.for
-// CHECK: scf.for %{{.*}} = %c0 to %c24 step %c8 iter_args({{.*}}) -> (vector<32xf32>, vector<32xf32>, vector<32xf32>, vector<32xf32>)
+// CHECK: scf.for %{{.*}} = %c0 to %c48 step %c16 iter_args({{.*}}) -> (vector<32xf32>, vector<32xf32>, vector<32xf32>, vector<32xf32>)
 // CHECK: math.fma
 // CHECK: vector.transfer_write {{.*}}, %[[STATE]]
 // CHECK: math.fma
@@ -44,15 +44,15 @@
 // CHECK-COUNT-24: vector.transfer_read {{.*}} : memref<24x20xf32, {{.*}}>, vector<20xf32>
 // CHECK-COUNT-24: vector.transfer_write {{.*}} : vector<20xf32>, memref<24x20xf32
 // CHECK: vector.transfer_write {{.*}} : vector<20xf32>, memref<16x60xf32>
-func.func @prefill(%q: tensor<?x?x3x24xf32>, %k: tensor<?x?x3x24xf32>,
+func.func @prefill(%q: tensor<?x?x3x48xf32>, %k: tensor<?x?x3x48xf32>,
                    %v: tensor<?x?x3x192xf32>,
-                   %s: tensor<?x3x24x192xf32> {tn.state = 0 : i64})
-    -> (tensor<?x?x3x192xf32>, tensor<?x3x24x192xf32>) attributes {tn.rows = 16 : i64} {
+                   %s: tensor<?x3x48x192xf32> {tn.state = 0 : i64})
+    -> (tensor<?x?x3x192xf32>, tensor<?x3x48x192xf32>) attributes {tn.rows = 16 : i64} {
   %d = tn.decay_slopes <headwise, layer = 0 of 1> : tensor<3xf32>
   %o, %n = tn.lightning_attention %q, %k, %v, %d, %s {scale = 0.5 : f32}
-      : tensor<?x?x3x24xf32>, tensor<?x?x3x24xf32>, tensor<?x?x3x192xf32>, tensor<3xf32>,
-        tensor<?x3x24x192xf32> -> tensor<?x?x3x192xf32>, tensor<?x3x24x192xf32>
-  return %o, %n : tensor<?x?x3x192xf32>, tensor<?x3x24x192xf32>
+      : tensor<?x?x3x48xf32>, tensor<?x?x3x48xf32>, tensor<?x?x3x192xf32>, tensor<3xf32>,
+        tensor<?x3x48x192xf32> -> tensor<?x?x3x192xf32>, tensor<?x3x48x192xf32>
+  return %o, %n : tensor<?x?x3x192xf32>, tensor<?x3x48x192xf32>
 }
 func.func @decode(%q: tensor<?x1x3x24xf32>, %k: tensor<?x1x3x24xf32>,
                   %v: tensor<?x1x3x20xf32>,
