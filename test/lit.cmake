@@ -16,3 +16,16 @@ add_custom_target(check-tnllm
           ${CMAKE_CURRENT_BINARY_DIR}
   DEPENDS ${_lit_programs} USES_TERMINAL
   COMMENT "Running the lit suite")
+
+# On a GPU machine: the golden cases on the GPU. Elsewhere it says why it skips them.
+# The folder can be carried to a machine without a compiler (docs/Building.md).
+if(TARGET tnllmc)
+  set(_gpu_suite ${CMAKE_CURRENT_SOURCE_DIR}/Integration/gpu)
+  add_custom_target(check-tnllm-gpu
+    COMMAND ${Python3_EXECUTABLE} ${_gpu_suite}/build_programs.py
+            $<TARGET_FILE:tnllmc> ${CMAKE_BINARY_DIR}/gpu-suite
+    COMMAND ${Python3_EXECUTABLE} ${_gpu_suite}/run_suite.py
+            ${CMAKE_BINARY_DIR}/gpu-suite
+    DEPENDS tnllmc USES_TERMINAL VERBATIM
+    COMMENT "Running the golden cases on the GPU")
+endif()

@@ -105,6 +105,10 @@ public:
     app.add_option("--threads", common.threads,
                    "worker threads (default: all cores)")
         ->check(integerIn(1, 4096));
+    app.add_option("--device", common.device,
+                   "GPU to run on, of a GPU program (default 0)")
+        ->type_name("N")
+        ->check(integerIn(0, 1023));
     app.add_option("--weights", common.weightsPath,
                    "checkpoint to use instead of the one compiled in")
         ->type_name("PATH");
@@ -281,6 +285,8 @@ private:
         ->check(countFrom(0));
     sub->add_option("--repeat", bench.repeat, "measured runs (default 3)")
         ->check(integerIn(1, 10000));
+    sub->add_flag("--kernels", bench.kernels,
+                  "each kernel of a step alone, of a GPU program");
     sub->add_flag("--json", bench.json, "as JSON");
   }
 
@@ -346,6 +352,11 @@ int runCommandLine(int argc, const char *const *argv, const tnrt_module &module,
     code = *parsed;
   } else {
     environment.options = line.commonOptions();
+    const Manifest::Target &target = environment.manifest.target;
+    if (environment.options.device && !target.isGpu())
+      return fail("--device " + std::to_string(*environment.options.device) +
+                  ": this program is compiled for the CPU (" + target.march +
+                  "); programs for GPUs are compiled with --target");
     auto result = line.command()(environment);
     if (environment.out.closed())
       return kClosedPipe;

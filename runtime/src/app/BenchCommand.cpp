@@ -1,4 +1,5 @@
 // bench: how fast this machine prefills and decodes.
+#include "BenchKernels.h"
 #include "Commands.h"
 #include "Interrupt.h"
 #include "Sampler.h"
@@ -27,13 +28,21 @@ double median(std::vector<double> values) {
 }
 
 // Bytes of the parameters that one decode step reads: all but the embedding's
-// table, of which it reads a row for each sequence.
+// table, of which it reads a row for each sequence. On the CPU that table is
+// the one matrix in layout `rows`; on a GPU it is the first matrix that is as
+// high as the vocabulary.
 int64_t streamedBytes(const Manifest &manifest, const Model &model) {
   int64_t bytes = model.parameterBytes();
-  for (const Manifest::Parameter &parameter : manifest.parameters)
-    if (parameter.layout.kind == Layout::Kind::Rows &&
-        parameter.shape.size() == 2)
-      bytes -= packedBytes(parameter.shape, parameter.dtype, parameter.layout);
+  for (const Manifest::Parameter &parameter : manifest.parameters) {
+    if (parameter.layout.kind != Layout::Kind::Rows ||
+        parameter.shape.size() != 2)
+      continue;
+    if (manifest.target.isGpu() && parameter.shape[0] != manifest.vocabSize)
+      continue;
+    bytes -= packedBytes(parameter.shape, parameter.dtype, parameter.layout);
+    if (manifest.target.isGpu())
+      break;
+  }
   return bytes;
 }
 
@@ -59,8 +68,6 @@ public:
   Bench(Model &model, Session &session, const BenchOptions &options)
       : manifest(model.manifest()), session(session), options(options),
         slab(std::max<int64_t>(manifest.capacity.prefillRows, 1)),
-        hidden(static_cast<size_t>(options.batch * slab * manifest.width)),
-        logits(static_cast<size_t>(options.batch * manifest.vocabSize)),
         tokens(static_cast<size_t>(options.batch *
                                    std::max(options.prompt, int64_t(1)))) {
     for (size_t i = 0; i < tokens.size(); ++i)
@@ -70,7 +77,8 @@ public:
 
   // One prefill and one decode; false when interrupted.
   Result<bool> once(Times &times) {
-    session.reset();
+    if (Status status = session.reset(); !status)
+      return status.takeError();
     auto start = Clock::now();
     if (Status status = prefill(); !status)
       return status.takeError();
@@ -93,7 +101,7 @@ private:
       for (int64_t at = 0; at < options.prompt && !interrupted(); at += slab) {
         const int32_t *from = tokens.data() + row * options.prompt + at;
         int64_t count = std::min(slab, options.prompt - at);
-        if (Status status = session.forwardRow(row, from, count, hidden.data());
+        if (Status status = session.forwardRow(row, from, count, nullptr);
             !status)
           return status;
       }
@@ -102,12 +110,11 @@ private:
 
   // A step of generation as it is: the head and a greedy choice belong to it.
   Status decodeStep() {
-    if (Status status = session.forward(tokens.data(), 1, hidden.data());
-        !status)
-      return status;
-    session.logits(hidden.data(), options.batch, logits.data());
+    Result<float *> logits = session.decode(tokens.data());
+    if (!logits)
+      return logits.takeError();
     for (int64_t row = 0; row < options.batch; ++row) {
-      const float *begin = logits.data() + row * manifest.vocabSize;
+      const float *begin = *logits + row * manifest.vocabSize;
       tokens[static_cast<size_t>(row)] = static_cast<int32_t>(
           std::max_element(begin, begin + manifest.vocabSize) - begin);
     }
@@ -118,7 +125,6 @@ private:
   Session &session;
   const BenchOptions &options;
   int64_t slab;
-  std::vector<float> hidden, logits;
   std::vector<int32_t> tokens;
 };
 
@@ -132,13 +138,15 @@ Result<int> benchCommand(Environment &environment,
                          const BenchOptions &options) {
   if (options.prompt == 0 && options.gen == 0)
     return Error{"bench: --prompt and --gen are both 0: nothing to measure"};
-  auto model = environment.loadModel();
+  auto model = environment.loadModel(options.batch);
   if (!model)
     return model.takeError();
   auto session = Session::create(**model, options.batch);
   if (!session)
     return session.takeError();
 
+  if (options.kernels)
+    return benchKernels(environment, **session, options);
   InterruptScope interrupts;
   Bench bench(**model, **session, options);
   std::vector<double> prefill, decode;
@@ -168,10 +176,12 @@ Result<int> benchCommand(Environment &environment,
                       options.batch * (*model)->stateBytes();
   double bandwidth =
       perSecond(double(options.gen) * double(stepBytes), decodeSeconds);
+  const bool isGpu = environment.manifest.target.isGpu();
   if (options.json) {
     Json json = {{"model", environment.manifest.name},
                  {"dtype", environment.manifest.raw["dtype"]},
                  {"threads", (*model)->threads()},
+                 {"device", isGpu ? Json((*model)->device()) : Json()},
                  {"prompt", options.prompt},
                  {"gen", options.gen},
                  {"batch", options.batch},
@@ -184,14 +194,17 @@ Result<int> benchCommand(Environment &environment,
                  {"decode_bytes_per_step", stepBytes},
                  {"decode_bytes_per_second", bandwidth},
                  {"peak_memory_bytes", peakMemoryBytes()}};
+    if (isGpu)
+      json["device_memory_bytes"] = (*model)->deviceBytes();
     environment.out.write(dumpJson(json, 2) + "\n");
     return int(kOk);
   }
   Output &out = environment.out;
   out.write(environment.manifest.name + ", " +
             environment.manifest.raw["dtype"].get<std::string>() + ", " +
-            std::to_string((*model)->threads()) + " threads, batch " +
-            std::to_string(options.batch) + ", median of " +
+            (isGpu ? (*model)->device()
+                   : std::to_string((*model)->threads()) + " threads") +
+            ", batch " + std::to_string(options.batch) + ", median of " +
             std::to_string(options.repeat) + "\n");
   if (options.prompt > 0)
     out.write("prefill  " + std::to_string(options.prompt) + " tokens  " +
@@ -200,7 +213,11 @@ Result<int> benchCommand(Environment &environment,
     out.write("decode   " + std::to_string(options.gen) + " tokens  " +
               formatNumber(decodeRate, 1) + " tok/s  " +
               formatBytes(bandwidth) + "/s of parameters and states\n");
-  out.write("peak memory  " + formatBytes(double(peakMemoryBytes())) + "\n");
+  out.write("peak memory  " + formatBytes(double(peakMemoryBytes())) +
+            (isGpu ? ", " + formatBytes(double((*model)->deviceBytes())) +
+                         " on the GPU"
+                   : "") +
+            "\n");
   return int(kOk);
 }
 

@@ -42,6 +42,7 @@ struct RunOptions {
 struct BenchOptions {
   int64_t prompt = 512, gen = 128, batch = 1, position = 0, repeat = 3;
   bool json = false;
+  bool kernels = false; // each launch of a step alone instead
 };
 
 struct TokenizeOptions {

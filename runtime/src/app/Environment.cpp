@@ -8,8 +8,10 @@
 
 namespace tnrt {
 
-Result<std::unique_ptr<Model>> Environment::loadModel() const {
+Result<std::unique_ptr<Model>> Environment::loadModel(int64_t batch) const {
   LoadOptions load;
+  load.device = options.device.value_or(0);
+  load.batch = batch;
   load.weightsPath = options.weightsPath;
   load.threads = options.threads;
   load.progress = !options.quiet;

@@ -9,6 +9,7 @@
 #include "tnrt/abi.h"
 
 #include <memory>
+#include <optional>
 #include <string>
 
 namespace tnrt {
@@ -18,7 +19,8 @@ namespace tnrt {
 enum ExitCode { kOk = 0, kInternal = 1, kBadInput = 2, kClosedPipe = 141 };
 
 struct CommonOptions {
-  int threads = 0; // 0: one per available core
+  int threads = 0;           // 0: one per available core
+  std::optional<int> device; // of GPU programs; the first one by default
   std::string weightsPath;
   bool quiet = false;
 };
@@ -29,7 +31,8 @@ struct Environment {
   CommonOptions options;
   Output out;
 
-  Result<std::unique_ptr<Model>> loadModel() const;
+  // Of a GPU program, with memory for `batch` sequences.
+  Result<std::unique_ptr<Model>> loadModel(int64_t batch) const;
   // From the payload of this executable, the path in the manifest, or
   // `tokenizer.model` beside --weights; bytes where the manifest says so.
   Result<std::unique_ptr<Tokenizer>> loadTokenizer() const;

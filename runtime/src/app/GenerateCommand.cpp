@@ -261,15 +261,16 @@ Status GenerateRun::openStreams() {
 }
 
 Result<int> GenerateRun::generate() {
-  auto model = environment.loadModel();
+  auto batch = static_cast<int64_t>(sequences.size());
+  auto model = environment.loadModel(batch);
   if (!model)
     return model.takeError();
-  auto batch = static_cast<int64_t>(sequences.size());
   auto session = Session::create(**model, batch);
   if (!session)
     return session.takeError();
   if (state)
-    state->restore(**session);
+    if (Status restored = state->restore(**session); !restored)
+      return restored.takeError();
   bool drawsSeed = !givenSeed() && (!state || options.seed);
   auto noteSeed = [&] {
     if (drawsSeed && settings.sampler.temperature > 0)

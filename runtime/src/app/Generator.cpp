@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cstring>
 
 namespace tnrt {
 namespace {
@@ -35,11 +34,8 @@ Generator::Generator(Model &model, Session &session,
                      const GenerateSettings &settings)
     : model(model), session(session), sequences(sequences), settings(settings),
       sampler(settings.sampler, model.manifest().vocabSize) {
-  const Manifest &manifest = model.manifest();
   int64_t batch = session.batch();
-  slab = std::max<int64_t>(manifest.capacity.prefillRows, 1);
-  hidden.resize(static_cast<size_t>(std::max(slab, batch) * manifest.width));
-  logits.resize(static_cast<size_t>(batch * manifest.vocabSize));
+  slab = std::max<int64_t>(model.manifest().capacity.prefillRows, 1);
   step.resize(static_cast<size_t>(batch));
   parked.resize(static_cast<size_t>(batch));
 }
@@ -58,33 +54,40 @@ Status Generator::run() {
       status = prefill(static_cast<int64_t>(row));
   // A row that is done must not see the steps of the others.
   for (size_t row = 0; row < sequences.size(); ++row)
-    if (sequences[row].finish != Finish::Running && !parked[row].active)
-      park(static_cast<int64_t>(row));
+    if (status && sequences[row].finish != Finish::Running &&
+        !parked[row].active)
+      status = park(static_cast<int64_t>(row));
   while (status && anyRunning() && !stopNow())
     status = decode();
-  unparkAll();
-  return status;
+  Status unparked = unparkAll();
+  return status ? std::move(unparked) : std::move(status);
 }
 
 // Feeds the prompt slab by slab and draws the first token.
 Status Generator::prefill(int64_t row) {
   Sequence &sequence = sequences[static_cast<size_t>(row)];
-  int64_t width = model.manifest().width, last = 0;
   // Without a token to draw, the last one waits: it yields the next run's
   // first.
   size_t keep = settings.maxTokens == 0 ? 1 : 0;
   size_t fed = 0, total = sequence.pending.size() - keep;
   auto start = Clock::now();
   Status status;
+  float *logits = nullptr;
   while (status && fed < total && !stopNow()) {
     auto count = static_cast<int64_t>(
         std::min<size_t>(total - fed, static_cast<size_t>(slab)));
-    status = session.forwardRow(row, sequence.pending.data() + fed, count,
-                                hidden.data());
-    if (!status)
-      break;
-    fed += static_cast<size_t>(count);
-    last = count - 1;
+    const int32_t *tokens = sequence.pending.data() + fed;
+    if (fed + static_cast<size_t>(count) < total || keep) {
+      status = session.forwardRow(row, tokens, count, nullptr);
+    } else {
+      auto result = session.forwardRowToLogits(row, tokens, count);
+      if (result)
+        logits = *result;
+      else
+        status = result.takeError();
+    }
+    if (status)
+      fed += static_cast<size_t>(count);
   }
   timing.prefillTokens += static_cast<int64_t>(fed);
   timing.prefillSeconds += secondsSince(start);
@@ -96,9 +99,8 @@ Status Generator::prefill(int64_t row) {
     finish(row, Finish::Length);
     return {};
   }
-  session.logits(hidden.data() + last * width, 1, logits.data());
   sequence.inPrompt = false;
-  return choose(row, logits.data());
+  return choose(row, logits);
 }
 
 Status Generator::decode() {
@@ -109,20 +111,20 @@ Status Generator::decode() {
     bool running = sequence.finish == Finish::Running;
     step[row] = running ? sequence.pending.front() : 0;
   }
-  if (Status status = session.forward(step.data(), 1, hidden.data()); !status)
-    return status;
-  session.logits(hidden.data(), session.batch(), logits.data());
+  auto logits = session.decode(step.data());
+  if (!logits)
+    return logits.takeError();
   for (size_t row = 0; row < sequences.size(); ++row) {
     if (sequences[row].finish != Finish::Running)
       continue;
     auto index = static_cast<int64_t>(row);
     ++timing.decodeTokens;
-    if (Status status =
-            choose(index, logits.data() + index * manifest.vocabSize);
+    if (Status status = choose(index, *logits + index * manifest.vocabSize);
         !status)
       return status;
     if (sequences[row].finish != Finish::Running)
-      park(index);
+      if (Status status = park(index); !status)
+        return status;
   }
   timing.decodeSeconds += secondsSince(start);
   return {};
@@ -166,22 +168,27 @@ void Generator::finish(int64_t row, Finish why) {
     doneSink(row);
 }
 
-void Generator::park(int64_t row) {
+Status Generator::park(int64_t row) {
   if (session.batch() == 1 || !anyRunning())
-    return; // no step will touch it any more
+    return {}; // no step will touch it any more
   Parked &slot = parked[static_cast<size_t>(row)];
   slot.active = true;
   slot.position = session.positions()[static_cast<size_t>(row)];
-  slot.states.clear();
   auto layers = static_cast<int64_t>(model.manifest().states.size());
+  int64_t total = 0;
+  for (int64_t layer = 0; layer < layers; ++layer)
+    total += session.stateElements(layer);
+  slot.states.resize(static_cast<size_t>(total));
+  float *to = slot.states.data();
   for (int64_t layer = 0; layer < layers; ++layer) {
-    int64_t elements = session.stateElements(layer);
-    const float *from = session.state(layer) + row * elements;
-    slot.states.insert(slot.states.end(), from, from + elements);
+    if (Status status = session.readState(layer, row, to); !status)
+      return status;
+    to += session.stateElements(layer);
   }
+  return {};
 }
 
-void Generator::unparkAll() {
+Status Generator::unparkAll() {
   auto layers = static_cast<int64_t>(model.manifest().states.size());
   for (size_t row = 0; row < parked.size(); ++row) {
     Parked &slot = parked[row];
@@ -190,13 +197,15 @@ void Generator::unparkAll() {
     session.positions()[row] = slot.position;
     const float *from = slot.states.data();
     for (int64_t layer = 0; layer < layers; ++layer) {
-      auto elements = static_cast<size_t>(session.stateElements(layer));
-      std::memcpy(session.state(layer) + row * elements, from,
-                  elements * sizeof(float));
-      from += elements;
+      if (Status status =
+              session.writeState(layer, static_cast<int64_t>(row), from);
+          !status)
+        return status;
+      from += session.stateElements(layer);
     }
     slot = Parked();
   }
+  return {};
 }
 
 bool Generator::anyRunning() const {

@@ -72,8 +72,8 @@ private:
   Status decode();
   Status choose(int64_t row, float *logits);
   void finish(int64_t row, Finish why);
-  void park(int64_t row);
-  void unparkAll();
+  Status park(int64_t row);
+  Status unparkAll();
   bool anyRunning() const;
   bool stopNow();
   Error notFinite(int64_t row);
@@ -90,7 +90,6 @@ private:
   bool stopped = false;
 
   int64_t slab; // tokens fed between two looks at stopRequest
-  std::vector<float> hidden, logits;
   std::vector<int32_t> step;
   std::string shown;
   // States of rows that are done while others go on: the step still runs them.

@@ -2,6 +2,8 @@
 #include "Commands.h"
 #include "Text.h"
 
+#include "cuda/CudaBackend.h"
+
 #include <algorithm>
 
 namespace tnrt {
@@ -64,11 +66,24 @@ std::string modelText(const Manifest &m) {
   return text + ", vocabulary " + std::to_string(m.vocabSize);
 }
 
-Json toJson(const Manifest &m) {
+// The GPU that the program would run on, or why it would not.
+Result<std::string> findDevice(const Environment &environment) {
+  return describeCudaDevice(environment.module, environment.manifest,
+                            environment.options.device.value_or(0));
+}
+
+Json toJson(const Environment &environment) {
+  const Manifest &m = environment.manifest;
   Json json = m.raw;
   json["parameter_count"] = parameterCount(m);
   json["parameter_bytes"] = parameterBytes(m);
   json["state_bytes"] = stateBytes(m);
+  if (!m.target.isGpu())
+    return json;
+  auto device = findDevice(environment);
+  json["device"] = device ? Json(*device) : Json();
+  if (!device)
+    json["device_error"] = device.message();
   return json;
 }
 
@@ -77,7 +92,7 @@ Json toJson(const Manifest &m) {
 Result<int> infoCommand(Environment &environment, const InfoOptions &options) {
   const Manifest &m = environment.manifest;
   if (options.json) {
-    environment.out.write(dumpJson(toJson(m), 2) + "\n");
+    environment.out.write(dumpJson(toJson(environment), 2) + "\n");
     return int(kOk);
   }
   std::string required;
@@ -97,8 +112,16 @@ Result<int> infoCommand(Environment &environment, const InfoOptions &options) {
   line("state",
        groupDigits(stateBytes(m)) + " bytes per sequence, at any length");
   line("arena", groupDigits(m.arenaBytes) + " bytes");
-  line("target",
-       m.target.triple + ", " + m.target.march + ", CPU " + m.target.cpu);
+  if (m.target.isGpu()) {
+    auto device = findDevice(environment);
+    line("target", "NVIDIA GPU, " + m.target.chip + "; host " +
+                       m.target.triple + ", " + m.target.march);
+    line("device " + std::to_string(environment.options.device.value_or(0)),
+         device ? *device : "none: " + device.message());
+  } else {
+    line("target",
+         m.target.triple + ", " + m.target.march + ", CPU " + m.target.cpu);
+  }
   line("requires", required.empty() ? "nothing beyond the target" : required);
   line("weights", weightsText(m));
   line("tokenizer", tokenizerText(m));

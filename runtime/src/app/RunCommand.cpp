@@ -224,10 +224,13 @@ public:
   }
 
   void states(Session &session) {
+    std::vector<float> state;
     for (size_t layer = 0; layer < stateIndices.size(); ++layer) {
       auto index = static_cast<int64_t>(layer);
-      place(stateIndices[layer], 0, input.batch, session.stateElements(index),
-            session.state(index));
+      const int64_t elements = session.stateElements(index);
+      state.resize(static_cast<size_t>(input.batch * elements));
+      note(session.readStates(index, state.data()));
+      place(stateIndices[layer], 0, input.batch, elements, state.data());
     }
     if (positionIndex < 0)
       return;
@@ -268,27 +271,34 @@ private:
   Status failure;
 };
 
-void restoreStates(const SafetensorsFile &file, Session &session,
-                   size_t layers) {
+Status restoreStates(const SafetensorsFile &file, Session &session,
+                     size_t layers) {
   for (size_t layer = 0; layer < layers; ++layer) {
     const TensorView *view = file.find(stateName(layer));
-    std::memcpy(session.state(static_cast<int64_t>(layer)), view->data,
-                view->bytes);
+    if (Status status =
+            session.writeStates(static_cast<int64_t>(layer), view->data);
+        !status)
+      return status;
   }
+  return {};
 }
 
 // Logits of hidden f32 [batch, length, D], whose first token is `offset`.
-void writeLogits(OutputWriter &writer, Session &session, const Manifest &m,
-                 const float *hidden, int64_t offset, int64_t length,
-                 std::vector<float> &scratch) {
+Status writeLogits(OutputWriter &writer, Session &session, const Manifest &m,
+                   const float *hidden, int64_t offset, int64_t length,
+                   std::vector<float> &scratch) {
   auto headRows = std::max<int64_t>(m.capacity.headRows, 1);
   scratch.resize(static_cast<size_t>(headRows * m.vocabSize));
   for (int64_t b = 0; b < session.batch(); ++b)
     for (int64_t t = 0; t < length; t += headRows) {
       int64_t rows = std::min(headRows, length - t);
-      session.logits(hidden + (b * length + t) * m.width, rows, scratch.data());
+      if (Status status = session.logits(hidden + (b * length + t) * m.width,
+                                         rows, scratch.data());
+          !status)
+        return status;
       writer.logits(b, offset + t, rows, scratch.data());
     }
+  return {};
 }
 
 // Feeds the tokens in slabs, so that only files grow with the length.
@@ -321,7 +331,10 @@ Result<int> compute(const Environment &environment, const RunInput &input,
         !status)
       return status.takeError();
     if (writer.wantsLogits())
-      writeLogits(writer, session, m, hidden.data(), begin, length, scratch);
+      if (Status status = writeLogits(writer, session, m, hidden.data(), begin,
+                                      length, scratch);
+          !status)
+        return status.takeError();
     if (!writer.status())
       return Error{writer.status().message()};
     progress.advance(length);
@@ -347,14 +360,16 @@ Result<int> runCommand(Environment &environment, const RunOptions &options) {
   auto writer = OutputWriter::create(options, m, *input);
   if (!writer)
     return writer.takeError();
-  auto model = environment.loadModel();
+  auto model = environment.loadModel(input->batch);
   if (!model)
     return model.takeError();
   auto session = Session::create(**model, input->batch);
   if (!session)
     return session.takeError();
   if (input->hasState)
-    restoreStates(*file, **session, m.states.size());
+    if (Status status = restoreStates(*file, **session, m.states.size());
+        !status)
+      return status.takeError();
   (*session)->positions() = input->positions;
 
   auto code = compute(environment, *input, **session, *writer);

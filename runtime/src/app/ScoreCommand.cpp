@@ -99,7 +99,7 @@ Result<int> scoreCommand(Environment &environment,
                  ": expected a text of at least 2 tokens, found " +
                  std::to_string(ids.size()) +
                  ": the first token has no context to be predicted from"};
-  auto model = environment.loadModel();
+  auto model = environment.loadModel(1);
   if (!model)
     return model.takeError();
   auto session = Session::create(**model, 1);
@@ -126,7 +126,10 @@ Result<int> scoreCommand(Environment &environment,
       return status.takeError();
     for (int64_t row = 0; row < length; row += headRows) {
       int64_t rows = std::min(headRows, length - row);
-      (*session)->logits(hidden.data() + row * m.width, rows, logits.data());
+      if (Status status = (*session)->logits(hidden.data() + row * m.width,
+                                             rows, logits.data());
+          !status)
+        return status.takeError();
       for (int64_t i = 0; i < rows; ++i) {
         int64_t index = begin + row + i + 1;
         int32_t id = ids[static_cast<size_t>(index)];

@@ -241,14 +241,17 @@ Status StateFile::readMetadata() {
   return {};
 }
 
-void StateFile::restore(Session &session) const {
+Status StateFile::restore(Session &session) const {
   const TensorView *position = file.find("position");
   for (size_t row = 0; row < saved.size(); ++row)
     session.positions()[row] = readI64(*position, row);
   for (size_t layer = 0; const TensorView *view = file.find(stateName(layer));
        ++layer)
-    std::memcpy(session.state(static_cast<int64_t>(layer)), view->data,
-                view->bytes);
+    if (Status status =
+            session.writeStates(static_cast<int64_t>(layer), view->data);
+        !status)
+      return status;
+  return {};
 }
 
 Status saveState(const std::string &path, const Manifest &manifest,
@@ -273,21 +276,16 @@ Status saveState(const std::string &path, const Manifest &manifest,
   auto pending = padded(pendingRows, pendingColumns);
   auto recent = padded(recentRows, recentColumns);
 
+  std::vector<TensorSpec> specs;
+  for (size_t layer = 0; layer < manifest.states.size(); ++layer)
+    specs.push_back({stateName(layer), DType::F32,
+                     stateShape(manifest.states[layer], batch)});
   struct Part {
     TensorSpec spec;
     const void *data;
     size_t bytes;
   };
   std::vector<Part> parts;
-  for (size_t layer = 0; layer < manifest.states.size(); ++layer) {
-    auto bytes =
-        static_cast<size_t>(batch * manifest.states[layer].elements()) *
-        sizeof(float);
-    parts.push_back({{stateName(layer), DType::F32,
-                      stateShape(manifest.states[layer], batch)},
-                     session.state(static_cast<int64_t>(layer)),
-                     bytes});
-  }
   auto addI64 = [&](const char *name, const std::vector<int64_t> &values) {
     parts.push_back({{name, DType::I64, {batch}},
                      values.data(),
@@ -305,7 +303,6 @@ Status saveState(const std::string &path, const Manifest &manifest,
                    recent.data(),
                    recent.size() * sizeof(int32_t)});
 
-  std::vector<TensorSpec> specs;
   for (const Part &part : parts)
     specs.push_back(part.spec);
   auto writer =
@@ -317,6 +314,16 @@ Status saveState(const std::string &path, const Manifest &manifest,
                                  {"text", text.dump()}});
   if (!writer)
     return writer.takeError();
+  std::vector<float> state;
+  for (size_t layer = 0; layer < manifest.states.size(); ++layer) {
+    auto index = static_cast<int64_t>(layer);
+    state.resize(static_cast<size_t>(batch * session.stateElements(index)));
+    Status status = session.readStates(index, state.data());
+    if (status)
+      status = writer->write(state.data(), state.size() * sizeof(float));
+    if (!status)
+      return status;
+  }
   for (const Part &part : parts)
     if (Status status = writer->write(part.data, part.bytes); !status)
       return status;

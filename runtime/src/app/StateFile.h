@@ -40,7 +40,7 @@ public:
   // Written by an executable with another fingerprint, of the same shapes.
   bool otherBuild() const { return foreignFingerprint; }
   // Copies states and positions into `session`, of as many sequences.
-  void restore(Session &session) const;
+  Status restore(Session &session) const;
 
 private:
   explicit StateFile(SafetensorsFile file) : file(std::move(file)) {}

@@ -219,6 +219,14 @@ void readTarget(Reader target, Manifest::Target &value) {
   target.string("march", value.march, false);
   target.string("cpu", value.cpu, false);
   target.strings("requires", value.required);
+  bool isGpu = false;
+  if (target.member("kind", false))
+    target.choice("kind", isGpu, {"cpu", "gpu"});
+  if (!isGpu)
+    return;
+  target.string("chip", value.chip);
+  if (target.ok() && value.chip.empty())
+    target.fail("chip", "expected a GPU such as 'sm_90a'");
 }
 
 void readCapacity(Reader capacity, Manifest::Capacity &value) {

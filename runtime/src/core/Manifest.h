@@ -20,6 +20,8 @@ struct Manifest {
   struct Target {
     std::string triple, march, cpu;
     std::vector<std::string> required; // CPU features, under LLVM's names
+    std::string chip; // of a GPU program: "sm_90a"; empty otherwise
+    bool isGpu() const { return !chip.empty(); }
   };
   struct Capacity {
     int64_t prefillRows = 0, decodeRows = 0, headRows = 0;

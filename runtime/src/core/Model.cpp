@@ -2,6 +2,10 @@
 #include "CpuFeatures.h"
 #include "ModelImpl.h"
 
+#include "cpu/CpuBackend.h"
+#include "cuda/CudaBackend.h"
+#include "tnrt/abi.h"
+
 namespace tnrt {
 
 Model::Model() : impl(new Impl()) {}
@@ -27,27 +31,24 @@ Result<std::unique_ptr<Model>> Model::load(const tnrt_module &module,
                  ", expected 0 (all) or more"};
 
   std::unique_ptr<Model> model(new Model());
-  Impl &impl = *model->impl;
-  impl.module = &module;
-  impl.manifest = std::move(*manifest);
-  impl.pool = std::make_unique<ThreadPool>(
-      options.threads ? options.threads : availableThreads());
-  Result<LoadedWeights> weights =
-      loadWeights(impl.manifest, options, *impl.pool);
-  if (!weights)
-    return weights.takeError();
-  impl.weights = std::move(*weights);
-  Result<Memory> arena = Memory::allocate(
-      static_cast<size_t>(impl.manifest.arenaBytes), "the arena");
-  if (!arena)
-    return arena.takeError();
-  impl.arena = std::move(*arena);
+  model->impl->manifest = std::move(*manifest);
+  const Manifest &kept = model->impl->manifest;
+  Result<std::unique_ptr<ModelBackend>> backend =
+      kept.target.isGpu() ? createCudaBackend(module, kept, options)
+                          : createCpuBackend(module, kept, options);
+  if (!backend)
+    return backend.takeError();
+  model->impl->backend = std::move(*backend);
   return model;
 }
 
 const Manifest &Model::manifest() const { return impl->manifest; }
-int Model::threads() const { return impl->pool->size(); }
-int64_t Model::parameterBytes() const { return impl->weights.bytes; }
+int Model::threads() const { return impl->backend->threads(); }
+int64_t Model::parameterBytes() const {
+  return impl->backend->parameterBytes();
+}
+std::string Model::device() const { return impl->backend->device(); }
+int64_t Model::deviceBytes() const { return impl->backend->deviceBytes(); }
 
 int64_t Model::stateBytes() const {
   int64_t bytes = 0;

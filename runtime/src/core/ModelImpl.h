@@ -2,22 +2,16 @@
 #ifndef TNRT_CORE_MODELIMPL_H
 #define TNRT_CORE_MODELIMPL_H
 
-#include "Memory.h"
+#include "Backend.h"
 #include "Session.h"
-#include "ThreadPool.h"
-#include "WeightLoader.h"
-#include "tnrt/abi.h"
 
 #include <memory>
 
 namespace tnrt {
 
 struct Model::Impl {
-  const tnrt_module *module = nullptr;
   Manifest manifest;
-  std::unique_ptr<ThreadPool> pool;
-  LoadedWeights weights;
-  Memory arena;
+  std::unique_ptr<ModelBackend> backend; // refers to `manifest`
 };
 
 } // namespace tnrt

@@ -1,17 +1,18 @@
 // A model in memory, and sequences running through it.
 //
-// Model owns what all sequences share: parameters, arena and thread pool.
+// Model owns what all sequences share: parameters, arena and threads or GPU.
 // Session owns what B sequences carry from token to token: per layer one f32
 // state [B, H, Dk, Dv] and per sequence a position. Both are sized once; a step
-// allocates nothing.
+// allocates nothing. Where a program runs is the backend's business
+// (Backend.h); all arrays here are host memory.
 #ifndef TNRT_CORE_SESSION_H
 #define TNRT_CORE_SESSION_H
 
+#include "Backend.h"
 #include "Manifest.h"
 #include "tnrt/Result.h"
 
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -24,11 +25,15 @@ struct LoadOptions {
   std::string weightsPath; // overrides the manifest's path when not empty
   int threads = 0;         // 0: one per available core
   bool progress = true;    // a progress bar on stderr, on terminals only
+  int device = 0;          // of GPU programs: which GPU
+  // The sequences that will run, so that a GPU whose memory they do not fit in
+  // is refused before the weights are loaded.
+  int64_t batch = 1;
 };
 
 class Model {
 public:
-  // Checks the ABI version and the CPU, maps and packs the weights. Errors:
+  // Checks the ABI version, the CPU and the GPU, loads the weights. Errors:
   // what the manifest asks for and this machine or the checkpoint lacks; every
   // missing or misshapen tensor is listed.
   static Result<std::unique_ptr<Model>> load(const tnrt_module &module,
@@ -40,6 +45,10 @@ public:
   // Bytes of the parameters as the kernels read them.
   int64_t parameterBytes() const;
   int64_t stateBytes() const; // bytes of one sequence's states
+  // The GPU's name, empty where the program runs on the CPU; and the most bytes
+  // of its memory that the program has held.
+  std::string device() const;
+  int64_t deviceBytes() const;
 
 private:
   friend class Session;
@@ -47,12 +56,6 @@ private:
   struct Impl;
   std::unique_ptr<Impl> impl;
 };
-
-// Sees f32 [rows, columns] of one probe; `row` is the first sequence of the
-// group that is running, `offset` its first token's index in the call's tokens.
-using Observer = std::function<void(int64_t probe, const float *data,
-                                    int64_t row, int64_t offset, int64_t batch,
-                                    int64_t length, int64_t columns)>;
 
 class Session {
 public:
@@ -74,13 +77,33 @@ public:
                     float *hidden);
 
   // logits f32 [rows, V] of hidden f32 [rows, D].
-  void logits(const float *hidden, int64_t rows, float *out);
+  Status logits(const float *hidden, int64_t rows, float *out);
 
-  float *state(int64_t layer); // f32 [batch, H, Dk, Dv]
+  // The same as forward() or forwardRow() and then logits() of each sequence's
+  // last token, without the way over host memory: what generation needs. The
+  // result, f32 [batch, V] or [V], belongs to the session and holds until its
+  // next call; the caller may change it.
+  Result<float *> decode(const int32_t *tokens); // [batch]: one token each
+  Result<float *> forwardRowToLogits(int64_t row, const int32_t *tokens,
+                                     int64_t length);
+
+  // The state of one sequence and layer: f32 [H, Dk, Dv].
+  // `in` may have any alignment.
+  Status readState(int64_t layer, int64_t row, float *out);
+  Status writeState(int64_t layer, int64_t row, const void *in);
+  // Of all sequences: f32 [batch, H, Dk, Dv].
+  Status readStates(int64_t layer, float *out);
+  Status writeStates(int64_t layer, const void *in);
   // H * Dk * Dv: one sequence's part.
   int64_t stateElements(int64_t layer) const;
   std::vector<int64_t> &positions(); // [batch]
-  void reset();                      // states and positions to zero
+  Status reset();                    // states and positions to zero
+
+  // Times each launch of a step of `rows` sequences (at most the batch) and of
+  // the head alone; `length` tokens each, within the compiled capacity. States
+  // and positions are zero afterwards. Errors: a CPU program.
+  Result<std::vector<KernelTime>> profile(int64_t rows, int64_t length,
+                                          int64_t repeat);
 
 private:
   Session();

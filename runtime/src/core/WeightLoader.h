@@ -1,4 +1,4 @@
-// From what the manifest asks for to parameters in memory.
+// From what the manifest asks for to parameters in host memory.
 #ifndef TNRT_CORE_WEIGHTLOADER_H
 #define TNRT_CORE_WEIGHTLOADER_H
 
@@ -6,7 +6,7 @@
 #include "Memory.h"
 #include "Session.h"
 #include "ThreadPool.h"
-#include "tnrt/formats/Payload.h"
+#include "WeightSource.h"
 
 #include <optional>
 #include <vector>
@@ -20,12 +20,12 @@ struct LoadedWeights {
   std::vector<void *> parameters;
   int64_t bytes = 0; // of all parameters, shared ones once
   Memory packed;
-  std::optional<Checkpoint> checkpoint;
+  std::optional<WeightSource> source;
 };
 
-// Maps, generates or finds in the executable what the manifest and the options
-// name, checks it, and packs it. Errors list every missing tensor and every one
-// of the wrong shape or dtype, or name a weight that cannot be quantised.
+// Opens the weights (WeightSource::open) and packs those that kernels cannot
+// read where they are mapped. Errors: those of opening, or a weight that cannot
+// be quantised.
 Result<LoadedWeights> loadWeights(const Manifest &manifest,
                                   const LoadOptions &options, ThreadPool &pool);
 

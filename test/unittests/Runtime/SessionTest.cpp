@@ -74,10 +74,12 @@ protected:
   }
 
   void finish(Session &session, int64_t batch, Outcome &outcome) {
-    for (int64_t layer = 0; layer < model->manifest().layers; ++layer)
-      outcome.states.insert(outcome.states.end(), session.state(layer),
-                            session.state(layer) +
-                                batch * session.stateElements(layer));
+    for (int64_t layer = 0; layer < model->manifest().layers; ++layer) {
+      std::vector<float> states(
+          static_cast<size_t>(batch * session.stateElements(layer)));
+      EXPECT_TRUE(session.readStates(layer, states.data()));
+      outcome.states.insert(outcome.states.end(), states.begin(), states.end());
+    }
     outcome.positions = session.positions();
     EXPECT_FALSE(fake::running().exceeded);
   }
@@ -129,7 +131,7 @@ TEST_F(SessionTest, UsesTheCompiledCapacity) {
   EXPECT_EQ(fake::running().prefillCalls, 23);
   EXPECT_EQ(fake::running().decodeCalls, 4) << "the rests go together";
   std::vector<float> hidden(7 * 16), logits(7 * 256);
-  session->logits(hidden.data(), 7, logits.data());
+  ASSERT_TRUE(session->logits(hidden.data(), 7, logits.data()));
   EXPECT_EQ(fake::running().headCalls, 2);
 }
 
@@ -144,10 +146,11 @@ TEST_F(SessionTest, RowsAlone) {
         session->forwardRow(row, tokens.data(), lengths[row], hidden.data()));
     const Outcome alone = feed(1, lengths[row], tokens, {lengths[row]});
     EXPECT_EQ(hidden, alone.hidden);
-    for (int64_t layer = 0; layer < 2; ++layer)
-      EXPECT_EQ(std::memcmp(session->state(layer) + row * 12,
-                            alone.states.data() + layer * 12, 48),
-                0);
+    for (int64_t layer = 0; layer < 2; ++layer) {
+      float state[12];
+      ASSERT_TRUE(session->readState(layer, row, state));
+      EXPECT_EQ(std::memcmp(state, alone.states.data() + layer * 12, 48), 0);
+    }
   }
   EXPECT_EQ(session->positions(), (std::vector<int64_t>{3, 20, 1}));
   // Ragged positions go on together.
@@ -191,7 +194,9 @@ TEST_F(SessionTest, Errors) {
             "token 256 at index 1 of sequence 1, expected 0 to 255");
   EXPECT_EQ(session->positions(), (std::vector<int64_t>{0, 0}))
       << "nothing has run";
-  EXPECT_EQ(session->state(0)[0], 0);
+  float state[12];
+  ASSERT_TRUE(session->readState(0, 0, state));
+  EXPECT_EQ(state[0], 0);
   const int32_t negative = -1;
   EXPECT_TRUE(contains(session->forwardRow(1, &negative, 1, nullptr).message(),
                        "token -1 at index 0 of sequence 1"));
@@ -209,7 +214,7 @@ TEST_F(SessionTest, Reset) {
   std::unique_ptr<Session> session = makeSession(2);
   std::vector<float> first(20 * 16), second(20 * 16);
   ASSERT_TRUE(session->forward(tokens.data(), 10, first.data()));
-  session->reset();
+  ASSERT_TRUE(session->reset());
   EXPECT_EQ(session->positions(), (std::vector<int64_t>{0, 0}));
   ASSERT_TRUE(session->forward(tokens.data(), 10, second.data()));
   EXPECT_EQ(first, second);

@@ -1,0 +1,96 @@
+// What runs a program: the CPU (cpu/CpuBackend.h) or a GPU
+// (cuda/CudaBackend.h). Model and Session hold one each and know no more of it
+// than this.
+#ifndef TNRT_CORE_BACKEND_H
+#define TNRT_CORE_BACKEND_H
+
+#include "Executor.h"
+#include "Manifest.h"
+#include "tnrt/Result.h"
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+struct tnrt_module;
+
+namespace tnrt {
+
+struct LoadOptions;
+
+// Sees f32 [rows, columns] of one probe; `row` is the first sequence of the
+// group that is running, `offset` its first token's index in the call's tokens.
+using Observer = std::function<void(int64_t probe, const float *data,
+                                    int64_t row, int64_t offset, int64_t batch,
+                                    int64_t length, int64_t columns)>;
+
+// One call of an entry point, within the compiled capacity: sequences
+// [row, row + rows), `length` tokens of each. All pointers are host memory.
+struct Step {
+  int64_t row = 0, rows = 0, length = 0;
+  int64_t offset = 0;                 // for the observer
+  const int32_t *tokens = nullptr;    // [rows, length]
+  const int64_t *positions = nullptr; // [rows], of the first token
+  const Observer *observer = nullptr;
+};
+
+// A launch of a step, timed alone.
+struct KernelTime {
+  std::string name;
+  int64_t tasks = 0, threads = 0; // 0 where the runtime does not know
+  int64_t count = 0;              // launches of the step that are alike
+  double seconds = 0;             // of one, the median
+  int64_t bytes = -1, flops = -1; // of one; -1: not known
+};
+
+// B sequences: their states, and the steps that advance them.
+class SessionBackend {
+public:
+  virtual ~SessionBackend() = default;
+
+  // Runs one step and updates the states. `hidden`, f32 [rows, length, D], may
+  // be null.
+  virtual Status run(const Step &step, float *hidden) = 0;
+  // Runs one step and the head on each sequence's last token: f32 [rows, V] at
+  // logits() + row * V.
+  virtual Status runToLogits(const Step &step) = 0;
+  // f32 [batch, V] of host memory; null before the first runToLogits.
+  virtual float *logits() = 0;
+  // logits f32 [rows, V] of hidden f32 [rows, D]; rows <= capacity.head_rows.
+  virtual Status head(const float *hidden, int64_t rows, float *out) = 0;
+
+  // The states of sequences [row, row + rows): f32 [rows, H, Dk, Dv].
+  virtual Status readStates(int64_t layer, int64_t row, int64_t rows,
+                            float *out) = 0;
+  // `in` of any alignment.
+  virtual Status writeStates(int64_t layer, int64_t row, int64_t rows,
+                             const void *in) = 0;
+  virtual Status reset() = 0; // states to zero
+
+  // Runs a step and the head once, then each distinct launch of them alone.
+  // The states are of no use afterwards.
+  virtual Result<std::vector<KernelTime>> profile(const Step &step,
+                                                  int64_t repeat) = 0;
+};
+
+// What all sequences share: parameters and arena.
+class ModelBackend {
+public:
+  virtual ~ModelBackend() = default;
+
+  virtual Result<std::unique_ptr<SessionBackend>>
+  createSession(int64_t batch) = 0;
+  virtual int threads() const = 0;
+  // Bytes of the parameters as the kernels read them.
+  virtual int64_t parameterBytes() const = 0;
+  // The GPU's name; empty on the CPU.
+  virtual std::string device() const { return {}; }
+  // Most bytes of GPU memory that this program has held.
+  virtual int64_t deviceBytes() const { return 0; }
+};
+
+} // namespace tnrt
+
+#endif // TNRT_CORE_BACKEND_H

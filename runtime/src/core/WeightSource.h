@@ -1,0 +1,70 @@
+// The weights that a manifest and the options name, opened and checked, to be
+// packed piece by piece into whatever memory a backend has for them.
+#ifndef TNRT_CORE_WEIGHTSOURCE_H
+#define TNRT_CORE_WEIGHTSOURCE_H
+
+#include "Manifest.h"
+#include "ThreadPool.h"
+#include "tnrt/formats/Payload.h"
+
+#include <functional>
+#include <optional>
+#include <vector>
+
+namespace tnrt {
+
+struct LoadOptions;
+
+class WeightSource {
+public:
+  // Pack units [begin, end) of a parameter (tnrt/formats/Pack.h).
+  struct Task {
+    size_t parameter;
+    int64_t begin, end;
+  };
+
+  // Maps, generates or finds in the executable what the manifest and the
+  // options name. `manifest` must outlive the source. Errors list every missing
+  // tensor and every one of the wrong shape or dtype.
+  static Result<WeightSource> open(const Manifest &manifest,
+                                   const LoadOptions &options);
+
+  // Whether the values are random numbers and not a file's.
+  bool isGenerated() const { return !checkpoint; }
+  // The first parameter of the same data; `index` where it is the first.
+  size_t same(size_t index) const { return firstOfSame[index]; }
+  // Bytes of one parameter, packed.
+  int64_t bytes(size_t index) const;
+  // The file's own bytes where kernels can read them as they are, or null.
+  const unsigned char *mapped(size_t index) const;
+
+  // Adds the tasks of one parameter.
+  void addTasks(size_t index, std::vector<Task> &tasks) const;
+  int64_t taskBytes(const Task &task) const;
+  // Packs a task to `destination`, where its first unit goes. `rowScales`, of a
+  // parameter of dtype I8: where the scales of the whole tensor's rows go too,
+  // or null. Errors: a weight that cannot be quantised, with the file's name.
+  Status pack(const Task &task, void *destination, float *rowScales) const;
+
+  // Calls `run` for every task on the pool. The error is that of the first task
+  // in order, whatever the threads' timing.
+  static Status forEach(const std::vector<Task> &tasks, ThreadPool &pool,
+                        const std::function<Status(const Task &)> &run);
+
+private:
+  explicit WeightSource(const Manifest &manifest) : manifest(&manifest) {}
+  Status openCheckpoint(const LoadOptions &options);
+  Status checkTensors() const;
+  void findSame();
+  Status packMapped(const Task &task, void *destination,
+                    float *rowScales) const;
+  Status generate(const Task &task, void *destination, float *rowScales) const;
+
+  const Manifest *manifest;
+  std::optional<Checkpoint> checkpoint;
+  std::vector<size_t> firstOfSame;
+};
+
+} // namespace tnrt
+
+#endif // TNRT_CORE_WEIGHTSOURCE_H

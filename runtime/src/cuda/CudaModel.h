@@ -1,0 +1,70 @@
+// What the sessions of one GPU program share.
+#ifndef TNRT_CUDA_CUDAMODEL_H
+#define TNRT_CUDA_CUDAMODEL_H
+
+#include "BlasLt.h"
+#include "Device.h"
+#include "Kernels.h"
+#include "WeightUpload.h"
+
+#include "core/Backend.h"
+#include "core/StateLayout.h"
+
+namespace tnrt::cuda {
+
+// Sizes of what a session of `batch` sequences holds on the device.
+struct SessionPlan {
+  StateLayout states;
+  int64_t maxRows = 0;     // of a step
+  int64_t inputBytes = 0;  // positions int64 [rows], then tokens int32 [rows]
+  int64_t hiddenBytes = 0; // f32 [maxRows, D]
+  int64_t logitsBytes = 0; // f32 [head_rows, V]
+  int64_t bytes() const {
+    return states.bytes + inputBytes + hiddenBytes + logitsBytes;
+  }
+};
+Result<SessionPlan> planSession(const Manifest &manifest, int64_t batch);
+
+class CudaModel final : public ModelBackend {
+public:
+  CudaModel(const tnrt_module &module, const Manifest &manifest)
+      : module(module), manifest(manifest) {}
+  Status load(const LoadOptions &options);
+
+  Result<std::unique_ptr<SessionBackend>> createSession(int64_t batch) override;
+  int threads() const override { return loadingThreads; }
+  int64_t parameterBytes() const override { return weights.parameterBytes; }
+  std::string device() const override { return gpu->name(); }
+  int64_t deviceBytes() const override { return gpu->peakBytes(); }
+
+  DevicePointer parameter(int64_t index) const {
+    return parameterMemory.address() +
+           static_cast<DevicePointer>(
+               weights.offsets[static_cast<size_t>(index)]);
+  }
+  // The products of all sessions; the library is loaded by the first one.
+  Result<Matmul *> matmul();
+
+  const tnrt_module &module;
+  const Manifest &manifest;
+  std::shared_ptr<Device> gpu;
+  std::unique_ptr<Kernels> kernels;
+  DeviceMemory arena, constants;
+
+private:
+  Status checkMemory(int64_t needed) const;
+  Status uploadConstants();
+
+  int loadingThreads = 0;
+  WeightPlan weights;
+  DeviceMemory parameterMemory;
+  std::unique_ptr<Matmul> products;
+};
+
+// Opens GPU `index` and checks that it runs the program.
+Result<std::shared_ptr<Device>> openDevice(const tnrt_module &module,
+                                           const Manifest &manifest, int index);
+
+} // namespace tnrt::cuda
+
+#endif // TNRT_CUDA_CUDAMODEL_H

@@ -1,0 +1,188 @@
+// FakeModule's toy model as a GPU program: the entry points queue kernels that
+// compute the same floats on the fake driver (FakeCuda.h), and the head is a
+// matrix product. Header-only; a test includes it in one file.
+#ifndef TNRT_TEST_FAKEDEVICEMODULE_H
+#define TNRT_TEST_FAKEDEVICEMODULE_H
+
+#include "FakeCuda.h"
+#include "FakeModule.h"
+
+#include "cuda/Library.h"
+#include "tnrt/formats/DType.h"
+
+#include <cstdlib>
+#include <cstring>
+#include <dlfcn.h>
+
+namespace tnrt::fake {
+
+// The fake driver's state, loaded on first use.
+inline Cuda &cuda() {
+  static Cuda *state = [] {
+    void *handle = ::dlopen(TNRT_FAKE_CUDA, RTLD_NOW | RTLD_NODELETE);
+    if (!handle)
+      std::abort();
+    return reinterpret_cast<Cuda *(*)()>(::dlsym(handle, "tnrt_fake_cuda"))();
+  }();
+  return *state;
+}
+
+enum DeviceKernel : int64_t { kForward, kMapped };
+
+template <typename T> T parameterOf(void **parameters, int index) {
+  T value;
+  std::memcpy(&value, parameters[index], sizeof value);
+  return value;
+}
+
+// Factors of the two numbers of a state, which are the module's constants.
+inline const float kConstants[] = {1, 0.5f};
+
+// tokens, positions, hidden, length, embedding, state 0, state 1, arena,
+// constants. The arena's first word counts the sequences that have run.
+inline void runForward(void **p, int64_t tasks) {
+  const Config &c = running().config;
+  const auto *tokens = parameterOf<const int32_t *>(p, 0);
+  const auto *positions = parameterOf<const int64_t *>(p, 1);
+  auto *hidden = parameterOf<float *>(p, 2);
+  const auto length = parameterOf<int64_t>(p, 3);
+  const auto *embedding = parameterOf<const float *>(p, 4);
+  *parameterOf<int64_t *>(p, 7) += tasks;
+  const auto *factors = parameterOf<const float *>(p, 8);
+  for (int64_t row = 0; row < tasks; ++row)
+    for (int64_t t = 0; t < length; ++t) {
+      const int32_t token = tokens[row * length + t];
+      float extra = static_cast<float>(positions[row] + t) / 64;
+      for (int layer = 0; layer < 2; ++layer) {
+        float *state =
+            parameterOf<float *>(p, 5 + layer) + row * stateElements();
+        state[0] += factors[0];
+        state[1] = factors[1] * state[1] + static_cast<float>(token);
+        extra += (state[0] + state[1]) / 1024;
+      }
+      for (int64_t d = 0; d < c.width; ++d)
+        hidden[(row * length + t) * c.width + d] =
+            embedding[token * c.width + d] + extra;
+    }
+}
+
+// A tensor map and the address it must be of.
+inline void runMapped(void **p, int64_t) {
+  if (parameterOf<void *>(p, 0) != parameterOf<void *>(p, 1))
+    cuda().misuse.push_back("a kernel got another tensor map");
+}
+
+inline void deviceForward(void *context, int64_t batch, int64_t length,
+                          const int32_t *tokens, const int64_t *positions,
+                          float *hidden) {
+  void *args[] = {const_cast<int32_t *>(tokens),
+                  const_cast<int64_t *>(positions),
+                  hidden,
+                  reinterpret_cast<void *>(length),
+                  tnrt_param(context, 0),
+                  tnrt_state(context, 0),
+                  tnrt_state(context, 1),
+                  tnrt_arena(context),
+                  tnrt_constants(context)};
+  tnrt_launch_device(context, kForward, batch, args);
+  tnrt_launch_device(context, kForward, 0, args); // no task, no launch
+  alignas(64) unsigned char map[128];
+  int64_t geometry[] = {running().config.width, batch * length,
+                        running().config.width * 4, 32, 64};
+  tnrt_tensor_map(context, map, hidden, static_cast<int64_t>(DType::F32), 2,
+                  geometry);
+  void *mapArgs[] = {map, hidden};
+  tnrt_launch_device(context, kMapped, 1, mapArgs);
+  std::memset(map, 0, sizeof map); // the launch has read it
+  tnrt_probe(context, 0, hidden, batch * length, running().config.width);
+}
+
+inline void devicePrefill(void *context, int64_t batch, int64_t length,
+                          const int32_t *tokens, const int64_t *positions,
+                          float *hidden) {
+  ++running().prefillCalls;
+  running().exceeded |= batch * length > running().config.prefillRows;
+  deviceForward(context, batch, length, tokens, positions, hidden);
+}
+
+inline void deviceDecode(void *context, int64_t batch, int64_t length,
+                         const int32_t *tokens, const int64_t *positions,
+                         float *hidden) {
+  ++running().decodeCalls;
+  running().exceeded |= length != 1 || batch > running().config.decodeRows;
+  deviceForward(context, batch, length, tokens, positions, hidden);
+}
+
+inline void deviceHead(void *context, int64_t rows, const float *hidden,
+                       float *logits) {
+  const Config &c = running().config;
+  ++running().headCalls;
+  running().exceeded |= rows > c.headRows;
+  const auto f32 = static_cast<int64_t>(DType::F32);
+  tnrt_matmul(context, rows, c.vocabulary, c.width, f32, f32,
+              const_cast<float *>(hidden), tnrt_param(context, 1), logits);
+}
+
+inline void replaceIn(std::string &text, const std::string &from,
+                      const std::string &to) {
+  const size_t at = text.find(from);
+  if (at == std::string::npos)
+    std::abort();
+  text.replace(at, from.size(), to);
+}
+
+// What module() of the GPU program points to.
+struct DeviceTables {
+  std::vector<uint8_t> forwardKinds = std::vector<uint8_t>(9, TNRT_PARAM_SLOT);
+  std::vector<uint8_t> mappedKinds = {TNRT_PARAM_MAP, TNRT_PARAM_SLOT};
+  std::vector<tnrt_device_kernel> kernels;
+};
+
+inline DeviceTables &deviceTables() {
+  static DeviceTables tables;
+  return tables;
+}
+
+// A fresh fake machine.
+inline Cuda &resetCuda() {
+  Cuda &state = cuda();
+  state = Cuda();
+  state.kernels["forward"] = {runForward, std::vector<size_t>(9, 8)};
+  state.kernels["mapped"] = {runMapped, {128, 8}};
+  cuda::libraryNames() = {{TNRT_FAKE_CUDA}, {TNRT_FAKE_CUDA}};
+  return state;
+}
+
+// Makes `config`, of two layers, the running module, as a GPU program for
+// `chip`; one at a time.
+inline tnrt_module &makeDeviceModule(const Config &config = {},
+                                     const std::string &chip = "sm_90a") {
+  makeModule(config);
+  Running &instance = running();
+  replaceIn(instance.manifest, R"("target": {)",
+            R"("target": {"kind": "gpu", "chip": ")" + chip + R"(", )");
+  replaceIn(instance.manifest,
+            R"({"kind": "panels", "width": )" +
+                std::to_string(config.panelWidth) + R"(, "step": 1})",
+            R"({"kind": "rows"})");
+  DeviceTables &tables = deviceTables();
+  tables.kernels = {{"forward", 128, 0, 9, tables.forwardKinds.data()},
+                    {"mapped", 32, 100000, 2, tables.mappedKinds.data()}};
+  tnrt_module &module = instance.module;
+  module.manifest = instance.manifest.data();
+  module.manifest_size = instance.manifest.size();
+  module.prefill = devicePrefill;
+  module.decode = deviceDecode;
+  module.head = deviceHead;
+  module.device_image = "\177ELF and so on";
+  module.device_image_size = 16;
+  module.device_kernels = tables.kernels.data();
+  module.num_device_kernels = tables.kernels.size();
+  module.device_constants = kConstants;
+  module.device_constants_size = sizeof kConstants;
+  return module;
+}
+
+} // namespace tnrt::fake
+
+#endif // TNRT_TEST_FAKEDEVICEMODULE_H
