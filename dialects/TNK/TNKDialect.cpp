@@ -164,6 +164,9 @@ LogicalResult ContractOp::verify() {
   if (getPairs() && (!b.getElementType().isBF16() || getTransposeA()))
     return emitOpError(
         "expected pairs to be bf16 with A not transposed [contract-C4]");
+  if (getPrefetch().value_or(1) < 1)
+    return emitOpError("expected to prefetch at least 1 row ahead, got ")
+           << *getPrefetch() << " [contract-C5]";
   return success();
 }
 

@@ -102,6 +102,8 @@ def TNK_ContractOp : TNK_Op<"contract", [
     - `B` is a matrix at `[p', n]`, of A's type or of i8. With `pairs`, of bf16, depths 2k and 2k + 1 of a
       column stand beside each other, as the dot product of AVX-512 reads them: from
       the indices `[p', n]`, `B[p' + k / 2, n + 2 j + k % 2]`. `depth` is even then.
+    - `prefetch d` asks for the row of `B` that is `d` rows ahead of the one at hand to
+      be brought to the first cache. It may lie behind the end of `B`.
 
     ```mlir
     %r = tnk.contract %a[%m, %c0], %b[%c0, %c0], %acc depth %k
@@ -113,12 +115,13 @@ def TNK_ContractOp : TNK_Op<"contract", [
                        Arg<MemRefOf<[F32, BF16, I8]>, "", [MemRead]>:$b,
                        Variadic<Index>:$bIndices,
                        VectorOfRankAndType<[2], [F32]>:$acc, Index:$depth,
-                       UnitAttr:$transpose_a, UnitAttr:$pairs);
+                       UnitAttr:$transpose_a, UnitAttr:$pairs,
+                       OptionalAttr<I64Attr>:$prefetch);
   let results = (outs VectorOfRankAndType<[2], [F32]>:$result);
   
   let assemblyFormat = [{
     (`transpose_a` $transpose_a^)? (`pairs` $pairs^)? $a `[` $aIndices `]` `,` $b `[` $bIndices `]` `,`
-    $acc `depth` $depth attr-dict `:` type($a) `,` type($b) `,` type($acc)
+    $acc `depth` $depth (`prefetch` $prefetch^)? attr-dict `:` type($a) `,` type($b) `,` type($acc)
   }];
   let hasVerifier = 1;
 }

@@ -64,6 +64,8 @@ static ConvertTNToTNKOptions kernelOptions(const CompileOptions &options) {
   // A quarter of the second cache: the panel stays there while the rows stream
   // by.
   convert.blockBytes = options.target.l2Bytes / 4;
+  // A third of the first cache: the block at hand, the next one and the rows.
+  convert.streamBlockBytes = options.target.l1Bytes / 3;
   return convert;
 }
 

@@ -48,9 +48,18 @@ Value KernelBuilder::min(Value x, Value y) {
   return b.createOrFold<arith::MinSIOp>(x, y);
 }
 
+Value KernelBuilder::compare(arith::CmpIPredicate predicate, Value x, Value y) {
+  return b.createOrFold<arith::CmpIOp>(predicate, x, y);
+}
+
 void KernelBuilder::forLoop(Value begin, Value end, int64_t step,
                             IndexBody body) {
-  auto loop = scf::ForOp::create(b, begin, end, index(step));
+  forLoop(begin, end, index(step), body);
+}
+
+void KernelBuilder::forLoop(Value begin, Value end, Value step,
+                            IndexBody body) {
+  auto loop = scf::ForOp::create(b, begin, end, step);
   OpBuilder::InsertionGuard guard(b);
   b.setInsertionPointToStart(loop.getBody());
   body(loop.getInductionVar());
@@ -179,9 +188,10 @@ void KernelBuilder::storeTile(Value tile, Value buffer,
 
 Value KernelBuilder::contract(Value a, ValueRange aIndices, Value bMatrix,
                               ValueRange bIndices, Value acc, Value depth,
-                              bool transposeA, bool pairs) {
-  return tnk::ContractOp::create(b, acc.getType(), a, aIndices, bMatrix,
-                                 bIndices, acc, depth, transposeA, pairs);
+                              bool transposeA, bool pairs, int64_t prefetch) {
+  return tnk::ContractOp::create(
+      b, acc.getType(), a, aIndices, bMatrix, bIndices, acc, depth, transposeA,
+      pairs, prefetch ? b.getI64IntegerAttr(prefetch) : IntegerAttr());
 }
 
 Value KernelBuilder::scratch(int64_t rows, int64_t columns) {

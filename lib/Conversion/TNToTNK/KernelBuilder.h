@@ -11,6 +11,7 @@
 #include "TN/TNDialect.h"
 #include "TNK/TNKDialect.h"
 
+#include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include "mlir/IR/ImplicitLocOpBuilder.h"
@@ -23,9 +24,12 @@ struct TileSizes {
   int64_t panelWidth = 64;        // columns of the register tile
   bool bf16Pairs = false;         // bf16 weights in pairs
   int64_t blockBytes = 256 << 10; // of a panel, kept in the cache
-  int64_t chunk = 64;             // positions of an attention chunk
-  int64_t rowBlock = 8;           // rows of a task of a row-wise kernel
-  int64_t threads = 0;            // GPU threads of a task; 0 on a CPU
+  // Of calls with 2 to streamRows rows: the block, and how far ahead to fetch.
+  int64_t streamBlockBytes = 16 << 10;
+  int64_t streamRows = 16;
+  int64_t chunk = 64;   // positions of an attention chunk
+  int64_t rowBlock = 8; // rows of a task of a row-wise kernel
+  int64_t threads = 0;  // GPU threads of a task; 0 on a CPU
 };
 
 // A tile's place in a matrix.
@@ -56,10 +60,14 @@ public:
   mlir::Value div(mlir::Value a, mlir::Value b); // of non-negative values
   mlir::Value rem(mlir::Value a, mlir::Value b);
   mlir::Value min(mlir::Value a, mlir::Value b);
+  mlir::Value compare(mlir::arith::CmpIPredicate predicate, mlir::Value a,
+                      mlir::Value b);
 
   using IndexBody = llvm::function_ref<void(mlir::Value)>;
   using TileBody = llvm::function_ref<void(mlir::Value start, int64_t size)>;
   // for i in [begin, end) step `step`.
+  void forLoop(mlir::Value begin, mlir::Value end, mlir::Value step,
+               IndexBody body);
   void forLoop(mlir::Value begin, mlir::Value end, int64_t step,
                IndexBody body);
   // Covers [0, extent) with tiles of the given sizes, largest first; the last
@@ -90,7 +98,7 @@ public:
   mlir::Value contract(mlir::Value a, mlir::ValueRange aIndices, mlir::Value b,
                        mlir::ValueRange bIndices, mlir::Value acc,
                        mlir::Value depth, bool transposeA = false,
-                       bool pairs = false);
+                       bool pairs = false, int64_t prefetch = 0);
   // A scratch matrix on the stack of the task, 64-byte aligned.
   mlir::Value scratch(int64_t rows, int64_t columns);
 
@@ -135,8 +143,12 @@ private:
 // those named, in the order of the comment, and leaves it finished.
 //===----------------------------------------------------------------------===//
 
-// One task is one panel of the weight. The depth is cut in blocks of
-// `blockBytes` of the panel; between blocks the sums wait in scratch, in f32.
+// One task is one panel of the weight. The depth is cut in blocks, so that the
+// tiles of rows after the first find the panel in a cache; between blocks the
+// sums wait in scratch, in f32, which changes no bit of them. With many rows a
+// block is `blockBytes` of the panel. With few, the panel's way from memory is
+// what takes time: a block is `streamBlockBytes`, and every tile asks for the
+// next one, so that memory never waits for arithmetic.
 struct LinearBuffers {
   mlir::Value x, weight; // [rows, K], panels
   mlir::Value scales;    // [N] of an i8 weight, or null

@@ -3,6 +3,7 @@
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
 
 using namespace mlir;
 using namespace tnllm;
@@ -41,30 +42,90 @@ public:
     depth = type.getDimSize(1);
     capacity = type.getDimSize(0);
     panel = panelOf(k, in.weight, k.task());
-    pairs = cast<MemRefType>(panel.getType()).getDimSize(1) == 2 * width;
+    auto panelType = cast<MemRefType>(panel.getType());
+    pairs = panelType.getDimSize(1) == 2 * width;
+    rowBytes = panelType.getDimSize(1) * panelType.getElementTypeBitWidth() / 8;
     column = k.mul(k.task(), k.index(width));
   }
 
   void build() {
-    int64_t elementBytes =
-        cast<MemRefType>(panel.getType()).getElementTypeBitWidth() / 8;
-    // Even, for pairs.
-    int64_t block = std::max<int64_t>(2, k.sizes.blockBytes /
-                                             (width * elementBytes) / 2 * 2);
-    int64_t last = (depth - 1) / block * block; // first depth of the last block
-    if (last > 0)
-      accumulateBlocks(block, last);
-    forRowTiles([&](Value row, int64_t tileRows) {
-      Value tile = contract(row, tileRows, k.index(last), depth - last);
-      if (scales)
-        tile = arith::MulFOp::create(k.b, tile, rowOf(scales, tileRows));
-      if (bias)
-        tile = arith::AddFOp::create(k.b, tile, rowOf(bias, tileRows));
-      epilogue.apply(k, tile, {row, column, tileRows, width, inBounds});
+    Value block = chooseBlock();
+    if (!block) {
+      forRowTiles([&](Value row, int64_t tileRows) {
+        Value zeros = k.constant(k.tileType(tileRows, width), 0.0);
+        finish(row, tileRows, contract(row, zeros, k.index(0), k.index(depth)));
+      });
+      return;
+    }
+    sums = k.scratch(capacity, width);
+    k.forLoop(k.index(0), k.index(depth), block, [&](Value start) {
+      addBlock(start, k.min(block, k.sub(k.index(depth), start)));
     });
   }
 
 private:
+  // Depths that `bytes` of the panel hold; even, for pairs.
+  int64_t depthsOf(int64_t bytes) {
+    int64_t depths = bytes / rowBytes * (pairs ? 2 : 1);
+    return std::max<int64_t>(2, depths / 2 * 2);
+  }
+
+  // Depths of a block, or none where one block holds all of them.
+  Value chooseBlock() {
+    int64_t large = depthsOf(k.sizes.blockBytes);
+    int64_t small = depthsOf(k.sizes.streamBlockBytes);
+    bool mayHaveFew = capacity > 1 && k.sizes.streamRows > 1;
+    if (depth <= large && (depth <= small || !mayHaveFew))
+      return {};
+    if (!mayHaveFew)
+      return k.index(large);
+    using Predicate = arith::CmpIPredicate;
+    // One row passes over the panel once, in any block.
+    hasFew = arith::AndIOp::create(
+        k.b, k.compare(Predicate::ugt, rows, k.index(1)),
+        k.compare(Predicate::ule, rows, k.index(k.sizes.streamRows)));
+    return arith::SelectOp::create(k.b, hasFew, k.index(small), k.index(large));
+  }
+
+  // The block's products for all rows: onto the sums so far, and on to the end
+  // of the kernel after the last one.
+  void addBlock(Value start, Value size) {
+    using Predicate = arith::CmpIPredicate;
+    Value isFirst = k.compare(Predicate::eq, start, k.index(0));
+    Value isLast = k.compare(Predicate::eq, k.add(start, size), k.index(depth));
+    forRowTiles([&](Value row, int64_t tileRows) {
+      TilePlace place{row, k.index(0), tileRows, width, true};
+      VectorType type = k.tileType(tileRows, width);
+      auto begin = scf::IfOp::create(
+          k.b, isFirst,
+          [&](OpBuilder &, Location) {
+            scf::YieldOp::create(k.b, k.constant(type, 0.0));
+          },
+          [&](OpBuilder &, Location) {
+            scf::YieldOp::create(k.b, k.loadTile(sums, place));
+          });
+      Value tile = contract(row, begin.getResult(0), start, size);
+      scf::IfOp::create(
+          k.b, isLast,
+          [&](OpBuilder &, Location) {
+            finish(row, tileRows, tile);
+            scf::YieldOp::create(k.b);
+          },
+          [&](OpBuilder &, Location) {
+            k.storeTile(tile, sums, place);
+            scf::YieldOp::create(k.b);
+          });
+    });
+  }
+
+  void finish(Value row, int64_t tileRows, Value tile) {
+    if (scales)
+      tile = arith::MulFOp::create(k.b, tile, rowOf(scales, tileRows));
+    if (bias)
+      tile = arith::AddFOp::create(k.b, tile, rowOf(bias, tileRows));
+    epilogue.apply(k, tile, {row, column, tileRows, width, inBounds});
+  }
+
   // The tile's columns of a vector, repeated for each row.
   Value rowOf(Value vector, int64_t tileRows) {
     return k.broadcastRow(k.loadRow(vector, {}, column, width, inBounds),
@@ -75,38 +136,45 @@ private:
     k.forTiles(rows, KernelBuilder::halvingSizes(k.sizes.tileRows), body);
   }
 
-  // sums += x[:, 0..last) * panel[0..last), block by block.
-  void accumulateBlocks(int64_t block, int64_t last) {
-    sums = k.scratch(capacity, width);
-    forRowTiles([&](Value row, int64_t tileRows) {
-      Value zeros = k.constant(k.tileType(tileRows, width), 0.0);
-      k.storeTile(zeros, sums, {row, k.index(0), tileRows, width, true});
-    });
-    k.forLoop(k.index(0), k.index(last), block, [&](Value start) {
-      forRowTiles([&](Value row, int64_t tileRows) {
-        Value tile = contract(row, tileRows, start, block);
-        k.storeTile(tile, sums, {row, k.index(0), tileRows, width, true});
-      });
-    });
+  // `tile` plus the products of `size` depths from `start`. Whole tiles are
+  // most of the work of many rows, which find the panel in a cache and would
+  // only lose by asking for it; one row alone is read as fast as memory gives
+  // it.
+  Value contract(Value row, Value tile, Value start, Value size) {
+    int64_t tileRows = cast<VectorType>(tile.getType()).getDimSize(0);
+    int64_t ahead = k.sizes.streamBlockBytes / rowBytes;
+    if (!hasFew || tileRows == 1)
+      return contractAhead(row, tile, start, size, 0);
+    if (tileRows < k.sizes.tileRows)
+      return contractAhead(row, tile, start, size, ahead);
+    auto branch = scf::IfOp::create(
+        k.b, hasFew,
+        [&](OpBuilder &, Location) {
+          scf::YieldOp::create(k.b,
+                               contractAhead(row, tile, start, size, ahead));
+        },
+        [&](OpBuilder &, Location) {
+          scf::YieldOp::create(k.b, contractAhead(row, tile, start, size, 0));
+        });
+    return branch.getResult(0);
   }
 
-  // The sums so far, plus those of `size` depths from `start`.
-  Value contract(Value row, int64_t tileRows, Value start, int64_t size) {
-    Value tile =
-        sums ? k.loadTile(sums, {row, k.index(0), tileRows, width, true})
-             : k.constant(k.tileType(tileRows, width), 0.0);
+  Value contractAhead(Value row, Value tile, Value start, Value size,
+                      int64_t ahead) {
     Value panelRow = pairs ? k.div(start, k.index(2)) : start;
     return k.contract(x, {row, start}, panel, {panelRow, k.index(0)}, tile,
-                      k.index(size), /*transposeA=*/false, pairs);
+                      size, /*transposeA=*/false, pairs, ahead);
   }
 
   KernelBuilder &k;
   Value x, scales, bias, rows;
   const Epilogue &epilogue;
   int64_t width, depth, capacity;
+  int64_t rowBytes; // of the panel
   bool inBounds, pairs;
   Value panel, column;
-  Value sums; // [capacity, width], where there is more than one block
+  Value hasFew; // whether the call has 2 to streamRows rows; null: never
+  Value sums;   // [capacity, width], where there is more than one block
 };
 
 } // namespace

@@ -67,8 +67,8 @@ struct ConvertTNToTNKPass
   }
 
   std::unique_ptr<KernelChoice> chooseTarget() {
-    TileSizes sizes{tileRows,   panelWidth, bf16Pairs,
-                    blockBytes, chunk,      rowBlock};
+    TileSizes sizes{tileRows,         panelWidth, bf16Pairs, blockBytes,
+                    streamBlockBytes, streamRows, chunk,     rowBlock};
     if (gpuThreads == 0)
       return chooseForCPU(sizes);
     return chooseForGPU(sizes, {gpuThreads, bf16Storage});

@@ -44,6 +44,7 @@ public:
       OpBuilder::InsertionGuard guard(b);
       b.setInsertionPointToStart(loop.getBody());
       SmallVector<Value> sums(loop.getRegionIterArgs());
+      addPrefetch(loop.getInductionVar());
       if (op.getPairs())
         addPairStep(loop.getInductionVar(), sums);
       else
@@ -91,6 +92,23 @@ private:
       tile = vector::InsertOp::create(b, vector, tile, ArrayRef<int64_t>{row});
     }
     return tile;
+  }
+
+  // Brings the lines of the row of B that is `prefetch` rows on to the first
+  // cache. Of a row shorter than a line nothing: its line is asked for often.
+  void addPrefetch(Value k) {
+    constexpr int64_t lineBytes = 64;
+    auto type = cast<MemRefType>(op.getB().getType());
+    int64_t elementBytes = type.getElementTypeBitWidth() / 8;
+    int64_t rowBytes = columns * elementBytes * (op.getPairs() ? 2 : 1);
+    if (!op.getPrefetch() || rowBytes < lineBytes)
+      return;
+    Value row = offset(add(op.getBIndices()[0], k), *op.getPrefetch());
+    for (int64_t byte = 0; byte < rowBytes; byte += lineBytes)
+      memref::PrefetchOp::create(
+          b, op.getB(),
+          ValueRange{row, offset(op.getBIndices()[1], byte / elementBytes)},
+          /*isWrite=*/false, /*localityHint=*/3, /*isDataCache=*/true);
   }
 
   // One depth: a row of B against one element of each row of A.

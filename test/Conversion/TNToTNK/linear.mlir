@@ -4,6 +4,10 @@
 // RUN:   --canonicalize --split-input-file | FileCheck %s --check-prefix=PAIRS
 // RUN: tnllm-opt %s --convert-tn-to-tnk='panel-width=16 tile-rows=4 chunk=16 block-bytes=2048' \
 // RUN:   --canonicalize --split-input-file | FileCheck %s --check-prefix=BLOCKS
+// RUN: tnllm-opt %s --convert-tn-to-tnk='panel-width=16 tile-rows=4 chunk=16 stream-block-bytes=1024 stream-rows=8' \
+// RUN:   --canonicalize --split-input-file | FileCheck %s --check-prefix=STREAM
+// RUN: tnllm-opt %s --convert-tn-to-tnk='panel-width=16 tile-rows=4 chunk=16 stream-block-bytes=1024 stream-rows=1' \
+// RUN:   --canonicalize --split-input-file | FileCheck %s --check-prefix=NEVER
 
 // One task is one panel of 16 columns; rows go by 4, by 2 and by 1. N = 32 fills its
 // panels: no masks.
@@ -34,14 +38,45 @@
 // PAIRS: layout = #tnrt.layout<panels, 16, 1>, tensor = "w"
 // PAIRS-NOT: pairs
 
-// 2048 bytes of a panel of 16 f32 are 32 depths: the first 32 go to the sums, which the
-// second half starts from.
+// 2048 bytes of a panel of 16 f32 are 32 depths: the first block begins at zero and goes
+// to the sums, which the last one starts from. All 64 depths are less than the block of
+// few rows, which then is the whole panel.
 // BLOCKS-LABEL: tnk.kernel @linear_k64_n32(
+// BLOCKS-SAME: %[[ROWS:[^ ]*]]: index, %{{[^ ]*}}: index)
+// BLOCKS-DAG: %[[ZERO:.*]] = arith.constant dense<0.000000e+00> : vector<4x16xf32>
+// BLOCKS-DAG: %[[MANY:.*]] = arith.cmpi ugt, %[[ROWS]], %c1
+// BLOCKS-DAG: %[[FEW:.*]] = arith.cmpi ule, %[[ROWS]], %c16
+// BLOCKS: %[[BOTH:.*]] = arith.andi %[[MANY]], %[[FEW]]
+// BLOCKS: %[[BLOCK:.*]] = arith.select %[[BOTH]], %c256, %c32
 // BLOCKS: %[[SUMS:.*]] = memref.alloca() {alignment = 64 : i64} : memref<24x16xf32>
-// BLOCKS: tnk.contract {{.*}} depth %c32 : {{.*}}, vector<4x16xf32>
+// BLOCKS: scf.for %[[START:[^ ]*]] = %c0 to %c64 step %[[BLOCK]]
+// BLOCKS: %[[LEFT:.*]] = arith.subi %c64, %[[START]]
+// BLOCKS: %[[SIZE:.*]] = arith.minsi %[[BLOCK]], %[[LEFT]]
+// BLOCKS: %[[FIRST:.*]] = arith.cmpi eq, %[[START]], %c0
+// BLOCKS: %[[END:.*]] = arith.addi %[[START]], %[[SIZE]]
+// BLOCKS: %[[LAST:.*]] = arith.cmpi eq, %[[END]], %c64
+// BLOCKS: %[[BEGIN:.*]] = scf.if %[[FIRST]]
+// BLOCKS: scf.yield %[[ZERO]]
+// BLOCKS: vector.transfer_read %[[SUMS]]
+// BLOCKS: scf.if %[[BOTH]]
+// BLOCKS: tnk.contract %{{.*}}[%{{.*}}, %[[START]]], %{{.*}}[%[[START]], %c0], %[[BEGIN]] depth %[[SIZE]] prefetch 256 : {{.*}}, vector<4x16xf32>
+// BLOCKS: tnk.contract %{{.*}}[%{{.*}}, %[[START]]], %{{.*}}[%[[START]], %c0], %[[BEGIN]] depth %[[SIZE]] : {{.*}}, vector<4x16xf32>
+// BLOCKS: scf.if %[[LAST]]
+// BLOCKS: vector.transfer_write {{.*}} : vector<4x16xf32>, memref<24x32xf32>
 // BLOCKS: vector.transfer_write {{.*}}, %[[SUMS]]
-// BLOCKS: %[[START:.*]] = vector.transfer_read %[[SUMS]]
-// BLOCKS: tnk.contract %{{.*}}[%{{.*}}, %c32], %{{.*}}[%c32, %c0], %[[START]] depth %c32 : {{.*}}, vector<4x16xf32>
+// BLOCKS: tnk.contract {{.*}} prefetch 256 : {{.*}}, vector<2x16xf32>
+// BLOCKS: tnk.contract %{{.*}} depth %[[SIZE]] : {{.*}}, vector<1x16xf32>
+
+// Few rows: 1024 bytes are 16 depths, and as many rows ahead are fetched.
+// STREAM-LABEL: tnk.kernel @linear_k64_n32(
+// STREAM: arith.cmpi ule, %{{.*}}, %c8
+// STREAM: %[[BLOCK:.*]] = arith.select %{{.*}}, %c16, %c4096
+// STREAM: scf.for %{{.*}} = %c0 to %c64 step %[[BLOCK]]
+// STREAM: tnk.contract {{.*}} prefetch 16 : {{.*}}, vector<4x16xf32>
+
+// NEVER-LABEL: tnk.kernel @linear_k64_n32(
+// NEVER-NOT: prefetch
+// NEVER: tnk.contract {{.*}} depth %c64 : {{.*}}, vector<4x16xf32>
 tn.param @w : tensor<32x64xf32> init <normal, 1.0>
 func.func @full(%x: tensor<?x?x64xf32>) -> tensor<?x?x32xf32> attributes {tn.rows = 24 : i64} {
   %w = tn.get_param @w : tensor<32x64xf32>

@@ -81,6 +81,15 @@ tnk.kernel @k(%a: memref<8x8xbf16>, %b: memref<8x8xbf16>, %task: index) {
 
 // -----
 
+tnk.kernel @k(%a: memref<8x8xf32>, %b: memref<8x8xf32>, %task: index) {
+  %acc = arith.constant dense<0.0> : vector<2x8xf32>
+  // expected-error @+1 {{expected to prefetch at least 1 row ahead, got 0 [contract-C5]}}
+  %r = tnk.contract %a[%task, %task], %b[%task, %task], %acc depth %task prefetch 0 : memref<8x8xf32>, memref<8x8xf32>, vector<2x8xf32>
+  tnk.return
+}
+
+// -----
+
 func.func @f() {
   // expected-error @+1 {{expects parent op 'tnk.kernel'}}
   tnk.return

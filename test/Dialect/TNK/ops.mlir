@@ -20,6 +20,9 @@ tnk.kernel @contract(%a: memref<256x64xf32>, %b: memref<64x64xf32>, %rows: index
   // CHECK: %[[R:.*]] = tnk.contract %{{.*}}[%{{.*}}, %{{.*}}], %{{.*}}[%{{.*}}, %{{.*}}], %{{.*}} depth %{{.*}} : memref<256x64xf32>, memref<64x64xf32>, vector<6x64xf32>
   %r = tnk.contract %a[%task, %c0], %b[%c0, %c0], %acc depth %rows
      : memref<256x64xf32>, memref<64x64xf32>, vector<6x64xf32>
+  // CHECK: tnk.contract %{{.*}} depth %{{.*}} prefetch 64 : memref<256x64xf32>
+  %p = tnk.contract %a[%task, %c0], %b[%c0, %c0], %acc depth %rows prefetch 64
+     : memref<256x64xf32>, memref<64x64xf32>, vector<6x64xf32>
   // CHECK: tnk.contract transpose_a %{{.*}}, %[[R]] depth
   %s = tnk.contract transpose_a %a[%c0, %task], %b[%c0, %c0], %r depth %rows
      : memref<256x64xf32>, memref<64x64xf32>, vector<6x64xf32>

@@ -74,6 +74,42 @@ tnk.kernel @bf16(%a: memref<8x64xbf16>, %b: memref<64x32xbf16>, %c: memref<8x32x
   tnk.return
 }
 
+// 40 rows ahead, a row of 128 bytes is two lines; the step itself is as without.
+// CHECK-LABEL: tnk.kernel @prefetch(
+// CHECK-SAME: %[[B:[^ ]*]]: memref<64x32xf32>, %{{[^ ]*}}: memref<8x32xf32>
+// CHECK: scf.for %[[K:[^ ]*]] =
+// CHECK: %[[AT:.*]] = arith.addi %[[K]], %c40
+// CHECK: memref.prefetch %[[B]][%[[AT]], %c0{{[_0-9]*}}], read, locality<3>, data
+// CHECK: memref.prefetch %[[B]][%[[AT]], %c16{{[_0-9]*}}], read, locality<3>, data
+// CHECK-NOT: memref.prefetch
+// CHECK: vector.load %[[B]]
+// CHECK: math.fma
+tnk.kernel @prefetch(%a: memref<8x64xf32>, %b: memref<64x32xf32>, %c: memref<8x32xf32>,
+                     %depth: index, %task: index) {
+  %c0 = arith.constant 0 : index
+  %acc = arith.constant dense<0.0> : vector<1x32xf32>
+  %r = tnk.contract %a[%task, %c0], %b[%c0, %c0], %acc depth %depth prefetch 40
+     : memref<8x64xf32>, memref<64x32xf32>, vector<1x32xf32>
+  vector.transfer_write %r, %c[%task, %c0] {in_bounds = [true, true]}
+     : vector<1x32xf32>, memref<8x32xf32>
+  tnk.return
+}
+
+// Rows shorter than a line are not asked for.
+// CHECK-LABEL: tnk.kernel @prefetch_narrow(
+// CHECK-NOT: memref.prefetch
+// CHECK: math.fma
+tnk.kernel @prefetch_narrow(%a: memref<8x64xf32>, %b: memref<64x32xi8>, %c: memref<8x32xf32>,
+                            %depth: index, %task: index) {
+  %c0 = arith.constant 0 : index
+  %acc = arith.constant dense<0.0> : vector<1x32xf32>
+  %r = tnk.contract %a[%task, %c0], %b[%c0, %c0], %acc depth %depth prefetch 40
+     : memref<8x64xf32>, memref<64x32xi8>, vector<1x32xf32>
+  vector.transfer_write %r, %c[%task, %c0] {in_bounds = [true, true]}
+     : vector<1x32xf32>, memref<8x32xf32>
+  tnk.return
+}
+
 // In pairs: half the steps; 32 columns are two accumulators of 16 lanes, and a pair of
 // A is one word in every lane.
 // CHECK-LABEL: tnk.kernel @pairs(
