@@ -28,7 +28,7 @@ config.environment["LC_ALL"] = "C.UTF-8"
 # Tests import modules of the source tree, which must stay as it is.
 config.environment["PYTHONDONTWRITEBYTECODE"] = "1"
 # A test must not wait for a keyboard, nor see a user's settings.
-for name in ("ASAN_OPTIONS", "UBSAN_OPTIONS", "HOME", "TMPDIR"):
+for name in ("ASAN_OPTIONS", "CUDA_HOME", "UBSAN_OPTIONS", "HOME", "TMPDIR"):
     if name in os.environ:
         config.environment[name] = os.environ[name]
 
