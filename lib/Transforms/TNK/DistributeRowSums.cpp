@@ -103,26 +103,48 @@ Value RowDistribution::reduceBlock(vector::CombiningKind kind, Value value,
   return combineTree(kind, std::move(values));
 }
 
-LogicalResult RowDistribution::reduction(vector::ReductionOp op) {
-  FailureOr<RowLayout> layout = layoutOf(op, op.getVector().getType());
+// What the elements of `vector`, a value of the block at `op`, combine to.
+FailureOr<Value> RowDistribution::combine(Operation *op,
+                                          vector::CombiningKind kind,
+                                          Value vector) {
+  FailureOr<RowLayout> layout = layoutOf(op, vector.getType());
   if (failed(layout))
     return failure();
-  Type type = op.getType();
-  if (!type.isF32() || !isSupported(op.getKind()))
+  Type type = getElementTypeOrSelf(vector.getType());
+  if (!type.isF32() || !isSupported(kind))
     return cannot(op, "expected a sum, maximum or minimum of f32");
-  Value vector = piece(op.getVector());
+  Value elements = piece(vector);
   if (Value valid = validElements(*layout)) {
-    auto neutral = b.getFloatAttr(type, neutralOf(op.getKind()));
+    auto neutral = b.getFloatAttr(type, neutralOf(kind));
     Value none = vector::BroadcastOp::create(
-        b, vector.getType(), arith::ConstantOp::create(b, neutral).getResult());
-    vector = arith::SelectOp::create(b, valid, vector, none);
+        b, elements.getType(),
+        arith::ConstantOp::create(b, neutral).getResult());
+    elements = arith::SelectOp::create(b, valid, elements, none);
   }
   bool inLoop = op->getParentOfType<LoopLikeOpInterface>() != nullptr;
-  Value value =
-      reduceBlock(op.getKind(), reduceElements(op.getKind(), vector), inLoop);
+  return reduceBlock(kind, reduceElements(kind, elements), inLoop);
+}
+
+LogicalResult RowDistribution::reduction(vector::ReductionOp op) {
+  FailureOr<Value> combined = combine(op, op.getKind(), op.getVector());
+  if (failed(combined))
+    return failure();
+  Value value = *combined;
   if (Value acc = op.getAcc())
     value = vector::makeArithReduction(b, b.getLoc(), op.getKind(), acc, value);
   op.replaceAllUsesWith(value);
+  return success();
+}
+
+// A reduction of one element is canonicalised to its extraction.
+LogicalResult RowDistribution::onlyElement(vector::ExtractOp op) {
+  if (getRowLength(op.getSource().getType()) != 1)
+    return cannot(op, "expected a vector of one element");
+  FailureOr<Value> value =
+      combine(op, vector::CombiningKind::ADD, op.getSource());
+  if (failed(value))
+    return failure();
+  op.replaceAllUsesWith(*value);
   return success();
 }
 

@@ -346,8 +346,9 @@ LogicalResult RowDistribution::distribute(Operation *op) {
     if (auto cast = dyn_cast<vector::ShapeCastOp>(op))
       return sameElements(op, cast.getSource());
     if (auto extract = dyn_cast<vector::ExtractOp>(op))
-      if (isVector(extract.getResult()))
-        return sameElements(op, extract.getSource());
+      return isVector(extract.getResult())
+                 ? sameElements(op, extract.getSource())
+                 : onlyElement(extract);
     if (auto insert = dyn_cast<vector::InsertOp>(op))
       if (isVector(insert.getValueToStore()))
         return sameElements(op, insert.getValueToStore());

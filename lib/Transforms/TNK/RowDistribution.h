@@ -85,6 +85,10 @@ private:
 
   // Sums over threads.
   mlir::LogicalResult reduction(mlir::vector::ReductionOp op);
+  mlir::LogicalResult onlyElement(mlir::vector::ExtractOp op);
+  mlir::FailureOr<mlir::Value> combine(mlir::Operation *op,
+                                       mlir::vector::CombiningKind kind,
+                                       mlir::Value vector);
   mlir::LogicalResult partialDot(tnk::PartialDotOp op);
   mlir::Value reduceElements(mlir::vector::CombiningKind kind,
                              mlir::Value vector);

@@ -33,7 +33,7 @@ tnk.kernel @shuffled(%x: memref<8x8xf32>, %row: index) threads(32) {
 tnk.kernel @element(%x: memref<8x8xf32>, %row: index) threads(32) {
   %c0 = arith.constant 0 : index
   %v = vector.load %x[%row, %c0] : memref<8x8xf32>, vector<8xf32>
-  // expected-error @+1 {{no rule for this operation}}
+  // expected-error @+1 {{expected a vector of one element}}
   %e = vector.extract %v[3] : f32 from vector<8xf32>
   memref.store %e, %x[%row, %c0] : memref<8x8xf32>
   tnk.return

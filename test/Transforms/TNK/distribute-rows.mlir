@@ -254,3 +254,20 @@ tnk.kernel @of_threads(%x: memref<8x64xf32>, %row: index) threads(32) {
   vector.store %v, %x[%c0, %t] : memref<8x64xf32>, vector<2xf32>
   tnk.return
 }
+
+// The reduction of one element is its extraction after canonicalisation. One thread holds
+// it: the others add nothing.
+// CHECK-LABEL: tnk.kernel @only_element(
+// CHECK-DAG: %[[ONE:.*]] = arith.constant 1 : index
+// CHECK-DAG: %[[T:.*]] = gpu.thread_id x
+// CHECK: arith.cmpi ult, %[[T]], %[[ONE]]
+// CHECK: arith.select
+// CHECK: gpu.shuffle
+// CHECK: memref.store
+tnk.kernel @only_element(%x: memref<8x1xf32>, %y: memref<8xf32>, %row: index) threads(32) {
+  %c0 = arith.constant 0 : index
+  %v = vector.load %x[%row, %c0] : memref<8x1xf32>, vector<1xf32>
+  %e = vector.extract %v[0] : f32 from vector<1xf32>
+  memref.store %e, %y[%row] : memref<8xf32>
+  tnk.return
+}
