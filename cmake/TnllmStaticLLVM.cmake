@@ -5,7 +5,7 @@
 # few other shared libraries become their static forms.
 
 llvm_map_components_to_libnames(_llvm_archives
-  X86 AsmPrinter CodeGen Core Demangle DebugInfoDWARF DTLTO FrontendOpenMP IRReader LTO
+  NVPTX X86 AsmPrinter CodeGen Core Demangle DebugInfoDWARF DTLTO FrontendOpenMP IRReader LTO
   MC Object ObjCARCOpts Option Passes Support SupportLSP Target TargetParser)
 add_library(tnllm_static_llvm INTERFACE)
 target_link_libraries(tnllm_static_llvm INTERFACE ${_llvm_archives})

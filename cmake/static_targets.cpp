@@ -2,14 +2,15 @@
 //
 // lld registers every backend that LLVM was built with, for link-time optimisation,
 // which would draw all of them into the program. Empty registrations of all but X86
-// stand in for them: no bitcode is ever linked.
+// and NVPTX stand in for them: no bitcode is ever linked.
 
 #include "llvm/Config/llvm-config.h"
 #include "llvm/Plugins/PassPlugin.h"
 
 #define TNLLM_SECOND_OF(first, second, ...) second
 #define TNLLM_SECOND(...) TNLLM_SECOND_OF(__VA_ARGS__)
-// Only for X86 is this more than a name without a meaning: a comma.
+// Only for these is this more than a name without a meaning: a comma.
+#define TNLLM_USED_NVPTX ,
 #define TNLLM_USED_X86 ,
 // TNLLM_UNUSED(T)(name): a definition of `name`, or nothing where T is used.
 #define TNLLM_UNUSED(T)                                                        \
