@@ -2,6 +2,7 @@
 #include "BenchKernels.h"
 #include "Commands.h"
 #include "Interrupt.h"
+#include "Likeliest.h"
 #include "Sampler.h"
 #include "Text.h"
 
@@ -114,9 +115,9 @@ private:
     if (!logits)
       return logits.takeError();
     for (int64_t row = 0; row < options.batch; ++row) {
-      const float *begin = *logits + row * manifest.vocabSize;
-      tokens[static_cast<size_t>(row)] = static_cast<int32_t>(
-          std::max_element(begin, begin + manifest.vocabSize) - begin);
+      const int32_t token =
+          likeliest(*logits + row * manifest.vocabSize, manifest.vocabSize);
+      tokens[static_cast<size_t>(row)] = std::max(token, 0);
     }
     return {};
   }

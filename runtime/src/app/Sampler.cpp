@@ -3,6 +3,8 @@
 // library's selection happens to permute.
 #include "Sampler.h"
 
+#include "Likeliest.h"
+
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -62,19 +64,14 @@ int32_t Sampler::sample(float *logits, const RecentTokens &recent,
                         double uniform) {
   penalise(logits, recent);
   constexpr float kLowest = -std::numeric_limits<float>::infinity();
-  int32_t best = -1;
-  float peak = kLowest;
-  for (int64_t i = 0; i < vocabSize; ++i) {
-    if (std::isnan(logits[i]))
-      logits[i] = kLowest;
-    if (logits[i] > peak) {
-      peak = logits[i];
-      best = static_cast<int32_t>(i);
-    }
-  }
-  bool onlyOne = std::isinf(peak); // +infinity takes all the probability
-  if (best < 0 || onlyOne || options.temperature <= 0 || options.topK == 1)
+  const int32_t best = likeliest(logits, vocabSize);
+  if (best < 0 || options.temperature <= 0 || options.topK == 1)
     return best;
+  const float peak = logits[best];
+  if (std::isinf(peak)) // +infinity takes all the probability
+    return best;
+  for (int64_t i = 0; i < vocabSize; ++i)
+    logits[i] = std::isnan(logits[i]) ? kLowest : logits[i];
 
   kept.resize(static_cast<size_t>(vocabSize));
   for (int64_t i = 0; i < vocabSize; ++i)

@@ -45,8 +45,8 @@ Result<SessionPlan> planSession(const Manifest &manifest, int64_t batch) {
   const int64_t word = sizeof(float);
   bool overflows =
       __builtin_mul_overflow(plan.maxRows, 3 * word, &plan.inputBytes) ||
-      __builtin_mul_overflow(plan.maxRows, manifest.width * word,
-                             &plan.hiddenBytes) ||
+      __builtin_mul_overflow(std::max(plan.maxRows, capacity.headRows),
+                             manifest.width * word, &plan.hiddenBytes) ||
       __builtin_mul_overflow(capacity.headRows, manifest.vocabSize * word,
                              &plan.logitsBytes);
   int64_t total = 0;
@@ -114,6 +114,13 @@ Status CudaModel::load(const LoadOptions &options) {
   arena = std::move(*memory);
   if (Status status = uploadConstants(); !status)
     return status;
+  // Now, and not at the first product, which may be captured in a graph. A
+  // program without products does not need the library.
+  Result<std::unique_ptr<Matmul>> made = Matmul::create(gpu);
+  if (made)
+    products = std::move(*made);
+  else
+    productsError = made.message();
 
   ThreadPool pool(options.threads
                       ? options.threads
@@ -160,12 +167,8 @@ CudaModel::createSession(int64_t batch) {
 }
 
 Result<Matmul *> CudaModel::matmul() {
-  if (!products) {
-    Result<std::unique_ptr<Matmul>> made = Matmul::create(gpu);
-    if (!made)
-      return made.takeError();
-    products = std::move(*made);
-  }
+  if (!products)
+    return Error{productsError};
   return products.get();
 }
 

@@ -17,7 +17,7 @@ struct SessionPlan {
   StateLayout states;
   int64_t maxRows = 0;     // of a step
   int64_t inputBytes = 0;  // positions int64 [rows], then tokens int32 [rows]
-  int64_t hiddenBytes = 0; // f32 [maxRows, D]
+  int64_t hiddenBytes = 0; // f32 [maxRows or head_rows, D]
   int64_t logitsBytes = 0; // f32 [head_rows, V]
   int64_t bytes() const {
     return states.bytes + inputBytes + hiddenBytes + logitsBytes;
@@ -42,7 +42,7 @@ public:
            static_cast<DevicePointer>(
                weights.offsets[static_cast<size_t>(index)]);
   }
-  // The products of all sessions; the library is loaded by the first one.
+  // The products of all sessions. Errors: why there is no cuBLASLt.
   Result<Matmul *> matmul();
 
   const tnrt_module &module;
@@ -59,6 +59,7 @@ private:
   WeightPlan weights;
   DeviceMemory parameterMemory;
   std::unique_ptr<Matmul> products;
+  std::string productsError; // where there are none
 };
 
 // Opens GPU `index` and checks that it runs the program.

@@ -1,6 +1,6 @@
 // Steps on a stream. Prefill is queued kernel by kernel; decoding with its head
-// and the copies before and after is captured once as a graph for each group
-// of sequences, and a token is then one launch and one wait.
+// and the copies before and after is captured as a graph for each group of
+// sequences, and a token is then one launch and one wait.
 #include "CudaSession.h"
 
 #include "tnrt/formats/DType.h"
@@ -183,7 +183,8 @@ Status CudaSession::prepareLogits() {
 Status CudaSession::runToLogits(const Step &next) {
   if (Status status = prepareLogits(); !status)
     return status;
-  if (isDecode(next) && !next.observer) {
+  const std::pair<int64_t, int64_t> group(next.row, next.rows);
+  if (isDecode(next) && !graphs.try_emplace(group).second) {
     Result<const GraphExec *> graph = decodeGraph(next);
     if (!graph)
       return graph.takeError();
@@ -206,9 +207,9 @@ Status CudaSession::runToLogits(const Step &next) {
 // The graph's copies read and write page-locked memory at fixed places, so that
 // only the bytes there change from token to token.
 Result<const GraphExec *> CudaSession::decodeGraph(const Step &next) {
-  const std::pair<int64_t, int64_t> key(next.row, next.rows);
-  if (auto known = graphs.find(key); known != graphs.end())
-    return &known->second;
+  GraphExec &kept = graphs[{next.row, next.rows}];
+  if (kept.get())
+    return &kept;
   Result<GraphExec> graph = capture(model.gpu, stream, [&]() -> Status {
     if (Status status =
             queueStep(next, static_cast<char *>(decodeInput.data()) +
@@ -219,7 +220,8 @@ Result<const GraphExec *> CudaSession::decodeGraph(const Step &next) {
   });
   if (!graph)
     return graph.takeError();
-  return &graphs.emplace(key, std::move(*graph)).first->second;
+  kept = std::move(*graph);
+  return &kept;
 }
 
 Status CudaSession::head(const float *rowsHidden, int64_t rows, float *out) {

@@ -106,7 +106,9 @@ private:
   int64_t stepRow = 0;
   Status failure;
   std::vector<Recorded> *recording = nullptr;
-  // By first sequence and number of sequences.
+  // By first sequence and number of sequences. The first step of a group is not
+  // captured, so that what libraries load on first use is there; it leaves an
+  // empty entry.
   std::map<std::pair<int64_t, int64_t>, GraphExec> graphs;
 };
 

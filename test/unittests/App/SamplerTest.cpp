@@ -1,5 +1,6 @@
 // The sampler: which candidates stay, how often each is drawn, and edge cases.
 #include "Sampler.h"
+#include "Likeliest.h"
 
 #include <gtest/gtest.h>
 
@@ -234,6 +235,24 @@ TEST(SamplerTest, UniformNearOneStaysInRange) {
 TEST(SamplerTest, CombinedDefaultsKeepAtMostForty) {
   std::vector<float> logits(200, 0.0f);
   EXPECT_LE(support(SamplerOptions(), logits).size(), 40u);
+}
+
+// Wherever the largest stands among vector pieces and their rest.
+TEST(Likeliest, FindsTheFirstOfTheLargest) {
+  for (size_t count : {1, 2, 31, 32, 33, 63, 64, 100})
+    for (size_t at = 0; at < count; ++at) {
+      std::vector<float> logits(count, -3);
+      logits[at] = 5;
+      if (at + 1 < count)
+        logits[count - 1] = 5; // a later equal one
+      ASSERT_EQ(likeliest(logits.data(), int64_t(count)), int32_t(at));
+    }
+  const float nan = std::nanf(""), infinity = HUGE_VALF;
+  const std::vector<float> hard = {nan, -infinity, -1, nan, infinity, 3};
+  EXPECT_EQ(likeliest(hard.data(), 6), 4);
+  EXPECT_EQ(likeliest(hard.data(), 4), 2);
+  EXPECT_EQ(likeliest(hard.data(), 2), -1);
+  EXPECT_EQ(likeliest(hard.data(), 0), -1);
 }
 
 } // namespace

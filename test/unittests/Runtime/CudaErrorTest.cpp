@@ -138,7 +138,7 @@ TEST_F(CudaErrorTest, TooLittleMemory) {
   auto session = Session::create(**model, 1000000);
   ASSERT_FALSE(session);
   EXPECT_TRUE(contains(session.message(), "1000000 sequences: needs 91.6 MiB "
-                                          "on device 0, 33.0 MiB are free"))
+                                          "on device 0, 1.0 MiB are free"))
       << session.message();
 }
 
@@ -160,21 +160,26 @@ TEST_F(CudaErrorTest, AFailedKernelIsReportedByTheStep) {
   state->failAt = 0;
 }
 
+// A program that multiplies nothing needs no library; a product says what
+// lacks.
 TEST_F(CudaErrorTest, MissingCublasLt) {
-  auto model = Model::load(fake::makeDeviceModule(), {"", 2, false});
-  ASSERT_TRUE(model);
-  auto session = Session::create(**model, 1);
-  ASSERT_TRUE(session);
-  cuda::libraryNames().cublasLt = {"libno-such-blas.so"};
-  std::vector<float> hidden(16), logits(256);
-  Status status = (*session)->logits(hidden.data(), 1, logits.data());
-  EXPECT_TRUE(contains(status.message(), "multiplies matrices with cuBLASLt"))
-      << status.message();
-  EXPECT_TRUE(contains(status.message(), "set LD_LIBRARY_PATH"));
-  cuda::libraryNames().cublasLt = {"libm.so.6"};
-  status = (*session)->logits(hidden.data(), 1, logits.data());
-  EXPECT_TRUE(contains(status.message(), "libm.so.6 lacks cublasLtCreate, "))
-      << status.message();
+  auto product = [](const std::string &library) -> std::string {
+    cuda::libraryNames().cublasLt = {library};
+    auto model = Model::load(fake::makeDeviceModule(), {"", 2, false});
+    if (!model)
+      return "not loaded: " + model.message();
+    auto session = Session::create(**model, 1);
+    const int32_t token = 1;
+    if (!session || !(*session)->forward(&token, 1, nullptr))
+      return "no step";
+    std::vector<float> hidden(16), logits(256);
+    return (*session)->logits(hidden.data(), 1, logits.data()).message();
+  };
+  std::string error = product("libno-such-blas.so");
+  EXPECT_TRUE(contains(error, "multiplies matrices with cuBLASLt")) << error;
+  EXPECT_TRUE(contains(error, "set LD_LIBRARY_PATH")) << error;
+  error = product("libm.so.6");
+  EXPECT_TRUE(contains(error, "libm.so.6 lacks cublasLtCreate, ")) << error;
 }
 
 // Everything a program does, with each call of the driver failing in turn: one
@@ -196,7 +201,7 @@ Status runEverything() {
     return status;
   if (Status status = session.logits(hidden.data(), 2, logits.data()); !status)
     return status;
-  for (int i = 0; i < 2; ++i)
+  for (int i = 0; i < 3; ++i)
     if (auto decoded = session.decode(tokens); !decoded)
       return decoded.takeError();
   if (auto last = session.forwardRowToLogits(1, tokens, 3); !last)
