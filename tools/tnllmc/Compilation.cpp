@@ -5,7 +5,6 @@
 #include "tnllm/Target/EmitObject.h"
 #include "tnllm/Target/EmitPTX.h"
 #include "tnllm/Target/LinkExecutable.h"
-#include "tnrt/formats/Payload.h"
 
 #include "mlir/Dialect/GPU/IR/GPUDialect.h"
 #include "mlir/Pass/PassManager.h"
@@ -57,6 +56,31 @@ std::string loadTokenizer(const LoadedModel &model, Error &error) {
     return {};
   }
   return (*file)->getBuffer().str();
+}
+
+tnrt::DType storedType(DType dtype) {
+  switch (dtype) {
+  case DType::F32:
+    return tnrt::DType::F32;
+  case DType::BF16:
+    return tnrt::DType::BF16;
+  case DType::I8:
+    return tnrt::DType::I8;
+  }
+  llvm_unreachable("unknown dtype");
+}
+
+tnrt::Layout storedLayout(const ParameterLayout &layout) {
+  using Kind = tnrt::Layout::Kind;
+  switch (layout.kind) {
+  case ParameterLayout::Rows:
+    return {};
+  case ParameterLayout::RowScales:
+    return {Kind::RowScales};
+  case ParameterLayout::Panels:
+    return {Kind::Panels, layout.width, layout.step};
+  }
+  llvm_unreachable("unknown layout");
 }
 
 // The manifest is JSON, so a path that is not UTF-8 would come out as another
@@ -355,6 +379,22 @@ Error Compilation::link() {
   return output->keep(/*executable=*/true);
 }
 
+// The program's parameters as the runtime will read them from the executable.
+Expected<std::vector<tnrt::StoredParameter>>
+Compilation::storedParameters(const tnrt::Checkpoint &checkpoint) {
+  std::vector<tnrt::StoredParameter> stored;
+  for (const ProgramParameter &parameter : program.parameters) {
+    const tnrt::TensorView *view = checkpoint.find(parameter.tensor);
+    if (!view || view->shape != parameter.shape)
+      return createStringError(printable(checkpoint.path()) +
+                               ": changed while it was being compiled: " +
+                               printable(parameter.tensor));
+    stored.push_back({view, storedType(parameter.dtype),
+                      storedLayout(parameter.layout)});
+  }
+  return stored;
+}
+
 Error Compilation::embedWeights() {
   Progress::Phase phase(progress, timing, "Embed the weights");
   auto checkpoint = tnrt::Checkpoint::open(model.weightsPath);
@@ -367,8 +407,11 @@ Error Compilation::embedWeights() {
     if (error)
       return error;
   }
+  auto parameters = storedParameters(*checkpoint);
+  if (!parameters)
+    return parameters.takeError();
   tnrt::Status status =
-      tnrt::appendPayload(output->path().str(), &*checkpoint,
+      tnrt::appendPayload(output->path().str(), &*parameters,
                           model.tokenizerPath ? &tokenizer : nullptr);
   return status ? Error::success()
                 : createStringError(printable(status.message()));

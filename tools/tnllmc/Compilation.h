@@ -7,6 +7,7 @@
 
 #include "tnllm/Spec/LoadModel.h"
 #include "tnllm/Target/OutputFile.h"
+#include "tnrt/formats/Payload.h"
 
 #include "mlir/IR/MLIRContext.h"
 #include "mlir/Support/Timing.h"
@@ -56,6 +57,8 @@ private:
   llvm::Error translate();
   llvm::Error generateCode();
   llvm::Error link();
+  llvm::Expected<std::vector<tnrt::StoredParameter>>
+  storedParameters(const tnrt::Checkpoint &checkpoint);
   llvm::Error embedWeights();
 
   std::string buildManifest();

@@ -114,6 +114,8 @@ void Loader::addTasks() {
 }
 
 Status Loader::pack(bool showsProgress) {
+  if (tasks.empty())
+    return {};
   Progress progress(source().isGenerated() ? "generating weights"
                                            : "loading weights",
                     static_cast<int64_t>(result.packed.size()),
@@ -143,9 +145,10 @@ Status Loader::pack(bool showsProgress) {
 } // namespace
 
 Result<LoadedWeights> loadWeights(const Manifest &manifest,
-                                  const LoadOptions &options,
-                                  ThreadPool &pool) {
-  Result<WeightSource> source = WeightSource::open(manifest, options);
+                                  const LoadOptions &options, ThreadPool &pool,
+                                  const std::string &executable) {
+  Result<WeightSource> source =
+      WeightSource::open(manifest, options, executable);
   if (!source)
     return source.takeError();
   return Loader(manifest, std::move(*source), pool).run(options.progress);

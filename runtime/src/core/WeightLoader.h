@@ -9,6 +9,7 @@
 #include "WeightSource.h"
 
 #include <optional>
+#include <string>
 #include <vector>
 
 namespace tnrt {
@@ -26,8 +27,10 @@ struct LoadedWeights {
 // Opens the weights (WeightSource::open) and packs those that kernels cannot
 // read where they are mapped. Errors: those of opening, or a weight that cannot
 // be quantised.
-Result<LoadedWeights> loadWeights(const Manifest &manifest,
-                                  const LoadOptions &options, ThreadPool &pool);
+Result<LoadedWeights>
+loadWeights(const Manifest &manifest, const LoadOptions &options,
+            ThreadPool &pool,
+            const std::string &executable = "/proc/self/exe");
 
 } // namespace tnrt
 

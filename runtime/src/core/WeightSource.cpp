@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cstring>
 #include <mutex>
 
 namespace tnrt {
@@ -60,10 +61,14 @@ struct Piece {
 } // namespace
 
 Result<WeightSource> WeightSource::open(const Manifest &manifest,
-                                        const LoadOptions &options) {
+                                        const LoadOptions &options,
+                                        const std::string &executable) {
   WeightSource source(manifest);
-  if (Status status = source.openCheckpoint(options); !status)
+  if (Status status = source.openFile(options, executable); !status)
     return status.takeError();
+  if (source.stored)
+    if (Status status = source.checkStored(); !status)
+      return status.takeError();
   if (source.checkpoint)
     if (Status status = source.checkTensors(); !status)
       return status.takeError();
@@ -71,21 +76,22 @@ Result<WeightSource> WeightSource::open(const Manifest &manifest,
   return source;
 }
 
-Status WeightSource::openCheckpoint(const LoadOptions &options) {
+Status WeightSource::openFile(const LoadOptions &options,
+                              const std::string &executable) {
   const Manifest::Weights &weights = manifest->weights;
   if (options.weightsPath.empty() &&
       weights.kind == Manifest::Weights::Kind::Random)
     return {};
   if (options.weightsPath.empty() &&
       weights.kind == Manifest::Weights::Kind::Embed) {
-    Result<Payload> payload = readPayload("/proc/self/exe");
+    Result<Payload> payload = readPayload(executable);
     if (!payload)
       return payload.takeError();
     if (!payload->weights)
       return Error{
           "the executable lost its embedded weights (was it stripped?); "
           "name a checkpoint with --weights"};
-    checkpoint = Checkpoint::of(std::move(*payload->weights));
+    stored = std::move(*payload->weights);
     return {};
   }
   const bool isOverride = !options.weightsPath.empty();
@@ -130,6 +136,34 @@ Status WeightSource::checkTensors() const {
   return Error{text + " (--weights names another checkpoint)"};
 }
 
+// A stored parameter's name tells its layout, so that finding it is to know that
+// it fits.
+const TensorView *WeightSource::findStored(size_t index) const {
+  const Parameter &parameter = manifest->parameters[index];
+  const TensorView *view =
+      stored->find(packedName(parameter.tensor, parameter.shape,
+                              parameter.dtype, parameter.layout));
+  return view && view->bytes == static_cast<size_t>(bytes(index)) ? view
+                                                                  : nullptr;
+}
+
+Status WeightSource::checkStored() const {
+  std::vector<std::string> missing;
+  for (size_t i = 0; i < manifest->parameters.size(); ++i) {
+    const Parameter &parameter = manifest->parameters[i];
+    if (!findStored(i))
+      missing.push_back(quote(packedName(parameter.tensor, parameter.shape,
+                                         parameter.dtype, parameter.layout)));
+  }
+  if (missing.empty())
+    return {};
+  return Error{stored->path() +
+               ": not packed as the generated code reads them: missing " +
+               joined(missing) +
+               "; compile the model again, or name a checkpoint with "
+               "--weights"};
+}
+
 void WeightSource::findSame() {
   const std::vector<Parameter> &parameters = manifest->parameters;
   firstOfSame.resize(parameters.size());
@@ -147,6 +181,8 @@ int64_t WeightSource::bytes(size_t index) const {
 }
 
 const unsigned char *WeightSource::mapped(size_t index) const {
+  if (stored)
+    return findStored(index)->data;
   const Parameter &parameter = manifest->parameters[index];
   if (!checkpoint || parameter.layout.kind != Layout::Kind::Rows)
     return nullptr;
@@ -176,6 +212,17 @@ int64_t WeightSource::taskBytes(const Task &task) const {
 
 Status WeightSource::pack(const Task &task, void *destination,
                           float *rowScales) const {
+  if (stored) { // for memory that is not the host's
+    const Parameter &parameter = manifest->parameters[task.parameter];
+    const int64_t unitBytes =
+        packedUnitBytes(parameter.shape, parameter.dtype, parameter.layout);
+    const unsigned char *data =
+        findStored(task.parameter)->data + task.begin * unitBytes;
+    const size_t count = static_cast<size_t>(taskBytes(task));
+    std::memcpy(destination, data, count);
+    releaseMappedPages(data, count);
+    return {};
+  }
   if (!checkpoint)
     return generate(task, destination, rowScales);
   Status status = packMapped(task, destination, rowScales);

@@ -9,6 +9,7 @@
 
 #include <functional>
 #include <optional>
+#include <string>
 #include <vector>
 
 namespace tnrt {
@@ -23,19 +24,22 @@ public:
     int64_t begin, end;
   };
 
-  // Maps, generates or finds in the executable what the manifest and the
+  // Maps, generates or finds in the file `executable` what the manifest and the
   // options name. `manifest` must outlive the source. Errors list every missing
-  // tensor and every one of the wrong shape or dtype.
-  static Result<WeightSource> open(const Manifest &manifest,
-                                   const LoadOptions &options);
+  // tensor and every one of the wrong shape or dtype, or every parameter that
+  // the executable does not hold in the layout that the manifest states.
+  static Result<WeightSource>
+  open(const Manifest &manifest, const LoadOptions &options,
+       const std::string &executable = "/proc/self/exe");
 
   // Whether the values are random numbers and not a file's.
-  bool isGenerated() const { return !checkpoint; }
+  bool isGenerated() const { return !checkpoint && !stored; }
   // The first parameter of the same data; `index` where it is the first.
   size_t same(size_t index) const { return firstOfSame[index]; }
   // Bytes of one parameter, packed.
   int64_t bytes(size_t index) const;
   // The file's own bytes where kernels can read them as they are, or null.
+  // Embedded parameters are all mapped.
   const unsigned char *mapped(size_t index) const;
 
   // Adds the tasks of one parameter.
@@ -53,8 +57,10 @@ public:
 
 private:
   explicit WeightSource(const Manifest &manifest) : manifest(&manifest) {}
-  Status openCheckpoint(const LoadOptions &options);
+  Status openFile(const LoadOptions &options, const std::string &executable);
   Status checkTensors() const;
+  Status checkStored() const;
+  const TensorView *findStored(size_t index) const;
   void findSame();
   Status packMapped(const Task &task, void *destination,
                     float *rowScales) const;
@@ -62,6 +68,7 @@ private:
 
   const Manifest *manifest;
   std::optional<Checkpoint> checkpoint;
+  std::optional<SafetensorsFile> stored; // the executable's parameters
   std::vector<size_t> firstOfSame;
 };
 

@@ -232,6 +232,23 @@ Status checkLayout(const std::vector<int64_t> &shape, DType dtype,
   return {};
 }
 
+std::string packedName(const std::string &tensor,
+                       const std::vector<int64_t> &shape, DType dtype,
+                       const Layout &layout) {
+  std::string name =
+      tensor + " " + dtypeName(dtype) + " " + shapeText(shape) + " ";
+  switch (layout.kind) {
+  case Layout::Kind::Rows:
+    return name + "rows";
+  case Layout::Kind::RowScales:
+    return name + "row_scales";
+  case Layout::Kind::Panels:
+    break;
+  }
+  return name + "panels " + std::to_string(layout.width) + " " +
+         std::to_string(layout.step);
+}
+
 int64_t packUnitRows(const Layout &layout) {
   return layout.kind == Layout::Kind::Panels ? layout.width : 1;
 }

@@ -10,13 +10,14 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <unordered_set>
 
 namespace tnrt {
 
 namespace {
 
 constexpr char magic[8] = {'T', 'N', 'L', 'L', 'M', 'P', 'A', 'Y'};
-constexpr uint32_t version = 1;
+constexpr uint32_t version = 2;
 constexpr size_t footerBytes = 64;
 constexpr uint64_t pageBytes = 4096;
 
@@ -93,30 +94,69 @@ private:
   uint64_t position;
 };
 
-Status appendWeights(Appender &out, const Checkpoint &weights) {
-  // Wide elements first: then every tensor stands aligned without padding,
-  // which the format does not allow.
-  std::vector<const TensorView *> order;
-  for (const TensorView &view : weights.tensors())
-    order.push_back(&view);
-  std::sort(
-      order.begin(), order.end(), [](const TensorView *a, const TensorView *b) {
-        const int64_t left = dtypeBytes(a->dtype), right = dtypeBytes(b->dtype);
-        return left != right ? left > right : a < b; // pointers into one vector
-      });
+std::string nameOf(const StoredParameter &parameter) {
+  return packedName(parameter.source->name, parameter.source->shape,
+                    parameter.dtype, parameter.layout);
+}
+
+size_t bytesOf(const StoredParameter &parameter) {
+  return static_cast<size_t>(
+      packedBytes(parameter.source->shape, parameter.dtype, parameter.layout));
+}
+
+// Each parameter once, in an order in which all stand aligned without padding,
+// which the format does not allow: first those that are whole cache lines, then
+// wide elements before narrow ones.
+std::vector<const StoredParameter *>
+orderOf(const std::vector<StoredParameter> &parameters) {
+  std::vector<const StoredParameter *> order;
+  std::unordered_set<std::string> names;
+  for (const StoredParameter &parameter : parameters)
+    if (names.insert(nameOf(parameter)).second)
+      order.push_back(&parameter);
+  auto rank = [](const StoredParameter *parameter) {
+    constexpr size_t lineBytes = 64;
+    return bytesOf(*parameter) % lineBytes == 0
+               ? 0
+               : int64_t(lineBytes) - dtypeBytes(parameter->dtype);
+  };
+  std::sort(order.begin(), order.end(),
+            [&](const StoredParameter *a, const StoredParameter *b) {
+              const int64_t left = rank(a), right = rank(b);
+              return left != right ? left < right : a < b; // of one vector
+            });
+  return order;
+}
+
+Status appendParameter(Appender &out, const StoredParameter &parameter) {
+  const TensorView &source = *parameter.source;
+  std::vector<char> packed(bytesOf(parameter));
+  if (Status status =
+          packRange(source, parameter.dtype, parameter.layout, 0,
+                    packUnits(source.shape, parameter.layout), packed.data());
+      !status)
+    return status;
+  releaseMappedPages(source.data, source.bytes);
+  return out.write(packed.data(), packed.size());
+}
+
+Status appendWeights(Appender &out,
+                     const std::vector<StoredParameter> &parameters) {
+  const std::vector<const StoredParameter *> order = orderOf(parameters);
   std::vector<TensorSpec> specs;
-  for (const TensorView *view : order)
-    specs.push_back({view->name, view->dtype, view->shape});
+  for (const StoredParameter *parameter : order)
+    specs.push_back({nameOf(*parameter),
+                     parameter->dtype,
+                     {static_cast<int64_t>(bytesOf(*parameter)) /
+                      dtypeBytes(parameter->dtype)}});
   Result<std::string> header = safetensorsHeader(specs);
   if (!header)
     return header.takeError();
   if (Status status = out.write(header->data(), header->size()); !status)
     return status;
-  for (const TensorView *view : order) {
-    if (Status status = out.write(view->data, view->bytes); !status)
+  for (const StoredParameter *parameter : order)
+    if (Status status = appendParameter(out, *parameter); !status)
       return status;
-    releaseMappedPages(view->data, view->bytes);
-  }
   return {};
 }
 
@@ -126,7 +166,8 @@ bool isInside(uint64_t offset, uint64_t bytes, uint64_t end) {
 
 } // namespace
 
-Status appendPayload(const std::string &path, const Checkpoint *weights,
+Status appendPayload(const std::string &path,
+                     const std::vector<StoredParameter> *parameters,
                      const std::string *tokenizer) {
   Result<Payload> existing = readPayload(path);
   if (!existing)
@@ -141,10 +182,10 @@ Status appendPayload(const std::string &path, const Checkpoint *weights,
     return Error{path + ": is empty, expected an executable"};
   Appender out(file.get(), path, static_cast<uint64_t>(info.st_size));
   Places places;
-  if (weights) {
+  if (parameters) {
     out.alignToPage();
     places.weightsOffset = out.at();
-    if (Status status = appendWeights(out, *weights); !status)
+    if (Status status = appendWeights(out, *parameters); !status)
       return status;
     places.weightsBytes = out.at() - places.weightsOffset;
   }

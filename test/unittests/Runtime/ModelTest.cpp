@@ -185,4 +185,69 @@ TEST_F(ModelTest, MapsRowsAndPacksTheRest) {
             bf16FromF32(7));
 }
 
+// What the compiler stores is what a linked start packs, bit for bit.
+class StoredWeightsTest : public ModelTest {
+protected:
+  void SetUp() override {
+    writeCheckpoint(
+        {{"e", {300, 70}, ramp(21000, 0.01f)}, {"v", {5}, ramp(5, 1)}});
+    const std::vector<int64_t> shape{300, 70};
+    manifest.parameters = {
+        {"v", {5}, DType::F32, {}, {}},
+        {"e", shape, DType::F32, {Layout::Kind::Panels, 48, 1}, {}},
+        {"e", shape, DType::BF16, {Layout::Kind::Panels, 64, 2}, {}},
+        {"e", shape, DType::I8, {Layout::Kind::Panels, 64, 1}, {}},
+        {"e", shape, DType::F32, {Layout::Kind::RowScales}, {}},
+        {"e", shape, DType::F32, {Layout::Kind::Panels, 48, 1}, {}}};
+    writeFile(dir.path("exe"), "an executable");
+    Result<Checkpoint> checkpoint = Checkpoint::open(dir.path());
+    std::vector<StoredParameter> stored;
+    for (const Manifest::Parameter &parameter : manifest.parameters)
+      stored.push_back({checkpoint->find(parameter.tensor), parameter.dtype,
+                        parameter.layout});
+    ASSERT_TRUE(appendPayload(dir.path("exe"), &stored, nullptr));
+  }
+  Result<LoadedWeights> load(Manifest::Weights::Kind kind) {
+    ThreadPool pool(2);
+    manifest.weights = {kind, dir.path(), 0};
+    return loadWeights(manifest, quiet, pool, dir.path("exe"));
+  }
+
+  Manifest manifest;
+};
+
+TEST_F(StoredWeightsTest, AreWhatALinkedStartPacks) {
+  Result<LoadedWeights> linked = load(Manifest::Weights::Kind::Link);
+  Result<LoadedWeights> embedded = load(Manifest::Weights::Kind::Embed);
+  ASSERT_TRUE(linked && embedded) << embedded.message();
+  EXPECT_EQ(embedded->bytes, linked->bytes);
+  EXPECT_EQ(embedded->packed.size(), 0u) << "nothing is copied";
+  EXPECT_EQ(embedded->parameters[1], embedded->parameters[5]) << "shared";
+  for (size_t i = 0; i < manifest.parameters.size(); ++i) {
+    const Manifest::Parameter &parameter = manifest.parameters[i];
+    EXPECT_EQ(
+        std::memcmp(embedded->parameters[i], linked->parameters[i],
+                    static_cast<size_t>(packedBytes(
+                        parameter.shape, parameter.dtype, parameter.layout))),
+        0)
+        << i;
+    EXPECT_EQ(
+        reinterpret_cast<uintptr_t>(embedded->parameters[i]) %
+            static_cast<uintptr_t>(parameter.layout.kind == Layout::Kind::Panels
+                                       ? 64
+                                       : dtypeBytes(parameter.dtype)),
+        0u)
+        << i;
+  }
+}
+
+TEST_F(StoredWeightsTest, OtherLayoutsAreRefused) {
+  manifest.parameters[1].layout.width = 64;
+  Result<LoadedWeights> weights = load(Manifest::Weights::Kind::Embed);
+  ASSERT_FALSE(weights);
+  EXPECT_TRUE(contains(weights.message(),
+                       "not packed as the generated code reads them: missing "
+                       "'e F32 [300, 70] panels 64 1'"));
+}
+
 } // namespace

@@ -13,6 +13,13 @@ namespace {
 const std::string image = "\x7f"
                           "ELF, and so on";
 
+std::vector<StoredParameter> asRows(const Checkpoint &checkpoint) {
+  std::vector<StoredParameter> stored;
+  for (const TensorView &view : checkpoint.tensors())
+    stored.push_back({&view, view.dtype, {}});
+  return stored;
+}
+
 class PayloadTest : public ::testing::Test {
 protected:
   void SetUp() override { writeFile(dir.path("exe"), image); }
@@ -33,21 +40,22 @@ protected:
 
 TEST_F(PayloadTest, RoundTrip) {
   Checkpoint checkpoint = makeCheckpoint();
+  const std::vector<StoredParameter> stored = asRows(checkpoint);
   const std::string tokenizer("tok\0enizer", 10);
-  ASSERT_TRUE(appendPayload(dir.path("exe"), &checkpoint, &tokenizer));
+  ASSERT_TRUE(appendPayload(dir.path("exe"), &stored, &tokenizer));
   EXPECT_EQ(readFile(dir.path("exe")).substr(0, image.size()), image);
   Result<Payload> payload = readPayload(dir.path("exe"));
   ASSERT_TRUE(payload) << payload.message();
   ASSERT_TRUE(payload->tokenizer && payload->weights);
   EXPECT_EQ(*payload->tokenizer, tokenizer);
-  const TensorView *wide = payload->weights->find("wide");
+  const TensorView *wide = payload->weights->find("wide F32 [2] rows");
   ASSERT_NE(wide, nullptr);
   EXPECT_EQ(reinterpret_cast<uintptr_t>(wide->data) % 64, 0u);
   const float expected[2] = {4, 5};
   EXPECT_EQ(std::memcmp(wide->data, expected, 8), 0);
-  EXPECT_EQ(payload->weights->find("narrow")->data[2], 2);
+  EXPECT_EQ(payload->weights->find("narrow BF16 [3] rows")->data[2], 2);
   EXPECT_TRUE(
-      contains(appendPayload(dir.path("exe"), &checkpoint, nullptr).message(),
+      contains(appendPayload(dir.path("exe"), &stored, nullptr).message(),
                "carries a payload already"));
 }
 
@@ -66,7 +74,8 @@ TEST_F(PayloadTest, EachPartAlone) {
 
 TEST_F(PayloadTest, DamageIsFound) {
   Checkpoint checkpoint = makeCheckpoint();
-  ASSERT_TRUE(appendPayload(dir.path("exe"), &checkpoint, nullptr));
+  const std::vector<StoredParameter> stored = asRows(checkpoint);
+  ASSERT_TRUE(appendPayload(dir.path("exe"), &stored, nullptr));
   const std::string whole = readFile(dir.path("exe"));
   for (size_t at = 8; at < 56; ++at) {
     std::string changed = whole;
@@ -78,7 +87,7 @@ TEST_F(PayloadTest, DamageIsFound) {
   writeFile(dir.path("bad"), whole.substr(whole.size() - 100));
   EXPECT_TRUE(contains(readPayload(dir.path("bad")).message(), "truncated"));
   EXPECT_FALSE(readPayload(dir.path("no")));
-  EXPECT_FALSE(appendPayload(dir.path("no"), &checkpoint, nullptr));
+  EXPECT_FALSE(appendPayload(dir.path("no"), &stored, nullptr));
 }
 
 } // namespace

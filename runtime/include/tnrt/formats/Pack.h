@@ -14,6 +14,7 @@
 #include "tnrt/formats/Safetensors.h"
 
 #include <cstdint>
+#include <string>
 #include <vector>
 
 namespace tnrt {
@@ -38,6 +39,12 @@ Status checkLayout(const std::vector<int64_t> &shape, DType dtype,
 // Bytes of the packed parameter; the arguments must pass checkLayout.
 int64_t packedBytes(const std::vector<int64_t> &shape, DType dtype,
                     const Layout &layout);
+
+// What a stored parameter is called: tensor, dtype, shape and layout, so that
+// equal names mean equal bytes: "lm_head.weight F32 [500, 64] panels 64 1".
+std::string packedName(const std::string &tensor,
+                       const std::vector<int64_t> &shape, DType dtype,
+                       const Layout &layout);
 
 // The number of pieces that packRange can do apart from each other: panels, or
 // the rows along the first dimension.
