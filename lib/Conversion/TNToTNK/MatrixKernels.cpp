@@ -44,6 +44,7 @@ public:
     panel = panelOf(k, in.weight, k.task());
     auto panelType = cast<MemRefType>(panel.getType());
     pairs = panelType.getDimSize(1) == 2 * width;
+    isByte = panelType.getElementType().isInteger(8);
     rowBytes = panelType.getDimSize(1) * panelType.getElementTypeBitWidth() / 8;
     column = k.mul(k.task(), k.index(width));
   }
@@ -138,12 +139,15 @@ private:
 
   // `tile` plus the products of `size` depths from `start`. Whole tiles are
   // most of the work of many rows, which find the panel in a cache and would
-  // only lose by asking for it; one row alone is read as fast as memory gives
-  // it.
+  // only lose by asking for it. One row alone is read as fast as memory gives
+  // it, but for bytes, whose rows are a line each: there a fourth of a block
+  // ahead.
   Value contract(Value row, Value tile, Value start, Value size) {
     int64_t tileRows = cast<VectorType>(tile.getType()).getDimSize(0);
     int64_t ahead = k.sizes.streamBlockBytes / rowBytes;
-    if (!hasFew || tileRows == 1)
+    if (tileRows == 1)
+      return contractAhead(row, tile, start, size, isByte ? ahead / 4 : 0);
+    if (!hasFew)
       return contractAhead(row, tile, start, size, 0);
     if (tileRows < k.sizes.tileRows)
       return contractAhead(row, tile, start, size, ahead);
@@ -171,7 +175,7 @@ private:
   const Epilogue &epilogue;
   int64_t width, depth, capacity;
   int64_t rowBytes; // of the panel
-  bool inBounds, pairs;
+  bool inBounds, pairs, isByte;
   Value panel, column;
   Value hasFew; // whether the call has 2 to streamRows rows; null: never
   Value sums;   // [capacity, width], where there is more than one block

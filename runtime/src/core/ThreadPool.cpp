@@ -100,8 +100,6 @@ void ThreadPool::run(int64_t count, Kernel function, void *const *arguments) {
   kernel = function;
   args = arguments;
   tasks = count;
-  // Several tasks a grab when there are very many: the counter is shared.
-  grain = std::max<int64_t>(1, count / (static_cast<int64_t>(size()) * 32));
   next.store(0, std::memory_order_relaxed);
   gate.store(gateOpen); // publishes the launch
   epoch.fetch_add(1);
@@ -111,14 +109,20 @@ void ThreadPool::run(int64_t count, Kernel function, void *const *arguments) {
   closeAndWait();
 }
 
+// A thread takes half of its share of what is left, in one piece: neighbours
+// among the tasks read neighbouring memory, and the core's prefetcher then goes
+// on from one to the next. Towards the end the pieces are single tasks, so that
+// the threads end together.
 void ThreadPool::runTasks() {
-  for (;;) {
-    const int64_t begin = next.fetch_add(grain, std::memory_order_relaxed);
-    if (begin >= tasks)
-      return;
-    const int64_t end = std::min(begin + grain, tasks);
+  const int64_t shares = 2 * static_cast<int64_t>(size());
+  int64_t begin = next.load(std::memory_order_relaxed);
+  while (begin < tasks) {
+    const int64_t end = begin + std::max<int64_t>(1, (tasks - begin) / shares);
+    if (!next.compare_exchange_weak(begin, end, std::memory_order_relaxed))
+      continue;
     for (int64_t task = begin; task < end; ++task)
       kernel(args, task);
+    begin = next.load(std::memory_order_relaxed);
   }
 }
 

@@ -61,7 +61,6 @@ private:
   Kernel kernel = nullptr;
   void *const *args = nullptr;
   int64_t tasks = 0;
-  int64_t grain = 1;
 
   alignas(64) std::atomic<int64_t> next{0};
   // Bit 31: the launch is open to workers; below: how many are inside.

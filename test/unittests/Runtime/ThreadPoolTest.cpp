@@ -66,6 +66,18 @@ TEST(ThreadPool, CallerSleepsWhileAWorkerIsBusy) {
   }
 }
 
+// Half of a thread's share at once: neighbouring tasks read neighbouring
+// memory.
+TEST(ThreadPool, NeighboursRunOnOneThread) {
+  ThreadPool pool(2);
+  std::vector<std::thread::id> ranBy(64);
+  pool.forEach(64, [&](int64_t task) {
+    ranBy[static_cast<size_t>(task)] = std::this_thread::get_id();
+  });
+  for (size_t task = 1; task < 16; ++task)
+    EXPECT_EQ(ranBy[task], ranBy[0]) << task;
+}
+
 TEST(ThreadPool, IdleUsesNoTime) {
   ThreadPool pool(4);
   pool.forEach(100, [](int64_t) {});
