@@ -11,7 +11,7 @@ import rows
 from programs import ROOT, Compiler, read_bandwidth, say
 from verify import verify
 
-ROWS = ("verify", "bandwidth", "products", "decode", "prefill", "linearity", "position", "memory", "start", "compile")
+ROWS = ("verify", "bandwidth", "products", "decode", "prefill", "linearity", "position", "embed", "memory", "start", "compile")
 
 
 def arguments():
@@ -20,12 +20,14 @@ def arguments():
     parser.add_argument("--quick", action="store_true", help="385M, few rounds, no compiled PyTorch")
     parser.add_argument("--only", action="append", choices=ROWS, metavar="ROW", help="these rows: " + ", ".join(ROWS))
     parser.add_argument("--models", default=None, help="of examples/specs (385m,1b)")
-    parser.add_argument("--dtypes", default="f32,bf16", help="list (f32,bf16)")
+    parser.add_argument("--dtypes", default="f32,bf16,int8", help="list (f32,bf16,int8)")
     parser.add_argument("--no-torch", action="store_true", help="without PyTorch")
-    parser.add_argument("--longest", type=float, default=600, help="seconds that one prefill length may take")
+    parser.add_argument("--longest", type=float, default=200, help="seconds that one prefill length may take")
     parser.add_argument("--output", help="JSON file (benchmarks/results/cpu/DATE-CPU.json; build/bench-work with --quick or --only)")
+    parser.add_argument("--resume", action="store_true", help="keep the rows that the output file has; with --only, replace those")
     parser.add_argument("--docs", action="store_true", help="also write docs/Benchmarks-CPU.md's table and plot")
     options = parser.parse_args()
+    options.only_given = bool(options.only)
     options.only = options.only or list(ROWS)
     options.models = (options.models or ("385m" if options.quick else "385m,1b")).split(",")
     options.dtypes = options.dtypes.split(",")
@@ -39,6 +41,7 @@ class Context:
         self.compiler = Compiler(os.path.abspath(options.tnllmc), self.work)
         self.peers = os.path.join(ROOT, "build", "bench-peers")
         self.quick, self.longest = options.quick, options.longest
+        self.threads = {}  # of PyTorch, by dtype, way, operation and batch
         self.torch_kinds = list(rows.TORCH)
         if options.quick:
             self.torch_kinds.remove("torch compiled")
@@ -59,38 +62,67 @@ def versions(context):
     return found
 
 
+class Saved:
+    """The results so far. A row that --resume found in the file is not measured again,
+    unless --only names it; each new one is written at once."""
+
+    def __init__(self, options, results):
+        self.options, self.results = options, results
+
+    def row(self, place, key, name, measure):
+        if name not in self.options.only or (key in place and not self.options.only_given):
+            return
+        place[key] = measure()
+        save(self.options, self.results)
+
+    def lacks(self, found, names):
+        return any(n in self.options.only and (n not in found or self.options.only_given) for n in names)
+
+
+MODEL_ROWS = {"products": None, "decode": (1, 8), "batch": None, "prefill": (512, 4096)}
+
+
 def model_rows(context, options, results):
-    wanted = [r for r in ("products", "decode", "prefill") if r in options.only]
-    for model in options.models if wanted else []:
+    saved = Saved(options, results)
+    for model in options.models:
         for dtype in options.dtypes:
-            say(f"{model} {dtype}")
             found = results["models"].setdefault(model, {}).setdefault(dtype, {})
+            if not saved.lacks(found, MODEL_ROWS):
+                continue
+            say(f"{model} {dtype}")
             with rows.ModelRows(context, model, dtype) as table:
-                if "products" in wanted:
-                    found["products"] = table.products()
-                if "decode" in wanted:
-                    found["decode"] = {str(b): table.decode(b) for b in (1, 8)}
-                if "prefill" in wanted:
-                    found["prefill"] = {str(n): table.prefill(n) for n in ((512,) if context.quick else (512, 4096))}
-                found["torch_threads"], found["torch_warmup_seconds"] = table.threads, table.warmups
+                if dtype != "int8":
+                    saved.row(found, "products", "products", table.products)
+                measure = lambda of, keys: lambda: {str(k): of(k) for k in keys}
+                saved.row(found, "decode", "decode", measure(table.decode, MODEL_ROWS["decode"]))
+                saved.row(found, "batch", "decode", table.batch_cost)
+                tokens = MODEL_ROWS["prefill"][: 1 if context.quick else None]
+                saved.row(found, "prefill", "prefill", measure(table.prefill, tokens))
+                found.setdefault("torch_threads", {}).update(table.threads)
+                found.setdefault("torch_warmup_seconds", {}).update(table.warmups)
             save(options, results)
 
 
 def single_rows(context, options, results):
+    saved = Saved(options, results)
     model = options.models[0]
-    if "linearity" in options.only:
-        say(f"{model} prefill over lengths")
-        results["linearity"] = {d: rows.linearity(context, model, d) for d in options.dtypes[: 1 if context.quick else None]}
-    if "position" in options.only:
-        results["position"] = {d: rows.position(context, model, d) for d in options.dtypes}
-    if {"memory", "start"} & set(options.only):
+
+    def each(name, dtypes, measure):
+        place = results.setdefault(name, {})
+        for dtype in dtypes:
+            saved.row(place, dtype, name, lambda: measure(dtype))
+        if not place:
+            del results[name]
+
+    floats = [d for d in options.dtypes if d != "int8"]
+    each("linearity", floats, lambda d: rows.linearity(context, model, d))
+    each("position", options.dtypes, lambda d: rows.position(context, model, d))
+    if {"embed", "memory", "start"} & set(options.only):
         folder, weights = rows.link_checkpoint(context, model)
-        if "memory" in options.only:
-            results["memory"] = {d: rows.memory(context, model, d, folder) for d in options.dtypes}
-        if "start" in options.only:
-            results["start"] = {d: rows.start(context, d, folder, weights) for d in options.dtypes}
-    if "compile" in options.only:
-        results["compile"] = rows.compile_times(context)
+        each("embed", options.dtypes, lambda d: rows.embed(context, model, d, folder))
+        each("memory", options.dtypes, lambda d: rows.memory(context, model, d, folder))
+        each("start", options.dtypes, lambda d: rows.start(context, d, folder, weights))
+    saved.row(results, "compile", "compile", lambda: rows.compile_times(context))
 
 
 def save(options, results):
@@ -111,16 +143,20 @@ def main():
         folder = os.path.join(ROOT, "benchmarks/results/cpu") if whole else context.work
         options.output = os.path.join(folder, f"{date}-{machine.cpu_slug()}.json")
     busy = machine.other_load()
-    results = {"machine": machine.describe(), "quick": options.quick, "busy_cores_before": busy,
-               "versions": versions(context), "models": {}}
+    results = {}
+    if options.resume and os.path.exists(options.output):
+        with open(options.output) as file:
+            results = json.load(file)
+    results.setdefault("models", {})
+    results.update(machine=machine.describe(), quick=options.quick, busy_cores_before=busy,
+                   versions=versions(context))
     if busy > 0.1:
         say(f"note: {busy:.1f} cores are busy with other work; these timings will not be worth keeping")
-    if "verify" in options.only and context.torch_kinds:
-        results["verify"] = verify(context.compiler, options.dtypes, not options.quick)
-        say("same logits: " + ", ".join(f"{n} {e:.1e}" for n, e in results["verify"].items()))
-    if "bandwidth" in options.only:
-        results["bandwidth"] = read_bandwidth(context.peers, 3 if options.quick else 10)
-        say(f"read bandwidth {results['bandwidth']['bytes_per_second'] / 1e9:.1f} GB/s")
+    saved = Saved(options, results)
+    if context.torch_kinds:
+        saved.row(results, "verify", "verify", lambda: verify(
+            context.compiler, options.dtypes, "torch compiled" in context.torch_kinds))
+    saved.row(results, "bandwidth", "bandwidth", lambda: read_bandwidth(context.peers, 3 if options.quick else 10))
     model_rows(context, options, results)
     single_rows(context, options, results)
     results["busy_cores_after"] = machine.other_load()

@@ -1,6 +1,7 @@
 """The programs that are measured: how they are built, started and asked."""
 import json
 import os
+import re
 import statistics
 import subprocess
 import sys
@@ -76,7 +77,8 @@ class Compiler:
         self.tnllmc, self.work = tnllmc, work
 
     def build(self, model, dtype, weights=None):
-        """MODEL is a name in examples/specs, or a checkpoint folder when WEIGHTS is "link"."""
+        """MODEL is a name in examples/specs, or, with WEIGHTS "link" or "embed", a
+        checkpoint's folder."""
         name = f"{os.path.basename(model)}-{dtype}" + (f"-{weights}" if weights else "")
         path = os.path.join(self.work, name)
         if not os.path.exists(path) or os.path.getmtime(path) < os.path.getmtime(self.tnllmc):
@@ -85,12 +87,21 @@ class Compiler:
 
     def compile(self, model, dtype, path, weights=None):
         """Seconds that the compiler took."""
-        source = model if os.path.isdir(model) else os.path.join(SPECS, model + ".yaml")
-        command = [self.tnllmc, source, "--quiet", f"--dtype={dtype}", "-o", path]
-        command.append(f"--weights={weights}" if weights else "--random-weights=1")
         start = time.perf_counter()
-        run(command)
+        run(self.command(model, dtype, path, weights))
         return time.perf_counter() - start
+
+    def command(self, model, dtype, path, weights=None):
+        source = model if os.path.isdir(model) else os.path.join(SPECS, model + ".yaml")
+        how = f"--weights={weights}" if weights else "--random-weights=1"
+        return [self.tnllmc, source, "--quiet", f"--dtype={dtype}", "-o", path, how]
+
+    def phases(self, model, dtype, path):
+        """Seconds of the compiler's phases by name, as --mlir-timing tells them."""
+        done = subprocess.run(self.command(model, dtype, path) + ["--mlir-timing"],
+                              capture_output=True, text=True, check=True)
+        lines = re.findall(r"^ +([0-9.]+) \( *[0-9.]+%\)  (\S.*)$", done.stderr, re.MULTILINE)
+        return {name: float(seconds) for seconds, name in lines}
 
 
 class TorchWorker:
@@ -129,6 +140,11 @@ class TorchWorker:
 def read_bandwidth(peers, passes=3, mebibytes=2048):
     """The meter's report, its "bytes_per_second" being the best of its ways to read."""
     return json.loads(run([os.path.join(peers, "read_bandwidth"), str(mebibytes), str(os.cpu_count()), str(passes)]))
+
+
+def touch_memory(peers, mebibytes):
+    """Seconds to write to every page of so much memory, new to this machine and again."""
+    return json.loads(run([os.path.join(peers, "touch_memory"), str(mebibytes), str(os.cpu_count())]))
 
 
 def gemm(peers, program, seconds, rows, shapes, core_type=None):

@@ -41,19 +41,14 @@ def decode_table(results):
     for model, dtype, batch, row in of_kind(results, "decode"):
         rates = row["tokens_per_second"]
         lines.append([model, dtype, batch, f"{rates['tnllm']:.1f}", f"{row['bytes_per_second'] / 1e9:.1f}",
-                      percent(row["of_read_bandwidth"]), *peer_cells(rates)])
-    header = ["model", "dtype", "batch", "tok/s", "GB/s", "of read bandwidth", *PEERS]
+                      f"{row['read_bandwidth'] / 1e9:.1f}", percent(row["of_read_bandwidth"]), *peer_cells(rates)])
+    header = ["model", "dtype", "batch", "tok/s", "GB/s", "meter GB/s", "of the meter", *PEERS]
     return "### Decode\n\n" + grid(header, lines) if lines else ""
 
 
 def batch_costs(results):
-    lines = []
-    for model, dtypes in results["models"].items():
-        for dtype, found in dtypes.items():
-            d = found.get("decode", {})
-            if "1" in d and "8" in d:
-                one, eight = (d[b]["seconds_per_step"]["tnllm"]["median"] for b in "18")
-                lines.append(f"{model} {dtype} {eight / one:.2f}x")
+    lines = [f"{model} {dtype} {found['batch']['ratio']:.2f}x" for model, dtypes in results["models"].items()
+             for dtype, found in dtypes.items() if "batch" in found]
     return "A step of batch 8 costs, of one of batch 1: " + ", ".join(lines) + ".\n\n" if lines else ""
 
 
@@ -83,6 +78,11 @@ def product_table(results):
     return "### Raw products, 512 tokens\n\n" + grid(["model", "dtype", "library", "GFLOP/s"], lines) if lines else ""
 
 
+# Of the compiler (tools/tnllmc/Compilation.cpp), as --mlir-timing names them.
+PHASES = ("Read the model", "Build the tn module", "Simplify tn", "Form kernels", "Plan memory", "Lower kernels",
+          "Translate to LLVM IR", "Optimise", "Generate code", "Link")
+
+
 def single_lines(results):
     text = ""
     for dtype, lengths in results.get("linearity", {}).items():
@@ -91,17 +91,23 @@ def single_lines(results):
     for dtype, times in results.get("position", {}).items():
         a, b = times["10"]["median"], times["100000"]["median"]
         text += f"- Decode, {dtype}, ms per token at position 10: {a * 1e3:.2f}, at 100,000: {b * 1e3:.2f} ({b / a:.3f}x).\n"
+    for dtype, times in results.get("embed", {}).items():
+        a, b = times["link"]["median"], times["embed"]["median"]
+        text += (f"- Decode, {dtype}, ms per token with linked weights, on huge pages: {a * 1e3:.2f}, with embedded "
+                 f"ones, mapped in small pages: {b * 1e3:.2f} ({b / a:.2f}x).\n")
     for dtype, kinds in results.get("memory", {}).items():
         for kind, m in kinds.items():
             text += (f"- Peak memory, {dtype}, weights {kind}: {m['peak_bytes'] / 2**20:.0f} MiB for "
                      f"{m['weights_bytes'] / 2**20:.0f} MiB of weights; limit {m['limit_bytes'] / 2**20:.0f} MiB: "
                      f"{'kept' if m['within'] else 'exceeded'}.\n")
     for dtype, people in results.get("start", {}).items():
-        cells = [f"{n} {t['median']:.2f} s" for n, t in people.items()]
-        text += f"- Start to first token, {dtype}, linked f32 file in the page cache: {', '.join(cells)}.\n"
-    if results.get("compile"):
-        cells = [f"{m} {t['median']:.2f} s" for m, t in results["compile"].items()]
-        text += f"- Compile: {', '.join(cells)}.\n"
+        cells = [f"{n} {t['median']:.2f} s (the first {t['first']:.2f} s)" for n, t in people.items() if n != "touch"]
+        t = people["touch"]
+        text += (f"- Start to first token, {dtype}, files in the page cache: {', '.join(cells)}. Writing to each page "
+                 f"of {t['bytes'] / 2**20:.0f} MiB takes {t['again']:.2f} s (the first time {t['first']:.2f} s).\n")
+    for model, t in results.get("compile", {}).items():
+        longest = sorted((p for p in t["phases"].items() if p[0] in PHASES), key=lambda p: -p[1])[:4]
+        text += f"- Compile {model}: {t['median']:.2f} s; of it {', '.join(f'{n} {s:.2f} s' for n, s in longest)}.\n"
     return "### Others\n\n" + text if text else ""
 
 
@@ -120,8 +126,61 @@ def heading(results):
     return text
 
 
+def target_lines(results):
+    """(what, value, limit, met) of every target that the results speak of."""
+    for model, dtype, batch, row in of_kind(results, "decode"):
+        if batch == "1":
+            limit, share = 0.75 if dtype == "int8" else 0.85, row["of_read_bandwidth"]
+            yield f"decode, {model} {dtype}, batch 1, of the meter", percent(share), f">= {percent(limit)}", share >= limit
+    for model, dtypes in results["models"].items():
+        for dtype, found in dtypes.items():
+            if "batch" in found:
+                ratio = found["batch"]["ratio"]
+                yield f"batch 8 against batch 1, {model} {dtype}", f"{ratio:.2f}x", "< 1.6x", ratio < 1.6
+    for model, dtype, tokens, row in of_kind(results, "prefill"):
+        f32 = results["models"][model].get("f32", {})
+        best = f32.get("products", {}).get("best_flops_per_second")
+        if dtype == "f32" and best:
+            share = row["flops_per_second"] / best
+            yield f"prefill, {model} f32, {tokens} tokens, of the best product", percent(share), ">= 80%", share >= 0.8
+        other = f32.get("prefill", {}).get(tokens)
+        if dtype == "bf16" and other:
+            ratio = row["tokens_per_second"]["tnllm"] / other["tokens_per_second"]["tnllm"]
+            yield f"prefill, {model}, {tokens} tokens, bf16 against f32", f"{ratio:.2f}x", ">= 1.4x", ratio >= 1.4
+    for kind in ("decode", "prefill"):
+        for model, dtype, key, row in of_kind(results, kind):
+            name, best = fastest_peer(row["tokens_per_second"])
+            if best:
+                ratio = row["tokens_per_second"]["tnllm"] / best
+                yield f"{kind}, {model} {dtype}, {key}, against {name}", f"{ratio:.2f}x", "> 1x", ratio > 1
+    for dtype, lengths in results.get("linearity", {}).items():
+        times = [t["median"] for t in lengths.values()]
+        ratio = times[-1] / times[0]
+        yield f"prefill time a token, {dtype}, {list(lengths)[-1]} against {list(lengths)[0]} tokens", f"{ratio:.2f}x", "<= 1.1x", ratio <= 1.1
+    for dtype, times in results.get("position", {}).items():
+        ratio = times["100000"]["median"] / times["10"]["median"]
+        yield f"decode at position 100,000 against 10, {dtype}", f"{ratio:.2f}x", "<= 1.1x", ratio <= 1.1
+    for dtype, kinds in results.get("memory", {}).items():
+        for kind, m in kinds.items():
+            yield (f"peak memory, {dtype}, weights {kind}", f"{m['peak_bytes'] / 2**20:.0f} MiB",
+                   f"<= {m['limit_bytes'] / 2**20:.0f} MiB", m["within"])
+    for dtype, people in results.get("start", {}).items():
+        for name in [n for n in people if n.startswith("tnllm")]:
+            seconds = people[name]["median"]
+            yield f"start to first token, {dtype}, {name[6:]}", f"{seconds:.2f} s", "< 0.5 s", seconds < 0.5
+    for model, limit in (("385m", 10), ("7b", 15)):
+        if model in results.get("compile", {}):
+            seconds = results["compile"][model]["median"]
+            yield f"compile {model}", f"{seconds:.2f} s", f"< {limit} s", seconds < limit
+
+
+def targets(results):
+    lines = [[what, value, limit, "met" if met else "**missed**"] for what, value, limit, met in target_lines(results)]
+    return "### Targets\n\n" + grid(["what", "measured", "target", ""], lines) if lines else ""
+
+
 def markdown(results):
-    parts = (heading, decode_table, batch_costs, prefill_table, product_table, single_lines)
+    parts = (heading, targets, decode_table, batch_costs, prefill_table, product_table, single_lines)
     return "".join(part(results) for part in parts)
 
 

@@ -110,7 +110,7 @@ double pass(const char *buffer, size_t bytes, unsigned threads, Read read,
     pool.emplace_back([&, t] {
       ++ready;
       while (!go.load(std::memory_order_acquire))
-        _mm_pause();
+        std::this_thread::yield(); // no core may be left for the starter
       sink += read(buffer + t * part, part);
     });
   while (ready < threads)
