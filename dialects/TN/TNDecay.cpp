@@ -17,6 +17,9 @@ LogicalResult DecayAttr::verify(function_ref<InFlightDiagnostic()> emitError,
   return success();
 }
 
+// As many as a spec may ask for, by far: the slopes become a constant.
+constexpr int64_t maxHeads = 65536;
+
 static SmallVector<double> powerOfTwoSlopes(int64_t heads) {
   SmallVector<double> slopes;
   for (int64_t head = 0; head < heads; ++head)
@@ -52,10 +55,10 @@ SmallVector<double> tnllm::tn::computeDecaySlopes(DecayAttr rule,
 
 LogicalResult DecaySlopesOp::verify() {
   RankedTensorType type = getResult().getType();
-  if (type.getRank() != 1 || type.isDynamicDim(0) || type.getDimSize(0) < 1)
-    return emitOpError(
-               "expected a result of one static, positive dimension, got ")
-           << type << " [decay_slopes-C2]";
+  if (type.getRank() != 1 || type.isDynamicDim(0) || type.getDimSize(0) < 1 ||
+      type.getDimSize(0) > maxHeads)
+    return emitOpError("expected a result of one static dimension of 1 to ")
+           << maxHeads << ", got " << type << " [decay_slopes-C2]";
   return success();
 }
 

@@ -2,6 +2,7 @@
 #include "Buffers.h"
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "llvm/Support/MathExtras.h"
 
 using namespace mlir;
 using namespace tnllm;
@@ -32,7 +33,22 @@ static bool hasDynamicFeatures(Type type, int64_t leadingRank) {
   return llvm::is_contained(shape.drop_front(leading), ShapedType::kDynamic);
 }
 
+// True for a tensor with more elements, unknown sizes apart, than bytes can be counted
+// of.
+static bool isTooLarge(Type type) {
+  int64_t elements = 1;
+  for (int64_t size : cast<RankedTensorType>(type).getShape())
+    if (!ShapedType::isDynamic(size) &&
+        (llvm::MulOverflow(elements, size, elements) ||
+         elements > int64_t(1) << 40))
+      return true;
+  return false;
+}
+
 LogicalResult kernels::checkOperation(Operation *op, int64_t leadingRank) {
+  for (Type result : op->getResultTypes())
+    if (isa<RankedTensorType>(result) && isTooLarge(result))
+      return op->emitOpError("expected at most 2^40 elements, got ") << result;
   if (!isa<tn::TNDialect>(op->getDialect()) || op->getNumOperands() == 0 ||
       isa<tn::FusedOp, tn::YieldOp>(op))
     return success();
@@ -77,6 +93,19 @@ struct FunctionChecks {
 
 } // namespace
 
+// The mark of an argument that is a state: the number of its layer.
+static LogicalResult checkStates(func::FuncOp function) {
+  for (unsigned argument = 0; argument < function.getNumArguments(); ++argument) {
+    Attribute mark = function.getArgAttr(argument, tn::kStateAttrName);
+    auto layer = dyn_cast_or_null<IntegerAttr>(mark);
+    if (mark && (!layer || !layer.getType().isInteger(64) || layer.getInt() < 0))
+      return function.emitError("expected '")
+             << tn::kStateAttrName << "' of argument " << argument
+             << " to be the number of a layer, an i64 of at least 0, got " << mark;
+  }
+  return success();
+}
+
 // Functions of tensors with a body, whose calls end. Each is checked once,
 // however often it is called.
 static LogicalResult checkFunction(func::FuncOp function,
@@ -94,6 +123,12 @@ static LogicalResult checkFunction(func::FuncOp function,
                  "expected arguments and results to be ranked tensors, "
                  "got ")
              << type;
+  for (Type type : llvm::concat<const Type>(function.getArgumentTypes(),
+                                            function.getResultTypes()))
+    if (isTooLarge(type))
+      return function.emitError("expected at most 2^40 elements, got ") << type;
+  if (failed(checkStates(function)))
+    return failure();
   checks.callers.push_back(function);
   WalkResult walk = function.walk([&](func::CallOp call) {
     auto callee = checks.symbols.lookup<func::FuncOp>(call.getCallee());

@@ -33,6 +33,7 @@ struct DeriveDecodePass
 
   void runOnOperation() override {
     ModuleOp module = getOperation();
+    derived.clear(); // a pass may run on one module after another
     SymbolTable symbols(module);
     auto general = symbols.lookup<func::FuncOp>(from);
     if (!general) {

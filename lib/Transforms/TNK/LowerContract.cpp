@@ -22,6 +22,9 @@ namespace {
 
 // Lanes of the AVX-512 dot product's accumulator.
 constexpr int64_t kDotLanes = 16;
+// Far beyond the registers of any machine. Rows are unrolled, so that a larger tile
+// would only take for ever.
+constexpr int64_t kMaxTileElements = 65536;
 
 // Lowers one contraction. The accumulators are carried as vectors of rank 1, so
 // that they stay in registers.
@@ -180,7 +183,13 @@ struct LowerContractPass
 
   void runOnOperation() override {
     WalkResult walk = getOperation().walk([](tnk::ContractOp op) {
+      int64_t rows = op.getAcc().getType().getDimSize(0);
       int64_t columns = op.getAcc().getType().getDimSize(1);
+      if (rows > kMaxTileElements || columns > kMaxTileElements / rows) {
+        op.emitError("expected a register tile of at most ")
+            << kMaxTileElements << " elements, got " << op.getAcc().getType();
+        return WalkResult::interrupt();
+      }
       if (op.getPairs() && columns % kDotLanes != 0) {
         op.emitError("expected a multiple of ")
             << kDotLanes << " columns for pairs, got " << columns;

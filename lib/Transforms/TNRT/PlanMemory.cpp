@@ -8,6 +8,7 @@
 #include "mlir/IR/Builders.h"
 #include "mlir/Interfaces/FunctionInterfaces.h"
 #include "llvm/ADT/MapVector.h"
+#include "llvm/ADT/SetVector.h"
 #include "llvm/Support/MathExtras.h"
 
 namespace tnllm {
@@ -42,9 +43,16 @@ struct Frame {
 
 } // namespace
 
-static int64_t bytesOf(MemRefType type) {
-  return type.getNumElements() *
-         llvm::divideCeil(type.getElementTypeBitWidth(), 8);
+// So that offsets and sums of many buffers stay far from overflow.
+constexpr int64_t maxBufferBytes = int64_t(1) << 40;
+
+// Nothing when the buffer is larger than any machine would have it.
+static std::optional<int64_t> bytesOf(MemRefType type) {
+  int64_t bytes = llvm::divideCeil(type.getElementTypeBitWidth(), 8);
+  for (int64_t extent : type.getShape())
+    if (llvm::MulOverflow(bytes, extent, bytes) || bytes > maxBufferBytes)
+      return std::nullopt;
+  return bytes;
 }
 
 // The values that may be the buffer that `user` takes: views of it, results of
@@ -83,7 +91,7 @@ static SmallVector<Buffer> collectBuffers(Block &block) {
   SmallVector<Buffer> buffers;
   for (auto alloc : block.getOps<tnrt::AllocOp>()) {
     Buffer buffer{alloc,
-                  bytesOf(cast<MemRefType>(alloc.getResult().getType()))};
+                  *bytesOf(cast<MemRefType>(alloc.getResult().getType()))};
     buffer.first = std::numeric_limits<int64_t>::max();
     addUses(alloc.getResult(), block, numbers, buffer);
     buffers.push_back(buffer);
@@ -138,13 +146,18 @@ struct PlanMemoryPass : public tnllm::impl::TNRTPlanMemoryBase<PlanMemoryPass> {
           << alignment.getValue();
       return signalPassFailure();
     }
+    // A pass may run on one module after another.
+    frames.clear();
+    callStack.clear();
+    order.clear();
     SymbolTable symbols(module);
     for (auto function : module.getOps<func::FuncOp>())
       if (failed(planFrame(function)))
         return signalPassFailure();
     for (auto function : module.getOps<func::FuncOp>())
-      if (function.isPublic() && failed(raiseBases(symbols, function, 0)))
+      if (function.isPublic() && failed(visit(symbols, function)))
         return signalPassFailure();
+    raiseBases(symbols);
     int64_t total = 0;
     for (auto &[function, frame] : frames)
       total = std::max(total, frame.base + frame.bytes);
@@ -161,6 +174,12 @@ struct PlanMemoryPass : public tnllm::impl::TNRTPlanMemoryBase<PlanMemoryPass> {
     if (function.isDeclaration())
       return success();
     WalkResult nested = function.walk([&](tnrt::AllocOp alloc) {
+      auto type = cast<MemRefType>(alloc.getResult().getType());
+      if (!type.getElementType().isIntOrFloat() || !bytesOf(type)) {
+        alloc.emitError(
+            "expected a buffer of integers or floats, of at most 2^40 bytes");
+        return WalkResult::interrupt();
+      }
       if (alloc->getBlock() == &function.getBody().front())
         return WalkResult::advance();
       alloc.emitError(
@@ -182,22 +201,33 @@ struct PlanMemoryPass : public tnllm::impl::TNRTPlanMemoryBase<PlanMemoryPass> {
     return success();
   }
 
-  // A frame begins above those of all callers, whose buffers may be live.
-  LogicalResult raiseBases(SymbolTable &symbols, func::FuncOp function,
-                           int64_t base) {
+  // Puts what `function` calls into `order`, callees first.
+  LogicalResult visit(SymbolTable &symbols, func::FuncOp function) {
     if (llvm::is_contained(callStack, function.getOperation()))
       return function.emitError(
           "expected no recursive calls in a host schedule");
-    Frame &frame = frames[function];
-    frame.base = std::max(frame.base, base);
+    if (order.contains(function))
+      return success();
     callStack.push_back(function);
-    int64_t end = frame.base + frame.bytes;
     WalkResult walk = function.walk([&](func::CallOp call) {
       auto callee = symbols.lookup<func::FuncOp>(call.getCallee());
-      return WalkResult(callee ? raiseBases(symbols, callee, end) : failure());
+      return WalkResult(callee ? visit(symbols, callee) : failure());
     });
     callStack.pop_back();
+    order.insert(function);
     return failure(walk.wasInterrupted());
+  }
+
+  // A frame begins above those of all callers, whose buffers may be live.
+  void raiseBases(SymbolTable &symbols) {
+    for (func::FuncOp function : llvm::reverse(order)) {
+      int64_t end = frames[function].base + frames[function].bytes;
+      function.walk([&](func::CallOp call) {
+        Frame &callee =
+            frames[symbols.lookup<func::FuncOp>(call.getCallee())];
+        callee.base = std::max(callee.base, end);
+      });
+    }
   }
 
   void rewrite(func::FuncOp function, Frame &frame, int64_t total) {
@@ -222,6 +252,7 @@ struct PlanMemoryPass : public tnllm::impl::TNRTPlanMemoryBase<PlanMemoryPass> {
 
   llvm::MapVector<func::FuncOp, Frame> frames;
   SmallVector<Operation *> callStack;
+  llvm::SetVector<func::FuncOp> order;
 };
 
 } // namespace

@@ -136,3 +136,18 @@ func.func @features(%x: tensor<?x?x?xf32>) -> tensor<?x?x?xf32> attributes {tn.r
   %0 = tn.add %x, %x : tensor<?x?x?xf32>
   return %0 : tensor<?x?x?xf32>
 }
+
+// -----
+
+// expected-error @below {{expected 'tn.state' of argument 1 to be the number of a layer, an i64 of at least 0, got "a"}}
+func.func @state(%x: tensor<?x?x8xf32>, %s: tensor<?x2x4x4xf32> {tn.state = "a"})
+    -> tensor<?x?x8xf32> attributes {tn.rows = 8 : i64} {
+  return %x : tensor<?x?x8xf32>
+}
+
+// -----
+
+// expected-error @below {{expected at most 2^40 elements, got 'tensor<?x?x4611686018427387904x4xf32>'}}
+func.func @large(%x: tensor<?x?x4611686018427387904x4xf32>) attributes {tn.rows = 8 : i64} {
+  return
+}

@@ -346,7 +346,7 @@ func.func @f() {
 // -----
 
 func.func @f() {
-  // expected-error @+1 {{expected a result of one static, positive dimension, got 'tensor<?xf32>' [decay_slopes-C2]}}
+  // expected-error @+1 {{expected a result of one static dimension of 1 to 65536, got 'tensor<?xf32>' [decay_slopes-C2]}}
   %0 = tn.decay_slopes <transnormer, layer = 0 of 3> : tensor<?xf32>
   return
 }
@@ -354,8 +354,16 @@ func.func @f() {
 // -----
 
 func.func @f() {
-  // expected-error @+1 {{expected a result of one static, positive dimension, got 'tensor<0xf32>' [decay_slopes-C2]}}
+  // expected-error @+1 {{expected a result of one static dimension of 1 to 65536, got 'tensor<0xf32>' [decay_slopes-C2]}}
   %0 = tn.decay_slopes <none, layer = 0 of 3> : tensor<0xf32>
+  return
+}
+
+// -----
+
+func.func @decay_slopes_many() {
+  // expected-error @+1 {{expected a result of one static dimension of 1 to 65536, got 'tensor<65537xf32>' [decay_slopes-C2]}}
+  %d = tn.decay_slopes <headwise, layer = 0 of 1> : tensor<65537xf32>
   return
 }
 

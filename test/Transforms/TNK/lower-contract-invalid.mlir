@@ -12,3 +12,14 @@ tnk.kernel @pairs(%a: memref<8x64xbf16>, %b: memref<32x40xbf16>, %c: memref<8x20
      : vector<1x20xf32>, memref<8x20xf32>
   tnk.return
 }
+
+// -----
+
+tnk.kernel @tile(%a: memref<8x64xf32>, %b: memref<64x32xf32>, %depth: index, %task: index) {
+  %c0 = arith.constant 0 : index
+  %acc = arith.constant dense<0.0> : vector<8193x8xf32>
+  // expected-error @below {{expected a register tile of at most 65536 elements, got 'vector<8193x8xf32>'}}
+  %r = tnk.contract %a[%task, %c0], %b[%c0, %c0], %acc depth %depth
+     : memref<8x64xf32>, memref<64x32xf32>, vector<8193x8xf32>
+  tnk.return
+}

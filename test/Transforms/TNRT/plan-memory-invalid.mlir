@@ -36,3 +36,20 @@ func.func @f() {
   %0 = tnrt.alloc : memref<8xf32>
   return
 }
+
+// -----
+
+// The product of the sizes is 2^64 bytes.
+func.func @large(%c: !tnrt.context) {
+  // expected-error @below {{expected a buffer of integers or floats, of at most 2^40 bytes}}
+  %a = tnrt.alloc : memref<4294967296x1073741824xf32>
+  return
+}
+
+// -----
+
+func.func @vectors(%c: !tnrt.context) {
+  // expected-error @below {{expected a buffer of integers or floats, of at most 2^40 bytes}}
+  %a = tnrt.alloc : memref<4xvector<8xf32>>
+  return
+}
