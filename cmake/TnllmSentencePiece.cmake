@@ -4,7 +4,9 @@
 
 set(TNLLM_THIRD_PARTY_DIR ${CMAKE_SOURCE_DIR}/build/third_party CACHE PATH
     "Where fetched third-party sources live")
-set(_sp_root ${TNLLM_THIRD_PARTY_DIR}/sentencepiece-0.2.0)
+# Of what scripts/fetch-sentencepiece fetches; seen by all that prints versions.
+set(TNLLM_SENTENCEPIECE_VERSION 0.2.0 CACHE INTERNAL "")
+set(_sp_root ${TNLLM_THIRD_PARTY_DIR}/sentencepiece-${TNLLM_SENTENCEPIECE_VERSION})
 if(NOT EXISTS ${_sp_root}/.complete)
   execute_process(
     COMMAND ${CMAKE_SOURCE_DIR}/scripts/fetch-sentencepiece
@@ -17,6 +19,7 @@ endif()
 
 set(_sp ${_sp_root}/sentencepiece)
 set(_pb ${_sp}/third_party/protobuf-lite)
+file(RELATIVE_PATH _sp_relative ${CMAKE_BINARY_DIR} ${_sp})
 set(_sp_include ${CMAKE_BINARY_DIR}/third_party/sentencepiece)
 file(CONFIGURE OUTPUT ${_sp_include}/config.h CONTENT
 "#define VERSION \"0.2.0\"
@@ -74,6 +77,10 @@ target_include_directories(tnllm_sentencepiece
 target_compile_definitions(tnllm_sentencepiece PRIVATE
   HAVE_PTHREAD=1 _USE_INTERNAL_STRING_VIEW)
 target_compile_options(tnllm_sentencepiece PRIVATE
-  -w -ffunction-sections -fdata-sections)
+  -w -ffunction-sections -fdata-sections
+  # Its error messages hold __FILE__, which must not depend on where it is built,
+  # nor on whether ccache made the path relative.
+  -ffile-prefix-map=${_sp}=sentencepiece
+  -ffile-prefix-map=${_sp_relative}=sentencepiece)
 find_package(Threads REQUIRED)
 target_link_libraries(tnllm_sentencepiece PUBLIC Threads::Threads)

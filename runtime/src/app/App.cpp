@@ -6,6 +6,7 @@
 #include "Text.h"
 #include "UsageError.h"
 #include "Utf8.h"
+#include "Versions.h"
 
 #include <CLI/App.hpp>
 #include <CLI/Config.hpp>
@@ -101,7 +102,8 @@ public:
     app.fallthrough();
     app.set_version_flag("--version", manifest.name + " " +
                                           manifest.fingerprint + "\n" +
-                                          manifest.compiler);
+                                          manifest.compiler + "\n" +
+                                          linkedVersions());
     app.add_option("--threads", common.threads,
                    "worker threads (default: all cores)")
         ->check(integerIn(1, 4096));
@@ -112,6 +114,9 @@ public:
     app.add_option("--weights", common.weightsPath,
                    "checkpoint to use instead of the one compiled in")
         ->type_name("PATH");
+    app.add_flag("--deterministic", common.deterministic,
+                 "the same bits for a sequence in any batch, with any number "
+                 "of threads (always so on a CPU)");
     app.add_flag("-q,--quiet", common.quiet,
                  "no progress bar and no notes on stderr");
     app.footer(
@@ -357,6 +362,12 @@ int runCommandLine(int argc, const char *const *argv, const tnrt_module &module,
       return fail("--device " + std::to_string(*environment.options.device) +
                   ": this program is compiled for the CPU (" + target.march +
                   "); programs for GPUs are compiled with --target");
+    // Every CPU kernel gives the same bits in any batch; nobody has shown it of
+    // a GPU's.
+    if (environment.options.deterministic && target.isGpu())
+      return fail("--deterministic: this program computes on a GPU, where bits "
+                  "may depend on the batch; expected one compiled with "
+                  "--target=cpu");
     auto result = line.command()(environment);
     if (environment.out.closed())
       return kClosedPipe;

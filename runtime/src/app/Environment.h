@@ -22,6 +22,8 @@ struct CommonOptions {
   int threads = 0;           // 0: one per available core
   std::optional<int> device; // of GPU programs; the first one by default
   std::string weightsPath;
+  // Changes nothing: no CPU kernel has a faster form that lacks the property.
+  bool deterministic = false;
   bool quiet = false;
 };
 

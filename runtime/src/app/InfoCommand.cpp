@@ -1,6 +1,7 @@
 // info: what was compiled in. Weights are not touched.
 #include "Commands.h"
 #include "Text.h"
+#include "Versions.h"
 
 #include "cuda/CudaBackend.h"
 
@@ -78,6 +79,7 @@ Json toJson(const Environment &environment) {
   json["parameter_count"] = parameterCount(m);
   json["parameter_bytes"] = parameterBytes(m);
   json["state_bytes"] = stateBytes(m);
+  json["libraries"] = linkedVersions();
   if (!m.target.isGpu())
     return json;
   auto device = findDevice(environment);
@@ -126,6 +128,7 @@ Result<int> infoCommand(Environment &environment, const InfoOptions &options) {
   line("weights", weightsText(m));
   line("tokenizer", tokenizerText(m));
   line("compiler", m.compiler);
+  line("libraries", linkedVersions());
   line("fingerprint", m.fingerprint);
   return int(kOk);
 }

@@ -2,6 +2,7 @@
 #include "Tokenizer.h"
 
 #include "Files.h"
+#include "SentencePieceCheck.h"
 #include "Utf8.h"
 
 #include <sentencepiece_processor.h>
@@ -69,6 +70,8 @@ public:
   Status load(std::string_view bytes, const std::string &origin) {
     // Its own log lines would come on top of our message.
     sentencepiece::SetMinLogLevel(3);
+    if (!areCharsMapsSound(bytes))
+      return Error{origin + " is not a sentencepiece model"};
     auto status = processor.LoadFromSerializedProto(bytes);
     if (!status.ok() || processor.GetPieceSize() == 0)
       return Error{origin + " is not a sentencepiece model"};

@@ -136,6 +136,15 @@ TEST_F(BadInputTest, ByteOutsideASmallVocabulary) {
   expectBadInput({"score", write("text", "abz")}, {"byte 122"});
 }
 
+// Nobody has shown of GPUs what --deterministic asks for.
+TEST_F(BadInputTest, DeterministicIsOfCpus) {
+  EXPECT_EQ(run({"--deterministic", "info"}).code, 0);
+  use({}, R"("target": {)", R"("target": {"kind": "gpu", )");
+  EXPECT_EQ(run({"info"}).code, 0);
+  expectBadInput({"info", "--deterministic"},
+                 {"--deterministic: this program computes on a GPU", "--target=cpu"});
+}
+
 TEST_F(BadInputTest, ManifestAndMachine) {
   fake::Config config;
   config.required = R"("a-feature-from-2090")";

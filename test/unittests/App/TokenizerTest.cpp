@@ -2,6 +2,7 @@
 #include "Tokenizer.h"
 
 #include "AppTest.h"
+#include "Files.h"
 #include "TextStream.h"
 
 namespace tnrt::test {
@@ -53,6 +54,35 @@ TEST(SentencePieceTest, RoundTrip) {
     ASSERT_TRUE(ids) << ids.message();
     EXPECT_EQ(tokenizer->decode(*ids), text);
   }
+}
+
+// Tables of normalisation: real ones are sound and used; with any one word of the
+// array leading astray they are refused before the library walks them.
+TEST(SentencePieceTest, NormalisationTables) {
+  std::string model;
+  {
+    auto bytes = readInput(TNLLM_NFKC_MODEL);
+    ASSERT_TRUE(bytes) << bytes.message();
+    model = std::move(*bytes);
+  }
+  auto tokenizer = parseSentencePiece(model, "model", 1000);
+  ASSERT_TRUE(tokenizer) << tokenizer.message();
+  auto wide = (*tokenizer)->encode("\xEF\xBD\x81"); // a, full width
+  auto plain = (*tokenizer)->encode("a");
+  ASSERT_TRUE(wide && plain);
+  EXPECT_EQ(*wide, *plain);
+
+  // The table begins with the size of its array, and the array with its root, whose
+  // offset is moved far beyond the end.
+  size_t at = model.find("nmt_nfkc") + std::string("nmt_nfkc").size();
+  ASSERT_LT(at, model.size());
+  at += 1;                                           // the field's tag
+  while (static_cast<unsigned char>(model[at]) >= 0x80)
+    ++at;                                            // its length
+  at += 1 + sizeof(uint32_t);
+  std::string astray = model;
+  astray.replace(at, 4, std::string("\0\0\0\x7F", 4));
+  EXPECT_FALSE(parseSentencePiece(astray, "model", 1000));
 }
 
 // Ids that the Python package gives for this model.
