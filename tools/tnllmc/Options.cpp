@@ -3,6 +3,7 @@
 #include "Options.h"
 
 #include "Console.h"
+#include "Versions.h"
 
 #include "tnllm/Spec/Printable.h"
 
@@ -252,8 +253,10 @@ void registerOptions() {
     if (entry.first.starts_with("mlir-"))
       entry.second->addCategory(mlirCategory);
   cl::HideUnrelatedOptions({&category, &mlirCategory});
-  cl::SetVersionPrinter(
-      [](raw_ostream &out) { out << tnllm::getCompilerVersion() << '\n'; });
+  cl::SetVersionPrinter([](raw_ostream &out) {
+    out << tnllm::getCompilerVersion() << '\n'
+        << getLinkedVersions() << '\n';
+  });
 }
 
 Expected<Options> parseOptions(int argc, char **argv) {
