@@ -5,7 +5,8 @@
 # %python (with numpy), %root (the source tree), %build, %examples, beside lit's own.
 # Features: avx2, avx512, avx512bf16 (this CPU), asan (a sanitized build), root
 # (permissions do not bind), mount (a private tmpfs can be mounted), ptxas (NVIDIA's
-# assembler, where tnllmc looks for it), x86_64, mkdocs (make site has run).
+# assembler, where tnllmc looks for it), qemu (QEMU's user mode runs this CPU's programs
+# on a CPU of another name), x86_64, mkdocs (make site has run).
 
 import os
 import platform
@@ -17,7 +18,7 @@ import lit.formats
 config.name = "tnllm"
 config.test_format = lit.formats.ShTest(execute_external=True)
 config.suffixes = [".mlir", ".test"]
-config.excludes = ["Inputs", "unittests", "CMakeLists.txt"]
+config.excludes = ["Inputs", "fuzz", "unittests", "CMakeLists.txt"]
 config.test_source_root = os.path.dirname(__file__)
 config.test_exec_root = os.path.join(config.tnllm_build_dir, "test")
 
@@ -59,6 +60,9 @@ if os.geteuid() == 0:
 if subprocess.run(["unshare", "-m", "mount", "-t", "tmpfs", "tmpfs", "/mnt"],
                   capture_output=True).returncode == 0:
     config.available_features.add("mount")
+
+if shutil.which("qemu-x86_64"):
+    config.available_features.add("qemu")
 
 try:
     with open("/proc/cpuinfo", encoding="utf-8") as file:

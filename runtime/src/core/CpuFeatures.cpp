@@ -122,12 +122,14 @@ Status checkCpu(const Manifest::Target &target) {
   std::vector<std::string> missing = missingCpuFeatures(target.required);
   if (missing.empty())
     return {};
-  bool hasV3 = missingCpuFeatures({"avx2", "fma", "bmi2"}).empty();
-  return Error{"this CPU lacks " + joined(missing) +
-               ", which the program was "
-               "compiled for (" +
-               target.march + "); compile it again with --march=" +
-               (hasV3 && target.march != "x86-64-v3" ? "x86-64-v3 or " : "") +
+  const std::string lacks = "this CPU lacks " + joined(missing) +
+                            ", which the program was compiled for (" +
+                            target.march + "); ";
+  // What tnllmc --march=native asks for.
+  if (!missingCpuFeatures({"avx2", "fma", "bmi2", "f16c"}).empty())
+    return Error{lacks + "there is no code for a CPU without AVX2 and FMA"};
+  return Error{lacks + "compile it again with --march=" +
+               (target.march != "x86-64-v3" ? "x86-64-v3 or " : "") +
                "native on this machine"};
 }
 

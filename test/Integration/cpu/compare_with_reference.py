@@ -2,15 +2,20 @@
 """Compares compiled executables with the reference interpreter on random specs.
 
 Usage: compare_with_reference.py [--cases N] [--seed S] [--dtype f32,bf16,int8]
-                                 [--march native,x86-64-v3] [--keep DIR] [-v]
+                                 [--march native,x86-64-v3] [--rotate] [--keep DIR] [-v]
+       compare_with_reference.py --draws N [--seed S]
 
 Case i has the seed S + i, which decides its spec, weights and tokens; a case alone is
-`--cases 1 --seed <its seed>`. Each is compiled for every dtype and march, run whole, in
+`--cases 1 --seed <its seed>`. Each is compiled for every dtype and march (with --rotate,
+which suits long runs, for one of each in turn), run whole, in
 random splits and, where it is short, token by token. Logits, hidden states and
 attention states must be within 2e-4 (f32, int8) or 3e-2 (bf16) of the largest magnitude that
-tnllm-opt --tn-interpret computes in f64. Needs tnllmc and tnllm-opt on PATH, and numpy.
+tnllm-opt --tn-interpret computes in f64. --draws compiles nothing: it checks that N
+specs have drawn every value of every option, and every key that docs/ModelSpec.md lists
+and that changes what is computed. Needs tnllmc and tnllm-opt on PATH, and numpy.
 """
 import argparse
+import json
 import os
 import re
 import subprocess
@@ -261,8 +266,12 @@ def run_case(seed, folder, arguments):
     except Failure as failure:
         print(f"seed {seed}: {failure}\n  {random_spec(np.random.RandomState(seed), seed)}")
         return False
-    for dtype in arguments.dtype.split(","):
-        for march in arguments.march.split(","):
+    dtypes, marches = arguments.dtype.split(","), arguments.march.split(",")
+    if arguments.rotate:
+        dtypes = [dtypes[seed % len(dtypes)]]
+        marches = [marches[seed // 7 % len(marches)]]
+    for dtype in dtypes:
+        for march in marches:
             try:
                 notes.append(f"{dtype} {march} {case.check(dtype, march):.1e}")
             except Failure as failure:
@@ -277,15 +286,67 @@ def run_case(seed, folder, arguments):
     return not failures
 
 
+# Keys of docs/ModelSpec.md that no value of `run` depends on when there is a checkpoint.
+WITHOUT_EFFECT = {"name", "pad_token_id", "bos_token_id", "eos_token_id", "add_bos_token",
+                  "init_std", "weights", "tokenizer"}
+
+
+def documented_keys():
+    path = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../../docs/ModelSpec.md")
+    with open(path, encoding="utf-8") as file:
+        table = file.read().split("## Keys")[1].split("\n###")[0]
+    cells = re.findall(r"^\| (`[^|]*`) \|", table, re.M)
+    return {key for cell in cells for key in re.findall(r"`(\w+)`", cell)}
+
+
+def check_draws(first, count):
+    """Whether `count` specs have drawn everything."""
+    specs = [random_spec(np.random.RandomState(seed), seed)
+             for seed in range(first, first + count)]
+    seen = {}
+    for spec in specs:
+        for key, value in spec.items():
+            shown = value["rule"] if isinstance(value, dict) else json.dumps(value)
+            if key == "linear_use_lrpe_list":
+                shown = "none" if not any(value) else "all" if all(value) else "some"
+            if key == "attention_scale":
+                shown = value if isinstance(value, str) else "number"
+            seen.setdefault(key, set()).add(shown)
+    both = {"true", "false"}
+    expected = {"linear_act_fun": set(map(json.dumps, ACTIVATIONS)),
+                "norm_type": set(map(json.dumps, NORMS)),
+                "decay": {json.dumps(d) for d in DECAYS if d != "explicit"} | {"explicit"},
+                "linear_use_lrpe_list": {"none", "some", "all"},
+                "attention_scale": {"number", "rsqrt_key_width"}, "norm_bias": both,
+                "bias": both, "tie_word_embeddings": both, "no_scale_embedding": both}
+    missing = [f"{key}: never drawn" for key in sorted(documented_keys() - WITHOUT_EFFECT)
+               if len(seen.get(key, ())) < 1]
+    for key, values in expected.items():
+        missing += [f"{key}: {value} never drawn" for value in sorted(values - seen.get(key, set()))]
+    if not any(s["hidden_dim"] != s["decoder_embed_dim"] for s in specs):
+        missing.append("hidden_dim: never another than decoder_embed_dim")
+    if {LENGTHS[seed % len(LENGTHS)] for seed in range(first, first + count)} != set(LENGTHS):
+        missing.append("not every length")
+    for line in missing:
+        print(line)
+    print(f"{count} specs draw {sum(map(len, seen.values()))} values of {len(seen)} keys; "
+          f"{len(missing)} missing")
+    return not missing
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--cases", type=int, default=12)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--dtype", default="f32,bf16,int8")
     parser.add_argument("--march", default="native,x86-64-v3")
+    parser.add_argument("--rotate", action="store_true")
+    parser.add_argument("--draws", type=int)
     parser.add_argument("--keep", help="folder for the files of the cases")
     parser.add_argument("-v", "--verbose", action="store_true")
     arguments = parser.parse_args()
+    if arguments.draws:
+        return 0 if check_draws(arguments.seed, arguments.draws) else 1
     failed = []
     for seed in range(arguments.seed, arguments.seed + arguments.cases):
         with tempfile.TemporaryDirectory() as temporary:
