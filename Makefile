@@ -17,7 +17,7 @@ setup: ## Install the Debian packages and sources that a build needs (once)
 
 # build/NAME is configured once; CMake sees later changes by itself. Its warnings
 # and errors go to stderr; the rest is of no interest.
-PRESETS := release debug debug-runtime static
+PRESETS := release debug debug-runtime tsan fuzz static
 .PHONY: $(PRESETS:%=configure-%) $(PRESETS:%=build-%)
 $(PRESETS:%=configure-%): configure-%: setup
 	@test -f build/$*/build.ninja || cmake --preset $* --log-level=WARNING >/dev/null
@@ -47,6 +47,17 @@ test: build-release build-debug-runtime ## Build and run every test
 test-debug: build-debug ## Run every test on the sanitized build
 	@tools/dev/run-tests -j $(JOBS) build/debug
 
+.PHONY: test-tsan
+test-tsan: build-tsan ## Run the runtime's tests under ThreadSanitizer
+	@tools/dev/run-tests -j $(JOBS) build/tsan
+
+.PHONY: fuzz
+fuzz: build-fuzz ## Build the fuzz targets with libFuzzer into build/fuzz
+
+.PHONY: sbom
+sbom: build-release ## Write build/release/sbom.spdx.json, the list of dependencies
+	@tools/dev/make-sbom build/release -o build/release/sbom.spdx.json
+
 .PHONY: docs
 docs: build-release ## Regenerate docs/generated from the dialects and passes
 	@cmake --build build/release --target tnllm-docs
@@ -57,4 +68,4 @@ site: setup ## Make the docs a site: build/site/index.html
 
 .PHONY: clean
 clean: ## Remove what was built (not the fetched sources)
-	rm -rf build/release build/debug build/debug-runtime build/static build/site build/site-packages
+	rm -rf $(PRESETS:%=build/%) build/site build/site-packages

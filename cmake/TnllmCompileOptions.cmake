@@ -5,6 +5,18 @@ target_compile_options(tnllm_compile_options INTERFACE
   -Wall -Wextra -Wno-unused-parameter -fvisibility-inlines-hidden
   -ffunction-sections -fdata-sections)
 
+if(TNLLM_FUZZ)
+  # Counters at every edge, for libFuzzer to see what an input reaches.
+  set(TNLLM_SANITIZE ON)
+  add_compile_options(-fsanitize=fuzzer-no-link)
+  add_link_options(-fsanitize=fuzzer-no-link)
+endif()
+
+if(TNLLM_SANITIZE_THREADS)
+  add_compile_options(-fsanitize=thread -fno-omit-frame-pointer)
+  add_link_options(-fsanitize=thread)
+endif()
+
 if(TNLLM_SANITIZE)
   # The compiler has no RTTI, so its objects cannot be checked for their vptr.
   add_compile_options(-fsanitize=address,undefined -fno-sanitize=vptr
