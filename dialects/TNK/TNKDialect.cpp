@@ -16,6 +16,7 @@ void TNKDialect::initialize() {
 #define GET_OP_LIST
 #include "TNK/TNKOps.cpp.inc"
       >();
+  registerTileTypes();
 }
 
 void KernelOp::build(OpBuilder &builder, OperationState &state, StringRef name,
@@ -103,7 +104,7 @@ LogicalResult KernelOp::verify() {
     return emitOpError(
         "expected its last argument, the task, of type index [kernel-C1]");
   for (Type input : inputs) {
-    if (input.isIndex())
+    if (input.isIndex() || (getThreads() && isa<MapType>(input)))
       continue;
     auto buffer = dyn_cast<MemRefType>(input);
     if (!buffer || !buffer.hasStaticShape())

@@ -12,6 +12,9 @@
 #include "mlir/Interfaces/SideEffectInterfaces.h"
 
 #include "TNK/TNKDialect.h.inc"
+#include "TNK/TNKEnums.h.inc"
+#define GET_TYPEDEF_CLASSES
+#include "TNK/TNKTypes.h.inc"
 #define GET_OP_CLASSES
 #include "TNK/TNKOps.h.inc"
 
@@ -21,6 +24,10 @@ namespace tnllm::tnk {
 inline constexpr llvm::StringLiteral kGPUModuleName = "kernels";
 // Of a kernel in a gpu.module: bytes of shared memory that a launch must ask for.
 inline constexpr llvm::StringLiteral kSharedBytesAttrName = "tnk.shared_bytes";
+// Of a kernel in a gpu.module: the numbers of the arguments that are tensor
+// maps, passed by value.
+inline constexpr llvm::StringLiteral kMapsAttrName = "tnk.maps";
+inline constexpr int64_t kMapBytes = 128, kMapAlignment = 64;
 
 } // namespace tnllm::tnk
 

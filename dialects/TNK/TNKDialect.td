@@ -15,6 +15,10 @@ def TNK_Dialect : Dialect {
     lowering is the micro-kernel of the target.
   }];
   let dependentDialects = ["::mlir::gpu::GPUDialect"];
+  let useDefaultTypePrinterParser = 1;
+  let extraClassDeclaration = [{
+    void registerTileTypes();
+  }];
 }
 
 #endif // TNK_DIALECT_TD

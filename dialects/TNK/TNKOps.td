@@ -3,6 +3,7 @@
 #define TNK_OPS_TD
 
 include "TNK/TNKDialect.td"
+include "TNK/TNKTileOps.td"
 include "mlir/IR/BuiltinTypes.td"
 include "mlir/IR/OpAsmInterface.td"
 include "mlir/IR/SymbolInterfaces.td"
