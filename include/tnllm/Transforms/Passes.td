@@ -157,6 +157,87 @@ def TNKDistributeRows : Pass<"tnk-distribute-rows", "::tnllm::tnk::KernelOp"> {
   ];
 }
 
+def TNKLowerRings : Pass<"tnk-lower-rings", "::tnllm::tnk::KernelOp"> {
+  let summary = "rings and tensor copies to barriers in shared memory";
+  let description = [{
+    Lays out tiles, stages and barriers in one buffer of shared memory, makes the
+    barriers before any role starts, and turns the steps of a ring into waits and
+    arrivals: iteration i uses stage i mod S, in round i / S, whose parity the barriers
+    wait for. One thread arms a stage with the bytes to come and starts its copies; for
+    each warp one thread arrives. Tiles become pointers.
+
+    ```mlir
+    tnk.ring_wait %ring[%i] : !tnk.ring<2, <64x64xbf16>>
+    ```
+    becomes
+    ```mlir
+    %stage = arith.remui %i32, %c2_i32 : i32
+    %bytes = arith.muli %stage, %c8_i32 : i32
+    %full = llvm.getelementptr %barriers[%bytes] : (!llvm.ptr<3>, i32) -> !llvm.ptr<3>, i8
+    %round = arith.divui %i32, %c2_i32 : i32
+    %parity = arith.andi %round, %c1_i32 : i32
+    nvvm.mbarrier.try_wait.parity %full, %parity, %ns : !llvm.ptr<3>, i32, i32
+    ```
+  }];
+  let dependentDialects = [
+    "::mlir::arith::ArithDialect", "::mlir::gpu::GPUDialect", "::mlir::LLVM::LLVMDialect",
+    "::mlir::memref::MemRefDialect", "::mlir::NVVM::NVVMDialect", "::mlir::scf::SCFDialect",
+  ];
+}
+
+def TNKDistributeTiles : Pass<"tnk-distribute-tiles", "::tnllm::tnk::KernelOp"> {
+  let summary = "tiles of a warpgroup to vectors of its threads, products to wgmma";
+  let description = [{
+    Every vector<64xNxT> becomes the vector<N/2xT> that one thread of the warpgroup
+    holds, in the layout of wgmma's sums. Element-wise operations stay as they are on
+    it; `tnk.mma` becomes wgmma, `tnk.read` and `tnk.write` ldmatrix and stmatrix,
+    transfers loads and stores of a thread's elements.
+
+    ```mlir
+    %s = arith.addf %x, %y : vector<64x128xf32>
+    ```
+    becomes
+    ```mlir
+    %s = arith.addf %x, %y : vector<64xf32>
+    ```
+  }];
+  let dependentDialects = [
+    "::mlir::arith::ArithDialect", "::mlir::gpu::GPUDialect", "::mlir::LLVM::LLVMDialect",
+    "::mlir::memref::MemRefDialect", "::mlir::NVVM::NVVMDialect", "::mlir::scf::SCFDialect",
+    "::mlir::vector::VectorDialect",
+  ];
+}
+
+def TNKLowerRoles : Pass<"tnk-lower-roles", "::tnllm::tnk::KernelOp"> {
+  let summary = "roles to branches on the warpgroup, with their registers";
+  let description = [{
+    One chain of branches; each role starts by giving up or taking registers, compared
+    to the equal share that the kernel starts with.
+
+    ```mlir
+    tnk.roles {
+      tnk.role "load" warps(1) registers(24) { ... }
+      tnk.role "multiply" registers(240) { ... }
+    }
+    ```
+    becomes
+    ```mlir
+    %isLoad = arith.cmpi ult, %warpgroup, %c1 : i32
+    scf.if %isLoad {
+      nvvm.setmaxregister decrease 24
+      scf.if %isFirstWarp { ... }
+    } else {
+      nvvm.setmaxregister increase 240
+      ...
+    }
+    ```
+  }];
+  let dependentDialects = [
+    "::mlir::arith::ArithDialect", "::mlir::gpu::GPUDialect", "::mlir::NVVM::NVVMDialect",
+    "::mlir::scf::SCFDialect",
+  ];
+}
+
 //===----------------------------------------------------------------------===//
 // tnrt
 //===----------------------------------------------------------------------===//
