@@ -6,6 +6,7 @@
 #include "tnllm/Transforms/Passes.h"
 
 #include "mlir/Conversion/AffineToStandard/AffineToStandard.h"
+#include "mlir/Conversion/NVVMToLLVM/NVVMToLLVM.h"
 #include "mlir/Conversion/ReconcileUnrealizedCasts/ReconcileUnrealizedCasts.h"
 #include "mlir/Conversion/SCFToControlFlow/SCFToControlFlow.h"
 #include "mlir/Dialect/GPU/IR/GPUDialect.h"
@@ -17,6 +18,12 @@ using namespace mlir;
 using namespace tnllm;
 
 void tnllm::buildDevicePipeline(OpPassManager &pm, const CompileOptions &) {
+  // Kernels for tensor cores: rings, tiles and roles to what a thread does.
+  OpPassManager &kernel = pm.nest<tnk::KernelOp>();
+  kernel.addPass(createTNKLowerRings());
+  kernel.addPass(createTNKDistributeTiles());
+  kernel.addPass(createTNKLowerRoles());
+  kernel.addPass(createReconcileUnrealizedCastsPass());
   // Vectors of a block to pieces of its threads.
   pm.addNestedPass<tnk::KernelOp>(createTNKDistributeRows());
   pm.addNestedPass<tnk::KernelOp>(createCanonicalizerPass());
@@ -36,6 +43,8 @@ void tnllm::buildDevicePipeline(OpPassManager &pm, const CompileOptions &) {
   // Everything to the LLVM and NVVM dialects.
   device.addPass(createConvertKernelsToNVVM());
   device.addPass(createReconcileUnrealizedCastsPass());
+  // Tensor-core products, and the barriers of copies, are text of PTX.
+  device.addPass(createConvertNVVMToLLVMPass());
   device.addPass(createCanonicalizerPass());
   device.addPass(createCSEPass());
 }

@@ -57,6 +57,28 @@ struct ConvertKernelsToNVVMPass
     if (failed(applyPartialConversion(module, target, std::move(patterns))))
       return signalPassFailure();
     declareDynamicShared(module);
+    passMapsByValue(module);
+  }
+
+  // Upstream's lowering of functions drops byval, and its verifier takes
+  // grid_constant only on kernels of the LLVM dialect.
+  static void passMapsByValue(gpu::GPUModuleOp module) {
+    Builder b(module.getContext());
+    Type map = LLVM::LLVMArrayType::get(b.getI8Type(), tnk::kMapBytes);
+    for (auto function : module.getOps<LLVM::LLVMFuncOp>()) {
+      auto maps =
+          function->getAttrOfType<DenseI64ArrayAttr>(tnk::kMapsAttrName);
+      if (!maps)
+        continue;
+      for (int64_t i : maps.asArrayRef()) {
+        function.setArgAttr(i, LLVM::LLVMDialect::getByValAttrName(),
+                            TypeAttr::get(map));
+        function.setArgAttr(i, LLVM::LLVMDialect::getAlignAttrName(),
+                            b.getI64IntegerAttr(tnk::kMapAlignment));
+        function.setArgAttr(i, NVVM::NVVMDialect::getGridConstantAttrName(),
+                            b.getUnitAttr());
+      }
+    }
   }
 
   // Upstream makes the dynamic buffer an internal array of no elements, which

@@ -5,6 +5,7 @@
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/GPU/IR/GPUDialect.h"
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/IR/ImplicitLocOpBuilder.h"
 #include "llvm/Support/MathExtras.h"
@@ -74,11 +75,29 @@ static int64_t layOutShared(gpu::GPUFuncOp function) {
   return offset;
 }
 
+// What passes have said of the kernel goes with it.
+static DictionaryAttr joinAttrs(Builder &b, DictionaryAttr first,
+                                DictionaryAttr second) {
+  NamedAttrList all(first);
+  for (NamedAttribute attr : second)
+    all.set(attr.getName(), attr.getValue());
+  return all.getDictionary(b.getContext());
+}
+
 static gpu::GPUFuncOp convertKernel(tnk::KernelOp kernel,
                                     gpu::GPUModuleOp module) {
   ImplicitLocOpBuilder b(kernel.getLoc(), kernel.getContext());
   b.setInsertionPointToEnd(module.getBody());
-  ArrayRef<Type> inputs = kernel.getArgumentTypes().drop_back();
+  // A tensor map is passed by value and used by its address.
+  SmallVector<Type> inputs;
+  SmallVector<int64_t> maps;
+  for (Type input : kernel.getArgumentTypes().drop_back()) {
+    if (isa<tnk::MapType>(input)) {
+      maps.push_back(inputs.size());
+      input = LLVM::LLVMPointerType::get(b.getContext());
+    }
+    inputs.push_back(input);
+  }
   auto function = gpu::GPUFuncOp::create(b, kernel.getSymName(),
                                          b.getFunctionType(inputs, {}));
   function->setAttr(gpu::GPUDialect::getKernelFuncAttrName(), b.getUnitAttr());
@@ -88,6 +107,11 @@ static gpu::GPUFuncOp convertKernel(tnk::KernelOp kernel,
     if (isa<MemRefType>(input))
       function.setArgAttr(i, kAlignAttrName,
                           b.getI64IntegerAttr(kArgumentAlignment));
+  function->setDiscardableAttrs(
+      joinAttrs(b, function->getDiscardableAttrDictionary(),
+                kernel->getDiscardableAttrDictionary()));
+  if (!maps.empty())
+    function->setAttr(tnk::kMapsAttrName, b.getDenseI64ArrayAttr(maps));
   int64_t threads = *kernel.getThreads();
   function.setKnownBlockSizeAttr(
       b.getDenseI32ArrayAttr({static_cast<int32_t>(threads), 1, 1}));
@@ -98,6 +122,13 @@ static gpu::GPUFuncOp convertKernel(tnk::KernelOp kernel,
   BlockArgument task = entry.getArguments().back();
   task.replaceAllUsesWith(gpu::BlockIdOp::create(b, gpu::Dimension::x));
   entry.eraseArgument(task.getArgNumber());
+  for (int64_t map : maps) {
+    BlockArgument argument = entry.getArgument(map);
+    auto pointer =
+        UnrealizedConversionCastOp::create(b, argument.getType(), argument);
+    argument.replaceAllUsesExcept(pointer.getResult(0), pointer);
+    argument.setType(inputs[map]);
+  }
   function.walk([](tnk::ReturnOp op) {
     OpBuilder builder(op);
     gpu::ReturnOp::create(builder, op.getLoc());
