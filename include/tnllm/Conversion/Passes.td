@@ -61,6 +61,53 @@ def ConvertTNToTNK : Pass<"convert-tn-to-tnk", "::mlir::ModuleOp"> {
   ];
 }
 
+def TNKGenerateAttention : Pass<"tnk-generate-attention", "::mlir::ModuleOp"> {
+  let summary = "adds the tiled attention kernel of given widths to a module";
+  let description = [{
+    The kernel that `convert-tn-to-tnk` makes for tensor cores, alone: to read, to change
+    and to measure. Its arguments are the maps of q, k, v and the output, the slopes, the
+    state, the length and the task.
+
+    ```
+    echo 'module {}' | tnllm-opt --tnk-generate-attention="key-width=128 value-width=128"
+    ```
+  }];
+  let options = [
+    Option<"heads", "heads", "int64_t", "1", "heads">,
+    Option<"sequences", "sequences", "int64_t", "1", "states in the buffer">,
+    Option<"keyWidth", "key-width", "int64_t", "128", "columns of a key">,
+    Option<"valueWidth", "value-width", "int64_t", "128", "columns of a value">,
+    Option<"scale", "scale", "double", "1.0", "scale of the output">,
+  ];
+  let dependentDialects = [
+    "::mlir::arith::ArithDialect", "::mlir::math::MathDialect",
+    "::mlir::memref::MemRefDialect", "::mlir::scf::SCFDialect",
+    "::mlir::vector::VectorDialect", "::tnllm::tnk::TNKDialect",
+  ];
+}
+
+def TNKGenerateLinear : Pass<"tnk-generate-linear", "::mlir::ModuleOp"> {
+  let summary = "adds the tiled kernel of a linear map to a module";
+  let description = [{
+    y = x w^T in bf16 with sums in f32, for tensor cores: to read, to change and to
+    measure. Its arguments are the maps of x and w, y in f32, the rows and the task.
+
+    ```
+    echo 'module {}' | tnllm-opt --tnk-generate-linear="rows=4096 depth=1024 columns=1024"
+    ```
+  }];
+  let options = [
+    Option<"rows", "rows", "int64_t", "4096", "rows that y has">,
+    Option<"depth", "depth", "int64_t", "1024", "columns of x and of w">,
+    Option<"columns", "columns", "int64_t", "1024", "columns of y">,
+  ];
+  let dependentDialects = [
+    "::mlir::arith::ArithDialect", "::mlir::math::MathDialect",
+    "::mlir::memref::MemRefDialect", "::mlir::scf::SCFDialect",
+    "::mlir::vector::VectorDialect", "::tnllm::tnk::TNKDialect",
+  ];
+}
+
 def ConvertTNKToFunc : Pass<"convert-tnk-to-func", "::mlir::ModuleOp"> {
   let summary = "kernels to functions of the runtime's kernel signature";
   let description = [{

@@ -174,16 +174,31 @@ void KernelBuilder::storeRow(Value vector, Value buffer, Value row,
 Value KernelBuilder::loadTile(Value buffer, const TilePlace &place) {
   VectorType type = vectorOf(buffer, {place.rows, place.columns});
   Value padding = constant(type.getElementType(), 0.0);
-  return toF32(b, vector::TransferReadOp::create(
-                      b, type, buffer, ValueRange{place.row, place.column},
-                      padding, ArrayRef<bool>{true, place.columnsInBounds}));
+  Value mask = maskOf(place);
+  auto read = vector::TransferReadOp::create(
+      b, type, buffer, ValueRange{place.row, place.column}, padding,
+      ArrayRef<bool>{true, place.columnsInBounds});
+  if (mask)
+    read.getMaskMutable().assign(mask);
+  return toF32(b, read);
 }
 
 void KernelBuilder::storeTile(Value tile, Value buffer,
                               const TilePlace &place) {
-  vector::TransferWriteOp::create(b, toStored(b, tile, buffer), buffer,
-                                  ValueRange{place.row, place.column},
-                                  ArrayRef<bool>{true, place.columnsInBounds});
+  Value mask = maskOf(place);
+  auto write = vector::TransferWriteOp::create(
+      b, toStored(b, tile, buffer), buffer, ValueRange{place.row, place.column},
+      ArrayRef<bool>{true, place.columnsInBounds});
+  if (mask)
+    write.getMaskMutable().assign(mask);
+}
+
+Value KernelBuilder::maskOf(const TilePlace &place) {
+  if (!place.rowsLeft)
+    return {};
+  return vector::CreateMaskOp::create(
+      b, VectorType::get({place.rows, place.columns}, b.getI1Type()),
+      ValueRange{place.rowsLeft, index(place.columns)});
 }
 
 Value KernelBuilder::contract(Value a, ValueRange aIndices, Value bMatrix,

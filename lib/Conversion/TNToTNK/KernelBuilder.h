@@ -37,6 +37,8 @@ struct TilePlace {
   mlir::Value row, column;
   int64_t rows, columns; // of the tile
   bool columnsInBounds;  // false where the tile may reach past the last column
+  mlir::Value rowsLeft =
+      {}; // rows of the matrix from `row` on, or null: enough
 };
 
 class KernelBuilder {
@@ -99,6 +101,8 @@ public:
                        mlir::ValueRange bIndices, mlir::Value acc,
                        mlir::Value depth, bool transposeA = false,
                        bool pairs = false, int64_t prefetch = 0);
+  // Which elements of a tile are rows that are left; null where all are.
+  mlir::Value maskOf(const TilePlace &place);
   // A scratch matrix on the stack of the task, 64-byte aligned.
   mlir::Value scratch(int64_t rows, int64_t columns);
 

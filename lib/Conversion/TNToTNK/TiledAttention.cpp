@@ -1,0 +1,390 @@
+// The kernel of tn.lightning_attention for tensor cores: chunks of 64 positions
+// (arXiv 2401.04658, algorithm 1) of one head, with the state in registers.
+//
+// A block has three roles. One warp copies chunks of q, k and v into a ring.
+// One warpgroup runs ahead with the scores P = (Q K^T) * M, M_ij = lambda^(i-j)
+// for i >= j and 0 else, in bf16 to a second ring. Each value warpgroup owns 64
+// value columns and keeps their state, transposed, as sums in f32:
+//
+//   O^T = bf16(S^T) Q^T, column i times lambda^(i+1), + V^T P^T
+//   S^T = lambda^n S^T + (V^T diag(lambda^(n-1-j))) K        over n positions
+//
+// The state never leaves registers between chunks: its sums, rounded to bf16,
+// are the register operand of the next product. Copies read zeros outside the
+// tensors and write nothing there, so any width and length will do.
+#include "KernelBuilder.h"
+#include "TiledKernels.h"
+
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+
+using namespace mlir;
+using namespace tnllm;
+using namespace tnllm::kernels;
+
+static constexpr int64_t kChunk = 64;        // positions
+static constexpr int64_t kValueColumns = 64; // of a value warpgroup
+static constexpr int64_t kGroupThreads = tnk::RoleOp::kGroupThreads;
+
+TiledAttentionPlan kernels::planTiledAttention(int64_t keyWidth,
+                                               int64_t valueWidth) {
+  constexpr int64_t kSharedBytes = 227 * 1024; // of a block on sm_90
+  constexpr int64_t kBarrierBytes = 1024;
+  constexpr int64_t kMaxStages = 4;
+  TiledAttentionPlan plan;
+  plan.keyColumns = llvm::alignTo(keyWidth, 64);
+  // Two value warpgroups share the scores where their states fit in registers.
+  plan.valueGroups =
+      valueWidth > kValueColumns && plan.keyColumns <= 128 ? 2 : 1;
+  plan.valueSlices =
+      llvm::divideCeil(valueWidth, plan.valueGroups * kValueColumns);
+  plan.threads = (2 + plan.valueGroups) * kGroupThreads;
+  int64_t valueBytes = 2 * kChunk * plan.valueGroups * kValueColumns;
+  int64_t stageBytes = 2 * 2 * kChunk * plan.keyColumns + valueBytes;
+  // Beside the stages: two of scores, and the outputs.
+  int64_t fixedBytes = 2 * 2 * kChunk * kChunk + valueBytes + kBarrierBytes;
+  plan.stages = std::min(kMaxStages, (kSharedBytes - fixedBytes) / stageBytes);
+  return plan;
+}
+
+namespace {
+
+class TiledAttention {
+public:
+  TiledAttention(KernelBuilder &k, const TiledAttentionBuffers &buffers)
+      : k(k), b(k.b), in(buffers),
+        plan(planTiledAttention(buffers.keyWidth, buffers.valueWidth)) {}
+
+  void build();
+
+private:
+  tnk::TileType tile(int64_t rows, int64_t columns) {
+    return tnk::TileType::get(b.getContext(), rows, columns, b.getBF16Type());
+  }
+  VectorType tileOf(int64_t columns, Type element) {
+    return VectorType::get({kChunk, columns}, element);
+  }
+  VectorType f32Tile(int64_t columns) {
+    return tileOf(columns, b.getF32Type());
+  }
+
+  // Whether the state of 64 value columns takes half of the registers.
+  bool isWide() const { return plan.keyColumns > 192; }
+  void locate();
+  void makeRings();
+  void role(StringRef name, int64_t groups, int64_t warps, int64_t registers,
+            function_ref<void()> body);
+  void copyRole();
+  void scoreRole();
+  void valueRole();
+  // One chunk: the state after it, from the state before.
+  Value valueChunk(Value chunk, Value state, ArrayRef<Value> outWeights);
+  SmallVector<Value> outputWeights();
+  Value multiplyState(Value state, Value q);
+  Value decayState(Value state, Value n);
+  Value weighValues(Value v, Value n);
+  void storeOutput(Value out, Value chunk);
+
+  Value ringTile(Value ring, Value chunk, int64_t index) {
+    auto type = cast<tnk::RingType>(ring.getType());
+    return tnk::RingTileOp::create(b, type.getTiles()[index], ring, chunk,
+                                   index);
+  }
+  Value indexTile(int64_t dimension, int64_t columns) {
+    return tnk::IndexOp::create(b, tileOf(columns, b.getI32Type()), dimension);
+  }
+  // lambda^exponents, which are not negative.
+  Value power(Value exponents);
+  Value toBF16(Value value) {
+    auto type = cast<VectorType>(value.getType());
+    return arith::TruncFOp::create(b, type.clone(b.getBF16Type()), value);
+  }
+  Value mma(Value a, Value bTile, Value acc, bool transposeA, bool transposeB) {
+    return tnk::MmaOp::create(b, acc.getType(), a, bTile, acc, transposeA,
+                              transposeB);
+  }
+  // Waits for all products but the last `pending`.
+  Value wait(Value sums, int64_t pending = 0) {
+    return tnk::MmaWaitOp::create(b, sums.getType(), sums, pending)
+        .getResult(0);
+  }
+  Value stateTransfer(Value value);
+
+  KernelBuilder &k;
+  ImplicitLocOpBuilder &b;
+  const TiledAttentionBuffers &in;
+  TiledAttentionPlan plan;
+  Value batch, head, slice, chunks, zero;
+  Value decay; // log2(lambda), f32, not positive
+  Value inputs, scores, stage;
+  Value group, firstColumn; // of a value warpgroup
+};
+
+} // namespace
+
+// The task's sequence, head and value columns.
+void TiledAttention::locate() {
+  zero = k.index(0);
+  Value slices = k.index(plan.valueSlices), heads = k.index(in.heads);
+  slice = k.rem(k.task(), slices);
+  Value sequence = k.div(k.task(), slices);
+  head = k.rem(sequence, heads);
+  batch = k.div(sequence, heads);
+  chunks = k.div(k.add(in.length, k.index(kChunk - 1)), k.index(kChunk));
+  Value slope = k.loadScalar(in.slopes, head);
+  constexpr double kLog2E = 1.4426950408889634;
+  decay = arith::MulFOp::create(b, slope, k.constant(b.getF32Type(), -kLog2E));
+}
+
+void TiledAttention::makeRings() {
+  int64_t valueColumns = plan.valueGroups * kValueColumns;
+  tnk::TileType keys = tile(kChunk, plan.keyColumns);
+  inputs = tnk::RingOp::create(
+      b,
+      tnk::RingType::get(b.getContext(), plan.stages,
+                         {keys, keys, tile(kChunk, valueColumns)}),
+      tnk::RingFill::Copies, 1 + plan.valueGroups);
+  scores = tnk::RingOp::create(
+      b, tnk::RingType::get(b.getContext(), 2, {tile(kChunk, kChunk)}),
+      tnk::RingFill::Threads, plan.valueGroups);
+  stage = tnk::ScratchOp::create(b, tile(kChunk, valueColumns));
+}
+
+void TiledAttention::role(StringRef name, int64_t groups, int64_t warps,
+                          int64_t registers, function_ref<void()> body) {
+  auto op = tnk::RoleOp::create(b, name, groups, warps, registers);
+  OpBuilder::InsertionGuard guard(b);
+  b.createBlock(&op.getBody());
+  body();
+}
+
+void TiledAttention::copyRole() {
+  k.forLoop(zero, chunks, 1, [&](Value chunk) {
+    tnk::RingAcquireOp::create(b, inputs, chunk);
+    Value position = k.mul(chunk, k.index(kChunk));
+    Value valueColumn = k.mul(slice, k.index(plan.valueGroups * kValueColumns));
+    auto load = [&](Value map, int64_t index, Value column) {
+      tnk::LoadAsyncOp::create(b, map,
+                               ValueRange{batch, position, head, column},
+                               ringTile(inputs, chunk, index), inputs, chunk);
+    };
+    load(in.q, 0, zero);
+    load(in.k, 1, zero);
+    load(in.v, 2, valueColumn);
+  });
+}
+
+Value TiledAttention::power(Value exponents) {
+  auto type = cast<VectorType>(exponents.getType()).clone(b.getF32Type());
+  Value logarithm = arith::MulFOp::create(
+      b, arith::SIToFPOp::create(b, type, exponents), k.broadcast(decay, type));
+  return math::Exp2Op::create(b, logarithm);
+}
+
+void TiledAttention::scoreRole() {
+  // M, with the output's scale.
+  VectorType type = f32Tile(kChunk);
+  Value distance =
+      arith::SubIOp::create(b, indexTile(0, kChunk), indexTile(1, kChunk));
+  Value none = arith::ConstantOp::create(b, b.getZeroAttr(distance.getType()));
+  Value isPast =
+      arith::CmpIOp::create(b, arith::CmpIPredicate::sge, distance, none);
+  Value mask = power(arith::MaxSIOp::create(b, distance, none));
+  if (in.scale != 1.0)
+    mask = arith::MulFOp::create(b, mask, k.constant(type, in.scale));
+  mask = arith::SelectOp::create(b, isPast, mask, k.constant(type, 0.0));
+  k.forLoop(zero, chunks, 1, [&](Value chunk) {
+    tnk::RingWaitOp::create(b, inputs, chunk);
+    Value products =
+        wait(mma(ringTile(inputs, chunk, 0), ringTile(inputs, chunk, 1),
+                 k.constant(type, 0.0), false, /*transposeB=*/true));
+    tnk::RingReleaseOp::create(b, inputs, chunk);
+    Value masked = toBF16(arith::MulFOp::create(b, products, mask));
+    tnk::RingAcquireOp::create(b, scores, chunk);
+    tnk::WriteOp::create(b, masked, ringTile(scores, chunk, 0), false);
+    tnk::RingCommitOp::create(b, scores, chunk);
+  });
+}
+
+// Reads the state, transposed, if `value` is null; otherwise writes it.
+Value TiledAttention::stateTransfer(Value value) {
+  MLIRContext *context = b.getContext();
+  auto map = AffineMap::get(
+      4, 0, {b.getAffineDimExpr(3), b.getAffineDimExpr(2)}, context);
+  bool wholeSlices = in.valueWidth % (plan.valueGroups * kValueColumns) == 0;
+  SmallVector<bool> inBounds = {wholeSlices, in.keyWidth == plan.keyColumns};
+  SmallVector<Value> indices = {batch, head, zero, firstColumn};
+  if (value) {
+    vector::TransferWriteOp::create(b, value, in.state, indices, map,
+                                    ArrayRef<bool>(inBounds));
+    return {};
+  }
+  return vector::TransferReadOp::create(
+      b, f32Tile(plan.keyColumns), in.state, indices,
+      std::optional<Value>(k.constant(b.getF32Type(), 0.0)), map,
+      ArrayRef<bool>(inBounds));
+}
+
+void TiledAttention::storeOutput(Value out, Value chunk) {
+  Value part =
+      tnk::PartOp::create(b, tile(kChunk, kValueColumns), stage, group);
+  tnk::StoreWaitOp::create(b);
+  tnk::WriteOp::create(b, toBF16(out), part, /*transpose=*/true);
+  tnk::StoreAsyncOp::create(
+      b, part, in.out,
+      ValueRange{batch, k.mul(chunk, k.index(kChunk)), head, firstColumn});
+}
+
+// Starts S^T Q^T, the state rounded to bf16 as operand in registers. Where all
+// of it at once would not fit, part by part.
+Value TiledAttention::multiplyState(Value state, Value q) {
+  int64_t columns = isWide() ? plan.keyColumns / 4 : plan.keyColumns;
+  Value out = k.constant(f32Tile(kChunk), 0.0);
+  for (int64_t first = 0; first < plan.keyColumns; first += columns) {
+    if (first != 0)
+      out = wait(out);
+    Value part = state, queries = q;
+    if (isWide()) {
+      part = vector::ExtractStridedSliceOp::create(
+          b, state, ArrayRef<int64_t>{0, first},
+          ArrayRef<int64_t>{kChunk, columns}, ArrayRef<int64_t>{1, 1});
+      queries = tnk::PartOp::create(b, tile(kChunk, columns), q,
+                                    k.index(first / columns));
+    }
+    out = mma(toBF16(part), queries, out, false, /*transposeB=*/true);
+  }
+  return out;
+}
+
+// lambda^n over the positions of a chunk, for the state.
+Value TiledAttention::decayState(Value state, Value n) {
+  Value lambda = math::Exp2Op::create(
+      b, arith::MulFOp::create(b, arith::SIToFPOp::create(b, b.getF32Type(), n),
+                               decay));
+  return arith::MulFOp::create(
+      b, state, k.broadcast(lambda, cast<VectorType>(state.getType())));
+}
+
+// V^T diag(lambda^(n-1-j)), with nothing from n on.
+Value TiledAttention::weighValues(Value v, Value n) {
+  VectorType type = f32Tile(kChunk);
+  VectorType indices = tileOf(kChunk, b.getI32Type());
+  Value last = arith::SubIOp::create(
+      b, n, arith::ConstantOp::create(b, b.getI32IntegerAttr(1)));
+  Value after = arith::SubIOp::create(b, k.broadcast(last, indices),
+                                      indexTile(1, kChunk));
+  Value none = arith::ConstantOp::create(b, b.getZeroAttr(indices));
+  Value weights = arith::SelectOp::create(
+      b, arith::CmpIOp::create(b, arith::CmpIPredicate::sge, after, none),
+      power(arith::MaxSIOp::create(b, after, none)), k.constant(type, 0.0));
+  Value vt = tnk::ReadOp::create(b, tileOf(kChunk, b.getBF16Type()), v,
+                                 /*transpose=*/true);
+  return toBF16(
+      arith::MulFOp::create(b, arith::ExtFOp::create(b, type, vt), weights));
+}
+
+// The two products with the state come first: what the next chunk waits for is
+// under way while the output is finished.
+Value TiledAttention::valueChunk(Value chunk, Value state,
+                                 ArrayRef<Value> outWeights) {
+  Value rest = k.sub(in.length, k.mul(chunk, k.index(kChunk)));
+  Value n = arith::IndexCastOp::create(b, b.getI32Type(),
+                                       k.min(rest, k.index(kChunk)));
+  tnk::RingWaitOp::create(b, inputs, chunk);
+  Value q = ringTile(inputs, chunk, 0), keys = ringTile(inputs, chunk, 1);
+  Value v = tnk::PartOp::create(b, tile(kChunk, kValueColumns),
+                                ringTile(inputs, chunk, 2), group);
+  // Sums change only while no product is under way: the state decays before
+  // they start, or, where it is rounded part by part, between them.
+  Value out, vt;
+  if (isWide()) {
+    out = multiplyState(state, q);
+    vt = weighValues(v, n);
+    auto both =
+        tnk::MmaWaitOp::create(b, TypeRange{out.getType(), state.getType()},
+                               ValueRange{out, state}, 0);
+    out = both.getResult(0);
+    state = decayState(both.getResult(1), n);
+  } else {
+    Value decayed = decayState(state, n);
+    out = multiplyState(state, q);
+    state = decayed;
+    vt = weighValues(v, n);
+  }
+  state = mma(vt, keys, state, false, false);
+  out = isWide() ? out : wait(out, /*pending=*/1);
+  for (Value weights : outWeights)
+    out = arith::MulFOp::create(b, out, weights);
+  tnk::RingWaitOp::create(b, scores, chunk);
+  out = mma(v, ringTile(scores, chunk, 0), out, /*transposeA=*/true,
+            /*transposeB=*/true);
+  auto done = tnk::MmaWaitOp::create(
+      b, TypeRange{out.getType(), state.getType()}, ValueRange{out, state}, 0);
+  tnk::RingReleaseOp::create(b, scores, chunk);
+  tnk::RingReleaseOp::create(b, inputs, chunk);
+  storeOutput(done.getResult(0), chunk);
+  return done.getResult(1);
+}
+
+// lambda^(i+1) for column i, with the output's scale. A wide state leaves few
+// registers: there it is lambda^(8 (i / 8)) and lambda^(i % 8 + 1), which have
+// few different values in a thread.
+SmallVector<Value> TiledAttention::outputWeights() {
+  VectorType type = f32Tile(kChunk);
+  auto splat = [&](int32_t value) {
+    return arith::ConstantOp::create(
+        b, SplatElementsAttr::get(tileOf(kChunk, b.getI32Type()),
+                                  b.getI32IntegerAttr(value)));
+  };
+  Value column = indexTile(1, kChunk);
+  SmallVector<Value> weights;
+  if (isWide()) {
+    weights.push_back(power(arith::AndIOp::create(b, column, splat(~7))));
+    column = arith::AndIOp::create(b, column, splat(7));
+  }
+  Value weight = power(arith::AddIOp::create(b, column, splat(1)));
+  if (in.scale != 1.0)
+    weight = arith::MulFOp::create(b, weight, k.constant(type, in.scale));
+  weights.push_back(weight);
+  return weights;
+}
+
+void TiledAttention::valueRole() {
+  group = tnk::GroupOp::create(b, b.getIndexType());
+  firstColumn = k.mul(k.add(k.mul(slice, k.index(plan.valueGroups)), group),
+                      k.index(kValueColumns));
+  SmallVector<Value> outWeights = outputWeights();
+  auto loop = scf::ForOp::create(b, zero, chunks, k.index(1),
+                                 ValueRange{stateTransfer({})});
+  {
+    OpBuilder::InsertionGuard guard(b);
+    b.setInsertionPointToStart(loop.getBody());
+    Value state = valueChunk(loop.getInductionVar(), loop.getRegionIterArg(0),
+                             outWeights);
+    scf::YieldOp::create(b, state);
+  }
+  stateTransfer(loop.getResult(0));
+  tnk::StoreWaitOp::create(b);
+}
+
+void TiledAttention::build() {
+  locate();
+  makeRings();
+  auto roles = tnk::RolesOp::create(b);
+  {
+    OpBuilder::InsertionGuard guard(b);
+    b.createBlock(&roles.getBody());
+    bool twoGroups = plan.valueGroups == 2;
+    role("copy", 1, 1, 24, [&] { copyRole(); });
+    role("scores", 1, 4, twoGroups ? 104 : 128, [&] { scoreRole(); });
+    role("values", plan.valueGroups, 4, twoGroups ? 192 : 240,
+         [&] { valueRole(); });
+  }
+  k.finish();
+}
+
+void kernels::buildTiledAttention(KernelBuilder &k,
+                                  const TiledAttentionBuffers &buffers) {
+  TiledAttention(k, buffers).build();
+}
