@@ -43,7 +43,7 @@ public:
   ModuleBuilder(MLIRContext &context, const ModelSpec &spec,
                 const SpecToTNOptions &options)
       : spec(spec), options(options), parameters(spec.parameters()),
-        b(FileLineColLoc::get(&context, spec.name, 0, 0), &context) {
+        b(NameLoc::get(StringAttr::get(&context, spec.name)), &context) {
     for (const Parameter &parameter : parameters)
       byRole[{static_cast<int>(parameter.role), parameter.layer}] = &parameter;
   }
@@ -123,6 +123,16 @@ private:
   }
 
   //===--------------------------------------------------------------------===//
+  // Names
+  //===--------------------------------------------------------------------===//
+
+  // What is built next computes the tensor `name`: of the layer in a block, of
+  // the model elsewhere. Diagnostics and traces show it.
+  void at(const llvm::Twine &name) {
+    b.setLoc(NameLoc::get(b.getStringAttr(name)));
+  }
+
+  //===--------------------------------------------------------------------===//
   // Parameters
   //===--------------------------------------------------------------------===//
 
@@ -137,10 +147,12 @@ private:
   }
 
   void declareParameters() {
-    for (const Parameter &parameter : parameters)
+    for (const Parameter &parameter : parameters) {
+      at(parameter.tensor);
       ParamOp::create(b, b.getStringAttr(parameter.tensor), StringAttr(),
                       TypeAttr::get(parameterType(parameter)),
                       initOf(parameter));
+    }
     if (tiedHeadDiffers())
       declareTiedHead();
   }
@@ -148,6 +160,7 @@ private:
   // The embedding's tensor once more, as a linear map reads it.
   void declareTiedHead() {
     const Parameter &embedding = *find(Role::Embedding, -1);
+    at(kTiedHeadName);
     auto type = RankedTensorType::get(embedding.shape, linearElement());
     ParamOp::create(b, b.getStringAttr(kTiedHeadName),
                     b.getStringAttr(embedding.tensor), TypeAttr::get(type),
@@ -164,6 +177,7 @@ private:
     if (!parameter || !isQuantised(role))
       return {};
     auto type = RankedTensorType::get({parameter->shape[0]}, f32());
+    at(parameter->tensor);
     return RowScalesOp::create(b, type, parameter->tensor);
   }
 
@@ -172,6 +186,7 @@ private:
     const Parameter *parameter = find(role, layer);
     if (!parameter)
       return {};
+    at(parameter->tensor);
     return GetParamOp::create(b, parameterType(*parameter), parameter->tensor);
   }
 
@@ -191,24 +206,28 @@ private:
     llvm_unreachable("unknown norm");
   }
 
-  Value norm(Value x, Value weight, Value bias) {
+  Value norm(StringRef name, Value x, Value weight, Value bias) {
+    at(name);
     return NormOp::create(b, x.getType(), normKind(), x, weight, bias,
                           llvm::APFloat(static_cast<float>(spec.normEps)));
   }
 
-  Value linear(Value x, Value weight, Value scales, Value bias) {
+  Value linear(StringRef name, Value x, Value weight, Value scales,
+               Value bias) {
     auto type = cast<RankedTensorType>(x.getType());
+    at(name + ".input");
     if (cast<RankedTensorType>(weight.getType()).getElementType().isBF16())
       x = CastOp::create(b, type.clone(b.getBF16Type()), x);
     int64_t columns = cast<RankedTensorType>(weight.getType()).getDimSize(0);
     SmallVector<int64_t> shape(type.getShape());
     shape.back() = columns;
+    at(name);
     return LinearOp::create(b, RankedTensorType::get(shape, f32()), x, weight,
                             scales, bias);
   }
 
-  Value linear(Value x, RoleMap &p, Role weight, Role bias) {
-    return linear(x, p[int(weight)], p[scalesKey(weight)], p[int(bias)]);
+  Value linear(StringRef name, Value x, RoleMap &p, Role weight, Role bias) {
+    return linear(name, x, p[int(weight)], p[scalesKey(weight)], p[int(bias)]);
   }
 
   tn::ActivationKind activationKind() {
@@ -239,24 +258,29 @@ private:
   // Columns [part * hidden, (part + 1) * hidden) of q, k, v, u.
   Value part(Value qkvu, int64_t index) {
     int64_t hidden = spec.hiddenDim;
+    at(llvm::Twine("token_mixer.") + llvm::Twine("qkvu"[index]));
     return SliceOp::create(
         b, activation({hidden}), qkvu,
         b.getDenseI64ArrayAttr({index * hidden, (index + 1) * hidden}));
   }
 
-  Value heads(Value x) {
+  // Of part(); `name` is q, k or v.
+  Value heads(StringRef name, Value x) {
+    at("token_mixer." + name + ".heads");
     return SplitHeadsOp::create(b, activation({spec.heads, spec.headWidth()}),
                                 x);
   }
 
   // `exp` subtracts a maximum over each head, so it follows the split.
-  Value activateHeads(Value x) {
+  Value activateHeads(StringRef name, Value x) {
     if (spec.activation != Activation::Exp)
       return x;
+    at("token_mixer." + name + ".exp");
     return ShiftedExpOp::create(b, x.getType(), x);
   }
 
-  Value lrpe(Value x, Value theta, Value positions) {
+  Value lrpe(StringRef name, Value x, Value theta, Value positions) {
+    at("token_mixer." + name + ".lrpe");
     return LRPEOp::create(b, activation({spec.heads, 2 * spec.headWidth()}), x,
                           theta, positions);
   }
@@ -264,39 +288,48 @@ private:
   // Gated linear attention; returns its output and the new state.
   std::pair<Value, Value> gla(Value x, Value positions, Value slopes,
                               Value state, RoleMap &p, bool useLrpe) {
-    Value y =
-        norm(x, p[int(Role::TokenNormWeight)], p[int(Role::TokenNormBias)]);
-    Value qkvu = linear(y, p, Role::QkvuWeight, Role::QkvuBias);
+    Value y = norm("token_norm", x, p[int(Role::TokenNormWeight)],
+                   p[int(Role::TokenNormBias)]);
+    Value qkvu =
+        linear("token_mixer.qkvu_proj", y, p, Role::QkvuWeight, Role::QkvuBias);
+    at("token_mixer.act");
     qkvu =
         ActivationOp::create(b, qkvu.getType(), activationKind(), qkvu,
                              b.getDenseI64ArrayAttr({0, 2 * spec.hiddenDim}));
-    Value q = heads(part(qkvu, 0)), k = heads(part(qkvu, 1)),
-          v = heads(part(qkvu, 2));
-    q = activateHeads(q);
-    k = activateHeads(k);
+    Value q = heads("q", part(qkvu, 0)), k = heads("k", part(qkvu, 1)),
+          v = heads("v", part(qkvu, 2));
+    q = activateHeads("q", q);
+    k = activateHeads("k", k);
     if (useLrpe) {
-      q = lrpe(q, p[int(Role::LrpeTheta)], positions);
-      k = lrpe(k, p[int(Role::LrpeTheta)], positions);
+      q = lrpe("q", q, p[int(Role::LrpeTheta)], positions);
+      k = lrpe("k", k, p[int(Role::LrpeTheta)], positions);
     }
+    at("token_mixer.attention");
     auto attention = LightningAttentionOp::create(
         b, v.getType(), state.getType(), q, k, v, slopes, state,
         b.getF32FloatAttr(spec.attentionScale));
+    at("token_mixer.attention.merged");
     Value o = MergeHeadsOp::create(b, activation({spec.hiddenDim}),
                                    attention.getOut());
-    o = norm(o, p[int(Role::MixerNormWeight)], p[int(Role::MixerNormBias)]);
-    o = MulOp::create(b, o.getType(), o, part(qkvu, 3));
-    Value out = linear(o, p, Role::OutWeight, Role::OutBias);
+    o = norm("token_mixer.norm", o, p[int(Role::MixerNormWeight)],
+             p[int(Role::MixerNormBias)]);
+    Value u = part(qkvu, 3);
+    at("token_mixer.gate");
+    o = MulOp::create(b, o.getType(), o, u);
+    Value out =
+        linear("token_mixer.out_proj", o, p, Role::OutWeight, Role::OutBias);
     return {out, attention.getNewState()};
   }
 
   // Simple gated linear unit.
   Value sglu(Value x, RoleMap &p) {
-    Value y =
-        norm(x, p[int(Role::ChannelNormWeight)], p[int(Role::ChannelNormBias)]);
-    Value l1 = linear(y, p, Role::L1Weight, Role::L1Bias);
-    Value l2 = linear(y, p, Role::L2Weight, Role::L2Bias);
+    Value y = norm("channel_norm", x, p[int(Role::ChannelNormWeight)],
+                   p[int(Role::ChannelNormBias)]);
+    Value l1 = linear("channel_mixer.l1", y, p, Role::L1Weight, Role::L1Bias);
+    Value l2 = linear("channel_mixer.l2", y, p, Role::L2Weight, Role::L2Bias);
+    at("channel_mixer.gate");
     Value product = MulOp::create(b, l1.getType(), l1, l2);
-    return linear(product, p, Role::L3Weight, Role::L3Bias);
+    return linear("channel_mixer.l3", product, p, Role::L3Weight, Role::L3Bias);
   }
 
   //===--------------------------------------------------------------------===//
@@ -324,6 +357,7 @@ private:
       return block;
     OpBuilder::InsertionGuard guard(b);
     b.setInsertionPointToEnd(module->getBody());
+    at(useLrpe ? "block_lrpe" : "block");
     SmallVector<Type> inputs = {
         activation({spec.embedDim}),
         RankedTensorType::get({ShapedType::kDynamic}, b.getI64Type()),
@@ -355,12 +389,16 @@ private:
     Value x = block.getArgument(0);
     auto [mixed, state] = gla(x, block.getArgument(1), block.getArgument(2),
                               block.getArgument(3), p, useLrpe);
+    at("token_mixer.residual");
     x = AddOp::create(b, x.getType(), x, mixed);
-    x = AddOp::create(b, x.getType(), x, sglu(x, p));
+    Value channels = sglu(x, p);
+    at("channel_mixer.residual");
+    x = AddOp::create(b, x.getType(), x, channels);
     func::ReturnOp::create(b, ValueRange{x, state});
   }
 
   Value slopes(int64_t layer) {
+    at("layers." + llvm::Twine(layer) + ".slopes");
     auto type = RankedTensorType::get({spec.heads}, f32());
     if (spec.decay == tnllm::DecayRule::Explicit) {
       SmallVector<float> values(spec.explicitSlopes[layer].begin(),
@@ -377,6 +415,7 @@ private:
   }
 
   void probe(int64_t index, Value x) {
+    at("hidden." + llvm::Twine(index));
     ProbeOp::create(b, "hidden." + std::to_string(index), x);
   }
 
@@ -389,6 +428,7 @@ private:
         if (Value scales = getScales(role, layer))
           arguments.push_back(scales);
       }
+    at("layers." + llvm::Twine(layer));
     auto call = func::CallOp::create(b, block, arguments);
     newStates.push_back(call.getResult(1));
     return call.getResult(0);
@@ -404,21 +444,25 @@ private:
       inputs.push_back(stateType(layer));
       results.push_back(stateType(layer));
     }
+    at("prefill");
     func::FuncOp prefill = createFunction(
         "prefill", inputs, results, options.prefillRows, /*isPrivate=*/false);
     for (int64_t layer = 0; layer < spec.layers; ++layer)
       prefill.setArgAttr(2 + layer, kStateAttrName, b.getI64IntegerAttr(layer));
     OpBuilder::InsertionGuard guard(b);
     b.setInsertionPointToStart(&prefill.getBody().front());
+    Value table = get(Role::Embedding);
+    at("embedding");
     Value x = EmbeddingOp::create(b, activation({spec.embedDim}),
-                                  prefill.getArgument(0), get(Role::Embedding),
+                                  prefill.getArgument(0), table,
                                   b.getF32FloatAttr(spec.embeddingScale));
     for (int64_t layer = 0; layer < spec.layers; ++layer) {
       probe(layer, x);
       x = callBlock(layer, x, prefill.getArgument(1),
                     prefill.getArgument(2 + layer));
     }
-    x = norm(x, get(Role::FinalNormWeight), get(Role::FinalNormBias));
+    Value weight = get(Role::FinalNormWeight), bias = get(Role::FinalNormBias);
+    x = norm("final_norm", x, weight, bias);
     probe(spec.layers, x);
     SmallVector<Value> values = {x};
     values.append(newStates);
@@ -443,15 +487,17 @@ private:
   void buildHead() {
     Type hidden =
         RankedTensorType::get({ShapedType::kDynamic, spec.embedDim}, f32());
-    Type logits =
+    Type logitsType =
         RankedTensorType::get({ShapedType::kDynamic, spec.vocabSize}, f32());
     b.setInsertionPointToEnd(module->getBody());
+    at("head");
     func::FuncOp head =
-        createFunction("head", {hidden}, {logits}, options.headRows,
+        createFunction("head", {hidden}, {logitsType}, options.headRows,
                        /*isPrivate=*/false);
     b.setInsertionPointToStart(&head.getBody().front());
     auto [weight, scales] = headWeight();
-    func::ReturnOp::create(b, linear(head.getArgument(0), weight, scales, {}));
+    Value logits = linear("lm_head", head.getArgument(0), weight, scales, {});
+    func::ReturnOp::create(b, logits);
   }
 
   const ModelSpec &spec;

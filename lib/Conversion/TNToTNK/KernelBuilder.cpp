@@ -329,7 +329,9 @@ void Epilogue::apply(KernelBuilder &k, Value tile,
                      const TilePlace &place) const {
   ImplicitLocOpBuilder &b = k.b;
   Value current = rootResult;
+  Location loc = b.getLoc();
   for (Operation *op : operations) {
+    b.setLoc(op->getLoc());
     auto operand = [&](Value tensor) {
       return tensor == current ? tile
                                : k.loadTile(operands.lookup(tensor), place);
@@ -346,4 +348,5 @@ void Epilogue::apply(KernelBuilder &k, Value tile,
     current = op->getResult(0);
   }
   k.storeTile(tile, output, place);
+  b.setLoc(loc);
 }

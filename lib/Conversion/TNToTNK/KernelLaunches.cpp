@@ -121,6 +121,8 @@ void FunctionConverter::launchOperations(StringRef name,
   unsigned outputIndex = arguments.size();
   arguments.push_back(output);
   arguments.push_back(rows);
+  // A kernel's instructions lead back to the operation that they compute.
+  b.setLoc(operations.front()->getLoc());
   launch(name, arguments, tasks, sizes, describe(operations, argumentOf),
          [&](KernelBuilder &k) {
            KernelArguments in;
