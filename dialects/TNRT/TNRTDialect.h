@@ -25,6 +25,8 @@ namespace tnllm::tnrt {
 // tnllm/Conversion/TNToTNK.h.
 inline constexpr llvm::StringLiteral kParametersAttrName = "tnrt.parameters";
 inline constexpr llvm::StringLiteral kProbesAttrName = "tnrt.probes";
+// Arrays of i64, what one token of each probe is: [64], or [4, 16] by heads.
+inline constexpr llvm::StringLiteral kProbeShapesAttrName = "tnrt.probe_shapes";
 inline constexpr llvm::StringLiteral kStatesAttrName = "tnrt.states";
 inline constexpr llvm::StringLiteral kCapacityAttrName = "tnrt.capacity";
 inline constexpr llvm::StringLiteral kArenaBytesAttrName = "tnrt.arena_bytes";
@@ -34,6 +36,9 @@ inline constexpr llvm::StringLiteral kConstantsName = "device_constants";
 // gpu.module; written by convert-tnrt-to-llvm.
 inline constexpr llvm::StringLiteral kDeviceKernelsAttrName =
     "tnrt.device_kernels";
+// Of the spec, target and types that the module is compiled for: a string. IR
+// goes on only together with what it was made for.
+inline constexpr llvm::StringLiteral kFingerprintAttrName = "tnrt.fingerprint";
 // Marks the functions that the runtime calls.
 inline constexpr llvm::StringLiteral kEntryAttrName = "tnrt.entry";
 

@@ -102,6 +102,11 @@ void writeProgram(json::OStream &out, const ProgramInfo &program) {
     for (const std::string &probe : program.probes)
       out.value(probe);
   });
+  if (!program.probeShapes.empty())
+    out.attributeArray("probe_shapes", [&] {
+      for (const std::vector<int64_t> &shape : program.probeShapes)
+        out.value(json::Array(shape));
+    });
 }
 
 // JSON strings are UTF-8, paths are bytes; the runtime reads the result back as

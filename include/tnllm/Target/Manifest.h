@@ -45,6 +45,8 @@ struct ProgramInfo {
   std::vector<ProgramState> states;         // one a layer
   std::vector<ProgramParameter> parameters; // in the order of tnrt_param's index
   std::vector<std::string> probes;          // names, by tnrt_probe's index
+  // What one token of each probe is; empty: the width of the model for all.
+  std::vector<std::vector<int64_t>> probeShapes;
 };
 
 struct WeightsSource {

@@ -56,6 +56,40 @@ def TNFuseEpilogues : Pass<"tn-fuse-epilogues", "::mlir::func::FuncOp"> {
   let dependentDialects = ["::tnllm::tn::TNDialect"];
 }
 
+def TNInsertProbes : Pass<"tn-insert-probes", "::mlir::ModuleOp"> {
+  let summary = "shows each value of each layer to whoever observes the run";
+  let description = [{
+    Inlines the blocks, so that each layer has operations of its own, and puts a
+    `tn.probe` behind every tensor [batch, position, features...] that an operation of
+    `tn` computes. The name is the location's: that of the call (`layers.3`) and that of
+    the operation in the block. A value without a name is called by its operation, and a
+    name that comes again gets `.1`, `.2`, ...
+
+    A value with a probe has a second user and is not fused any more: before
+    `tn-fuse-epilogues` every value is shown and becomes a buffer; after it, what the
+    kernels write, and the kernels stay those of the program without probes. A value of
+    bf16 is shown as f32, a slice as a copy. `tn.split_heads` and `tn.merge_heads` move no
+    element and are not shown, nor is the state, which is updated in place; functions
+    without positions, such as the head, are left alone.
+
+    ```mlir
+    func.func private @block(%x: tensor<?x?x64xf32>) -> tensor<?x?x64xf32> {
+      %y = tn.norm <srms> %x {epsilon = 1.0e-06 : f32} : tensor<?x?x64xf32> -> tensor<?x?x64xf32> loc("token_norm")
+      return %y : tensor<?x?x64xf32>
+    }
+    ...
+      %x1 = call @block(%x0) : (tensor<?x?x64xf32>) -> tensor<?x?x64xf32> loc("layers.0")
+    ```
+    becomes
+    ```mlir
+      %x1 = tn.norm <srms> %x0 {epsilon = 1.0e-06 : f32} : tensor<?x?x64xf32> -> tensor<?x?x64xf32>
+      tn.probe "layers.0.token_norm" %x1 : tensor<?x?x64xf32>
+    ```
+  }];
+  let statistics = [Statistic<"numProbes", "probes", "values shown">];
+  let dependentDialects = ["::tnllm::tn::TNDialect"];
+}
+
 //===----------------------------------------------------------------------===//
 // tnk
 //===----------------------------------------------------------------------===//

@@ -124,7 +124,7 @@ LogicalResult FunctionConverter::convertOp(Operation &op) {
         buffers[o.getResult()] = bufferOf(o.getX()); // the same matrix
         return success();
       })
-      .Case<tn::ProbeOp>([&](auto o) { return convertProbe(o), success(); })
+      .Case<tn::ProbeOp>([&](auto o) { return convertProbe(o); })
       .Case<tn::GetParamOp>([&](tn::GetParamOp o) -> LogicalResult {
         FailureOr<Layout> layout = layoutOf(o.getResult(), state.symbols,
                                             state.target.weightLayout());
@@ -257,14 +257,23 @@ void FunctionConverter::convertSlice(tn::SliceOp op) {
       memref::SubViewOp::create(b, view, x, offsets, sizes, strides);
 }
 
-void FunctionConverter::convertProbe(tn::ProbeOp op) {
+LogicalResult FunctionConverter::convertProbe(tn::ProbeOp op) {
   // @prefill and @decode show the same values under the same names.
   auto *known = llvm::find(state.probes, op.getNameAttr());
   int64_t probe = std::distance(state.probes.begin(), known);
-  if (known == state.probes.end())
+  ArrayRef<int64_t> shape = op.getX().getType().getShape();
+  Attribute features = b.getDenseI64ArrayAttr(shape.drop_front(leadingRank));
+  if (known == state.probes.end()) {
     state.probes.push_back(op.getNameAttr());
+    state.probeShapes.push_back(features);
+  } else if (state.probeShapes[probe] != features) {
+    return op.emitOpError("expected a tensor like that of the other probe '")
+           << op.getName() << "', of features " << state.probeShapes[probe]
+           << ", got " << op.getX().getType();
+  }
   tnrt::ProbeOp::create(b, context, probe, /*offset=*/Value(),
                         bufferOf(op.getX()), rows);
+  return success();
 }
 
 //===----------------------------------------------------------------------===//

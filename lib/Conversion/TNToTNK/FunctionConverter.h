@@ -29,7 +29,7 @@ struct ModuleState {
   // Index of each (parameter, layout) in `tnrt.parameters`.
   llvm::MapVector<std::pair<mlir::StringAttr, int>, int64_t> parameters;
   llvm::SmallVector<mlir::Attribute> parameterEntries;
-  llvm::SmallVector<mlir::Attribute> probes;
+  llvm::SmallVector<mlir::Attribute> probes, probeShapes; // of one length
   llvm::DenseMap<mlir::Attribute, mlir::memref::GlobalOp> constants;
   int64_t numKernels = 0, numLaunches = 0;
 };
@@ -101,7 +101,7 @@ private:
   void convertParam(mlir::Value result, mlir::FlatSymbolRefAttr symbol,
                     Layout layout);
   void convertSlice(tn::SliceOp op);
-  void convertProbe(tn::ProbeOp op);
+  mlir::LogicalResult convertProbe(tn::ProbeOp op);
 
   using Body = llvm::function_ref<void(KernelBuilder &)>;
   void launch(llvm::StringRef name, llvm::ArrayRef<mlir::Value> arguments,

@@ -125,6 +125,8 @@ struct ConvertTNToTNKPass
     module->setAttr(tnrt::kParametersAttrName,
                     builder.getArrayAttr(state.parameterEntries));
     module->setAttr(tnrt::kProbesAttrName, builder.getArrayAttr(state.probes));
+    module->setAttr(tnrt::kProbeShapesAttrName,
+                    builder.getArrayAttr(state.probeShapes));
     module->setAttr(tnrt::kStatesAttrName, states);
     module->setAttr(tnrt::kCapacityAttrName,
                     builder.getDictionaryAttr(capacity));

@@ -175,13 +175,18 @@ public:
       writer.specs.push_back({std::move(name), dtype, std::move(shape)});
       return static_cast<int64_t>(writer.specs.size()) - 1;
     };
+    // In the order of the program, which `tnllmc diff` goes by.
+    if (wants("hidden"))
+      for (size_t probe = 0; probe < m.probes.size(); ++probe) {
+        std::vector<int64_t> shape = {input.batch, input.length};
+        shape.insert(shape.end(), m.probeShapes[probe].begin(),
+                     m.probeShapes[probe].end());
+        writer.probeIndices.push_back(
+            add(m.probes[probe], DType::F32, std::move(shape)));
+      }
     if (wants("logits"))
       writer.logitsIndex =
           add("logits", DType::F32, {input.batch, input.length, m.vocabSize});
-    if (wants("hidden"))
-      for (const std::string &probe : m.probes)
-        writer.probeIndices.push_back(
-            add(probe, DType::F32, {input.batch, input.length, m.width}));
     if (wants("state")) {
       for (size_t layer = 0; layer < m.states.size(); ++layer)
         writer.stateIndices.push_back(

@@ -132,6 +132,20 @@ public:
     }
   }
 
+  // A list of lists of positive sizes.
+  void shapes(const char *key, std::vector<std::vector<int64_t>> &values) {
+    for (const Json &item : array(key)) {
+      std::vector<int64_t> shape;
+      for (const Json &size : item)
+        if (size.is_number_integer() && size.get<int64_t>() > 0)
+          shape.push_back(size.get<int64_t>());
+      if (!item.is_array() || shape.size() != item.size() ||
+          !elementCount(shape))
+        return fail(key, "expected a list of lists of positive integers");
+      values.push_back(std::move(shape));
+    }
+  }
+
   Reader child(const char *key) {
     static const Json none = Json::object();
     const Json *json = member(key);
@@ -196,6 +210,19 @@ Manifest::Parameter readParameter(Reader reader) {
         !status)
       reader.fail("", status.message());
   return parameter;
+}
+
+void readProbes(Reader &root, Manifest &manifest) {
+  root.strings("probes", manifest.probes);
+  if (root.ok() && root.member("probe_shapes", false))
+    root.shapes("probe_shapes", manifest.probeShapes);
+  else
+    manifest.probeShapes.assign(manifest.probes.size(), {manifest.width});
+  if (root.ok() && manifest.probeShapes.size() != manifest.probes.size())
+    root.fail("probe_shapes", "expected one for each of the " +
+                                  std::to_string(manifest.probes.size()) +
+                                  " probes, found " +
+                                  std::to_string(manifest.probeShapes.size()));
 }
 
 void readStates(Reader &root, Manifest &manifest) {
@@ -275,7 +302,7 @@ void readRoot(Reader root, Manifest &manifest) {
   for (const Json &json : root.array("parameters"))
     manifest.parameters.push_back(readParameter(
         root.item("parameters", manifest.parameters.size(), json)));
-  root.strings("probes", manifest.probes);
+  readProbes(root, manifest);
   readWeights(root.child("weights"), manifest.weights);
   readTokenizer(root.child("tokenizer"), manifest.tokenizer);
 }

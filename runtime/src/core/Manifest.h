@@ -69,6 +69,8 @@ struct Manifest {
   std::vector<State> states; // one a layer
   std::vector<Parameter> parameters;
   std::vector<std::string> probes;
+  // What one token of probe i is: [width] unless the manifest says otherwise.
+  std::vector<std::vector<int64_t>> probeShapes;
   Weights weights;
   Tokenizer tokenizer;
   nlohmann::ordered_json raw; // the whole manifest, for `info --json`

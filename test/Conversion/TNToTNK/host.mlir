@@ -4,6 +4,7 @@
 // state that comes back is the argument itself, updated in place; other results are
 // buffers that the caller gives.
 // CHECK: tnrt.capacity = {prefill = 8 : i64}
+// CHECK-SAME: tnrt.probe_shapes = [array<i64: 8>, array<i64: 8>]
 // CHECK-SAME: tnrt.probes = ["hidden.0", "hidden.1"]
 // CHECK-SAME: tnrt.states = [tensor<?x2x4x4xf32>, tensor<?x2x4x4xf32>]
 // CHECK-LABEL: func.func @prefill(

@@ -151,3 +151,18 @@ func.func @state(%x: tensor<?x?x8xf32>, %s: tensor<?x2x4x4xf32> {tn.state = "a"}
 func.func @large(%x: tensor<?x?x4611686018427387904x4xf32>) attributes {tn.rows = 8 : i64} {
   return
 }
+
+// -----
+
+// A name stands for one tensor, whichever function shows it.
+func.func @shows(%x: tensor<?x?x8xf32>) -> tensor<?x?x8xf32> attributes {tn.rows = 8 : i64} {
+  tn.probe "x" %x : tensor<?x?x8xf32>
+  %y = tn.add %x, %x : tensor<?x?x8xf32>
+  return %y : tensor<?x?x8xf32>
+}
+func.func @shows_another(%x: tensor<?x?x4xf32>) -> tensor<?x?x4xf32> attributes {tn.rows = 8 : i64} {
+  // expected-error @below {{expected a tensor like that of the other probe 'x', of features array<i64: 8>, got 'tensor<?x?x4xf32>'}}
+  tn.probe "x" %x : tensor<?x?x4xf32>
+  %y = tn.add %x, %x : tensor<?x?x4xf32>
+  return %y : tensor<?x?x4xf32>
+}

@@ -44,9 +44,32 @@ TEST(Manifest, ReadsEveryField) {
   EXPECT_EQ(manifest->parameters[1].shape, (std::vector<int64_t>{256, 16}));
   EXPECT_EQ(manifest->parameters[0].init.std, 0.5);
   EXPECT_EQ(manifest->probes, std::vector<std::string>{"hidden.0"});
+  EXPECT_EQ(manifest->probeShapes,
+            (std::vector<std::vector<int64_t>>{{manifest->width}}));
   EXPECT_EQ(manifest->weights.path, "/w");
   EXPECT_EQ(manifest->tokenizer.kind, Manifest::Tokenizer::Kind::Sentencepiece);
   EXPECT_EQ(manifest->raw["model"]["glu_dim"], 16);
+}
+
+TEST(Manifest, ReadsTheShapesOfProbes) {
+  auto with = [](const std::string &shapes) {
+    std::string text = fake::manifestText({});
+    std::string key = "\"probes\":";
+    return text.replace(text.find(key), key.size(),
+                        "\"probe_shapes\": " + shapes + ", " + key);
+  };
+  auto manifest = Manifest::parse(with("[[4, 16]]"));
+  ASSERT_TRUE(manifest) << manifest.message();
+  EXPECT_EQ(manifest->probeShapes,
+            (std::vector<std::vector<int64_t>>{{4, 16}}));
+  EXPECT_TRUE(contains(Manifest::parse(with("[]")).message(),
+                       "manifest: probe_shapes: expected one for each of the 1 "
+                       "probes, found 0"));
+  for (const char *bad :
+       {"7", "[7]", "[[0]]", "[[\"a\"]]", "[[4611686018427387904, 4]]"})
+    EXPECT_TRUE(contains(Manifest::parse(with(bad)).message(),
+                         "manifest: probe_shapes: expected a list"))
+        << bad;
 }
 
 TEST(Manifest, SaysWhatIsWrong) {

@@ -34,6 +34,7 @@ ProgramInfo makeProgram() {
   program.arenaBytes = 1 << 20;
   program.states = {{4, 32, 16}, {4, 16, 16}};
   program.probes = {"hidden.0", "hidden.1"};
+  program.probeShapes = {{64}, {4, 16}};
   ProgramParameter panels;
   panels.tensor = "w";
   panels.shape = {100, 64};
@@ -103,6 +104,8 @@ TEST(Manifest, SaysWhatTheProgramIs) {
   EXPECT_EQ(capacity->getInteger("decode_rows"), 64);
   EXPECT_EQ(capacity->getInteger("head_rows"), 32);
   EXPECT_EQ(*manifest.getArray("probes"), (json::Array{"hidden.0", "hidden.1"}));
+  EXPECT_EQ(*manifest.getArray("probe_shapes"),
+            (json::Array{json::Array{64}, json::Array{4, 16}}));
   const json::Object *target = manifest.getObject("target");
   ASSERT_TRUE(target);
   EXPECT_EQ(target->getString("march"), "x86-64-v4");
