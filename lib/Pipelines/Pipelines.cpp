@@ -17,6 +17,7 @@
 #include "mlir/Conversion/VectorToSCF/VectorToSCF.h"
 #include "mlir/Dialect/Arith/Transforms/Passes.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Dialect/LLVMIR/Transforms/Passes.h"
 #include "mlir/Dialect/MemRef/Transforms/Passes.h"
 #include "mlir/Pass/PassManager.h"
 #include "mlir/Transforms/Passes.h"
@@ -47,8 +48,12 @@ void tnllm::buildTNPipeline(OpPassManager &pm, const CompileOptions &options) {
   // Decay slopes become constants; equal parts are computed once.
   pm.addPass(createCanonicalizerPass());
   pm.addPass(createCSEPass());
+  if (options.trace == Trace::Values)
+    pm.addPass(createTNInsertProbes());
   // What one kernel does.
   pm.addNestedPass<func::FuncOp>(createTNFuseEpilogues());
+  if (options.trace == Trace::Kernels)
+    pm.addPass(createTNInsertProbes());
 }
 
 static ConvertTNToTNKOptions kernelOptions(const CompileOptions &options) {
@@ -129,4 +134,6 @@ void tnllm::buildLLVMPipeline(OpPassManager &pm,
   pm.addPass(createReconcileUnrealizedCastsPass());
   pm.addPass(createCanonicalizerPass());
   pm.addPass(createCSEPass());
+  if (options.debugInfo)
+    pm.addPass(LLVM::createDIScopeForLLVMFuncOpPass());
 }

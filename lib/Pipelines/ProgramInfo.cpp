@@ -1,4 +1,4 @@
-// Reads off a module what the manifest says of the program.
+// What a module says of the program and of what it is compiled for.
 #include "tnllm/Pipelines/Pipelines.h"
 
 #include "TN/TNDialect.h"
@@ -57,7 +57,57 @@ static ProgramParameter parameterOf(DictionaryAttr entry) {
   return parameter;
 }
 
-ProgramInfo tnllm::getProgramInfo(ModuleOp module) {
+// True for a dictionary that convert-tn-to-tnk wrote.
+static bool isParameter(Attribute attr) {
+  auto entry = dyn_cast<DictionaryAttr>(attr);
+  if (!entry)
+    return false;
+  auto type = entry.getAs<TypeAttr>(parameter_keys::kType);
+  return entry.getAs<StringAttr>(parameter_keys::kTensor) && type &&
+         isa<RankedTensorType>(type.getValue()) &&
+         entry.getAs<tnrt::LayoutAttr>(parameter_keys::kLayout) &&
+         entry.getAs<tn::InitAttr>(parameter_keys::kInit);
+}
+
+static bool isState(Attribute attr) {
+  auto type = dyn_cast<TypeAttr>(attr);
+  auto tensor =
+      type ? dyn_cast<RankedTensorType>(type.getValue()) : RankedTensorType();
+  return tensor && tensor.getRank() == 4;
+}
+
+// What the stages have left on the module.
+static LogicalResult checkAttributes(ModuleOp module) {
+  auto isListOf = [&](StringRef name,
+                      llvm::function_ref<bool(Attribute)> isEntry) {
+    auto list = module->getAttrOfType<ArrayAttr>(name);
+    return list && llvm::all_of(list, isEntry);
+  };
+  struct {
+    StringRef name;
+    bool isRight;
+  } const attributes[] = {
+      {tnrt::kCapacityAttrName,
+       module->hasAttrOfType<DictionaryAttr>(tnrt::kCapacityAttrName)},
+      {tnrt::kArenaBytesAttrName,
+       module->hasAttrOfType<IntegerAttr>(tnrt::kArenaBytesAttrName)},
+      {tnrt::kStatesAttrName, isListOf(tnrt::kStatesAttrName, isState)},
+      {tnrt::kParametersAttrName,
+       isListOf(tnrt::kParametersAttrName, isParameter)},
+      {tnrt::kProbesAttrName,
+       isListOf(tnrt::kProbesAttrName, llvm::IsaPred<StringAttr>)},
+      {tnrt::kProbeShapesAttrName,
+       isListOf(tnrt::kProbeShapesAttrName, llvm::IsaPred<DenseI64ArrayAttr>)}};
+  for (const auto &attribute : attributes)
+    if (!attribute.isRight)
+      return module.emitError("expected the attribute '")
+             << attribute.name << "' as the tnrt stage leaves it";
+  return success();
+}
+
+FailureOr<ProgramInfo> tnllm::getProgramInfo(ModuleOp module) {
+  if (failed(checkAttributes(module)))
+    return failure();
   ProgramInfo info;
   auto capacity =
       module->getAttrOfType<DictionaryAttr>(tnrt::kCapacityAttrName);
@@ -81,6 +131,10 @@ ProgramInfo tnllm::getProgramInfo(ModuleOp module) {
   for (auto name : module->getAttrOfType<ArrayAttr>(tnrt::kProbesAttrName)
                        .getAsValueRange<StringAttr>())
     info.probes.push_back(name.str());
+  for (auto shape : module->getAttrOfType<ArrayAttr>(tnrt::kProbeShapesAttrName)
+                        .getAsRange<DenseI64ArrayAttr>())
+    info.probeShapes.emplace_back(shape.asArrayRef().begin(),
+                                  shape.asArrayRef().end());
   return info;
 }
 
@@ -122,3 +176,15 @@ std::vector<DeviceKernel> tnllm::getDeviceKernels(ModuleOp module) {
 }
 
 StringRef tnllm::getDeviceConstantsName() { return tnrt::kConstantsName; }
+
+void tnllm::setModuleFingerprint(ModuleOp module, StringRef fingerprint) {
+  module->setAttr(tnrt::kFingerprintAttrName,
+                  StringAttr::get(module.getContext(), fingerprint));
+}
+
+std::optional<StringRef> tnllm::getModuleFingerprint(ModuleOp module) {
+  auto attr = module->getAttrOfType<StringAttr>(tnrt::kFingerprintAttrName);
+  if (!attr)
+    return std::nullopt;
+  return attr.getValue();
+}

@@ -24,6 +24,7 @@
 #include "mlir/Dialect/GPU/IR/GPUDialect.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/LLVMIR/NVVMDialect.h"
+#include "mlir/Dialect/LLVMIR/Transforms/Passes.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/MemRef/Transforms/Passes.h"
@@ -151,6 +152,7 @@ void tnllm::registerAllPasses() {
   registerSymbolDCEPass();
   arith::registerArithExpandOpsPass();
   memref::registerExpandStridedMetadataPass();
+  registerPass([] { return LLVM::createDIScopeForLLVMFuncOpPass(); });
   registerPass([] { return createConvertVectorToSCFPass(); });
   registerPass([] { return createLowerAffinePass(); });
   registerPass([] { return createSCFToControlFlowPass(); });

@@ -161,7 +161,8 @@ Expected<std::string> findLinkDirectory(const char *argv0, void *mainAddress) {
   return std::string(path);
 }
 
-Expected<std::string> linkExecutable(StringRef object, StringRef directory) {
+Expected<std::string> linkExecutable(StringRef object, StringRef directory,
+                                     bool keepDebugInfo) {
   Descriptor objectFile;
   if (Error error = fill(objectFile, object))
     return std::move(error);
@@ -176,7 +177,8 @@ Expected<std::string> linkExecutable(StringRef object, StringRef directory) {
 
   std::vector<const char *> argv = {"ld.lld"};
   for (const std::string &argument : *arguments)
-    argv.push_back(argument.c_str());
+    if (!(keepDebugInfo && argument == "--strip-debug"))
+      argv.push_back(argument.c_str());
   argv.insert(argv.end(), {"-o", outputPath.c_str()});
   std::string log;
   raw_string_ostream logStream(log);

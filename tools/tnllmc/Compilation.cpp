@@ -1,15 +1,13 @@
 // The phases of a compilation: load, lower, translate, generate code, link.
 #include "Compilation.h"
 
+#include "TraceRun.h"
+
 #include "tnllm/Spec/Printable.h"
 #include "tnllm/Target/EmitObject.h"
-#include "tnllm/Target/EmitPTX.h"
 #include "tnllm/Target/LinkExecutable.h"
 
 #include "mlir/Dialect/GPU/IR/GPUDialect.h"
-#include "mlir/Pass/PassManager.h"
-#include "mlir/Target/LLVMIR/Dialect/Builtin/BuiltinToLLVMIRTranslation.h"
-#include "mlir/Target/LLVMIR/Dialect/LLVMIR/LLVMToLLVMIRTranslation.h"
 #include "mlir/Target/LLVMIR/Export.h"
 
 #include "llvm/ADT/StringExtras.h"
@@ -103,11 +101,16 @@ Error checkIsNoInput(StringRef output, const LoadedModel &model) {
   return Error::success();
 }
 
-// The lines that a diagnostic of MLIR would take, as one.
-std::string joinLines(StringRef text) {
-  SmallVector<StringRef> lines;
-  text.trim().split(lines, '\n', -1, /*KeepEmpty=*/false);
-  return join(lines, "; ");
+// Makes the folder that `option` names, if it names one.
+Error createDirectory(StringRef option, StringRef directory) {
+  if (directory.empty())
+    return Error::success();
+  std::error_code code = sys::fs::create_directories(
+      directory, /*IgnoreExisting=*/true, sys::fs::all_all);
+  if (!code)
+    return Error::success();
+  return createStringError(option + ": cannot create " + printable(directory) +
+                           ": " + code.message());
 }
 
 } // namespace
@@ -115,7 +118,7 @@ std::string joinLines(StringRef text) {
 Compilation::Compilation(const Options &options, std::string linkDirectory,
                          mlir::TimingScope &timing)
     : options(options), linkDirectory(std::move(linkDirectory)),
-      progress(!options.quiet), timing(timing) {}
+      progress(!options.quiet), dumps(options.dumpPhases), timing(timing) {}
 
 Compilation::~Compilation() = default;
 
@@ -140,12 +143,13 @@ Error Compilation::load() {
 }
 
 Error Compilation::openOutput() {
-  if (!options.saveTemps.empty())
-    if (std::error_code code = sys::fs::create_directories(
-            options.saveTemps, /*IgnoreExisting=*/true, sys::fs::all_all))
-      return createStringError("--save-temps: cannot create " +
-                               printable(options.saveTemps) + ": " +
-                               code.message());
+  for (auto [option, directory] :
+       {std::pair("--save-temps", StringRef(options.saveTemps)),
+        std::pair("--dump-compilation-phases-to",
+                  StringRef(options.dumpPhases)),
+        std::pair("--trace-tensors", StringRef(options.traceDirectory))})
+    if (Error error = createDirectory(option, directory))
+      return error;
   if (options.output == "-")
     return Error::success();
   if (Error error = checkIsNoInput(options.output, model))
@@ -168,129 +172,11 @@ Error Compilation::run() {
     return Error::success();
   if (Error error = generateCode())
     return error;
-  return stopsAt(Stage::Executable) ? link() : Error::success();
-}
-
-Error Compilation::lower() {
-  mlir::DialectRegistry registry;
-  registerAllDialects(registry);
-  mlir::registerBuiltinDialectTranslation(registry);
-  mlir::registerLLVMDialectTranslation(registry);
-  context = std::make_unique<mlir::MLIRContext>(registry);
-  {
-    Progress::Phase phase(progress, timing, "Build the tn module");
-    CompileOptions compile = options.compile;
-    compile.bf16Embedding = model.bf16Embedding;
-    module = buildTNModule(*context, model.spec, compile);
-    if (!module) {
-      internalError = true;
-      return createStringError("the spec could not be turned into a module");
-    }
-  }
-  if (Error error = runStage(Stage::TN, "Simplify tn", buildTNPipeline))
-    return error;
-  if (Error error = runStage(Stage::TNK, "Form kernels", buildTNKPipeline))
-    return error;
-  if (Error error = runStage(Stage::TNRT, "Plan memory", buildTNRTPipeline))
-    return error;
-  if (options.emit < Stage::TNRT)
+  if (!stopsAt(Stage::Executable))
     return Error::success();
-  program = getProgramInfo(*module);
-  if (options.compile.gpu && options.emit > Stage::TNRT)
-    if (Error error = lowerDevice())
-      return error;
-  return runStage(Stage::LLVM, "Lower kernels", buildLLVMPipeline);
-}
-
-// The code of the GPU: PTX always, a cubin where ptxas is there.
-Error Compilation::lowerDevice() {
-  if (Error error = runStage(Stage::PTX, "Lower the GPU's kernels",
-                             buildDevicePipeline))
+  if (Error error = link())
     return error;
-  Progress::Phase phase(progress, timing, "Generate the GPU's code");
-  auto kernels = module->getOps<mlir::gpu::GPUModuleOp>();
-  if (kernels.empty())
-    return createStringError("the model has no kernels for a GPU");
-  LLVMContext deviceContext;
-  internalError = true; // for the two errors below
-  auto device = mlir::translateModuleToLLVMIR(*kernels.begin(), deviceContext,
-                                              "kernels");
-  if (!device)
-    return createStringError(
-        "the translation of the GPU's kernels to LLVM IR failed");
-  auto ptx = emitPTX(*device, *options.compile.gpu);
-  if (!ptx)
-    return ptx.takeError();
-  internalError = false;
-  if (Error error = deliver(Stage::PTX, "ptx", *ptx))
-    return error;
-  image.code = std::move(*ptx);
-  return options.emit == Stage::PTX ? Error::success() : assembleDevice();
-}
-
-Error Compilation::assembleDevice() {
-  auto ptxas = findPtxas(options.ptxas);
-  if (!ptxas) {
-    if (stopsAt(Stage::Cubin))
-      return createStringError(
-          "--emit=cubin: no ptxas in $CUDA_HOME/bin, PATH or "
-          "/usr/local/cuda/bin, expected --ptxas=PATH");
-    errs() << "tnllmc: warning: no ptxas found: the GPU's driver will compile "
-              "the kernels when the program starts\n";
-    return Error::success();
-  }
-  auto assembly = assemblePTX(image.code, *ptxas, *options.compile.gpu);
-  if (!assembly)
-    return assembly.takeError();
-  image.code = std::move(assembly->cubin);
-  // What ptxas says of registers, spills and serialised products.
-  if (!options.saveTemps.empty())
-    if (Error error = saveTemporary("ptxas.txt", assembly->report))
-      return error;
-  return deliver(Stage::Cubin, "cubin", image.code);
-}
-
-Error Compilation::applyPassOptions(mlir::PassManager &pm) {
-  std::string reason;
-  mlir::ScopedDiagnosticHandler handler(context.get(),
-                                        [&](mlir::Diagnostic &diagnostic) {
-                                          reason += diagnostic.str() + "\n";
-                                          return mlir::success();
-                                        });
-  if (succeeded(mlir::applyPassManagerCLOptions(pm)))
-    return Error::success();
-  return createStringError("the MLIR options cannot be combined: " +
-                           joinLines(reason));
-}
-
-Error Compilation::runStage(Stage stage, StringRef name,
-                            void (*buildPipeline)(mlir::OpPassManager &,
-                                                  const CompileOptions &)) {
-  if (stage > options.emit)
-    return Error::success();
-  {
-    Progress::Phase phase(progress, timing, name);
-    mlir::PassManager pm(context.get(), mlir::ModuleOp::getOperationName());
-    pm.enableTiming(phase.timing());
-    if (Error error = applyPassOptions(pm))
-      return error;
-    buildPipeline(pm, options.compile);
-    if (failed(pm.run(*module))) {
-      internalError = true;
-      return createStringError("the stage '" + stringify(stage) + "' failed");
-    }
-  }
-  auto print = [&](raw_ostream &out) { module->print(out); };
-  if (stage <= Stage::TNRT)
-    return emitText(stage, (stringify(stage) + ".mlir").str(), print);
-  // What these stages show is no dialect any more; the dialect's form is among
-  // the temporaries.
-  if (options.saveTemps.empty())
-    return Error::success();
-  std::string text;
-  raw_string_ostream stream(text);
-  print(stream);
-  return saveTemporary((stringify(stage) + ".mlir").str(), text);
+  return options.traceDirectory.empty() ? Error::success() : trace();
 }
 
 std::string Compilation::buildManifest() {
@@ -324,6 +210,10 @@ Error Compilation::translate() {
           gpu() ? &image : nullptr, getDeviceConstantsName()))
     return error;
   internalError = false;
+  if (Error error = dumps.dump("5.translated.ll", [&](raw_ostream &out) {
+        llvmModule->print(out, /*AAW=*/nullptr);
+      }))
+    return error;
   // MLIR's form is not needed any more: free it before code generation.
   module = nullptr;
   context.reset();
@@ -336,6 +226,10 @@ Error Compilation::generateCode() {
   {
     Progress::Phase phase(progress, timing, "Optimise");
     optimizeModule(*llvmModule, *machine);
+    if (Error error = dumps.dump("6.optimised.ll", [&](raw_ostream &out) {
+          llvmModule->print(out, /*AAW=*/nullptr);
+        }))
+      return error;
   }
   auto emit = [&](CodeGenFileType type,
                   Module &source) -> Expected<std::string> {
@@ -368,7 +262,8 @@ Error Compilation::generateCode() {
 
 Error Compilation::link() {
   Progress::Phase phase(progress, timing, "Link");
-  auto executable = linkExecutable(object, linkDirectory);
+  auto executable = linkExecutable(object, linkDirectory,
+                                   /*keepDebugInfo=*/options.compile.debugInfo);
   if (!executable)
     return executable.takeError();
   if (Error error = output->write(*executable))
@@ -415,6 +310,12 @@ Error Compilation::embedWeights() {
                           model.tokenizerPath ? &tokenizer : nullptr);
   return status ? Error::success()
                 : createStringError(printable(status.message()));
+}
+
+Error Compilation::trace() {
+  Progress::Phase phase(progress, timing, "Run with a trace");
+  return runTrace({options.traceDirectory, options.output, options.traceInput,
+                   model.spec.vocabSize});
 }
 
 Error Compilation::emitText(Stage stage, StringRef extension,

@@ -3,6 +3,7 @@
 #define TNLLMC_COMPILATION_H
 
 #include "Options.h"
+#include "Phases.h"
 #include "Progress.h"
 
 #include "tnllm/Spec/LoadModel.h"
@@ -47,12 +48,17 @@ public:
   bool internalError = false;
 
 private:
+  void makeContext();
+  llvm::Error makeModule();
   llvm::Error lower();
+  llvm::Error afterPhase(Phase phase);
+  llvm::Error takeSnapshot();
   llvm::Error runStage(Stage stage, llvm::StringRef name,
                        void (*buildPipeline)(mlir::OpPassManager &,
                                              const tnllm::CompileOptions &));
   llvm::Error lowerDevice();
   llvm::Error assembleDevice();
+  llvm::Error emitModule(Stage stage);
   llvm::Error applyPassOptions(mlir::PassManager &pm);
   llvm::Error translate();
   llvm::Error generateCode();
@@ -60,6 +66,7 @@ private:
   llvm::Expected<std::vector<tnrt::StoredParameter>>
   storedParameters(const tnrt::Checkpoint &checkpoint);
   llvm::Error embedWeights();
+  llvm::Error trace();
 
   std::string buildManifest();
   llvm::Error emitText(Stage stage, llvm::StringRef extension,
@@ -79,6 +86,7 @@ private:
   const Options &options;
   std::string linkDirectory;
   Progress progress;
+  PhaseDumps dumps;
   mlir::TimingScope &timing;
 
   tnllm::LoadedModel model;

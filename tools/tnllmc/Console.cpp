@@ -1,6 +1,11 @@
 // Error lines, and stderr and stdout at the ends of LLVM's reach.
 #include "Console.h"
 
+#include "TN/TNNames.h"
+#include "tnllm/Spec/Printable.h"
+
+#include "mlir/IR/Diagnostics.h"
+
 #include "llvm/ADT/SmallVector.h"
 #include "llvm/ADT/StringRef.h"
 #include "llvm/Support/raw_ostream.h"
@@ -60,6 +65,32 @@ int report(Error error, int status) {
     errs() << line << '\n';
   }
   return status;
+}
+
+std::string diagnosticText(const mlir::Diagnostic &diagnostic) {
+  mlir::Location location = diagnostic.getLocation();
+  std::string text = "tnllmc";
+  raw_string_ostream out(text);
+  if (auto place = location->findInstanceOf<mlir::FileLineColLoc>()) {
+    text = tnllm::printable(place.getFilename().getValue());
+    out << ':' << place.getLine() << ':' << place.getColumn();
+  }
+  switch (diagnostic.getSeverity()) {
+  case mlir::DiagnosticSeverity::Error:
+    out << ": error: ";
+    break;
+  case mlir::DiagnosticSeverity::Warning:
+    out << ": warning: ";
+    break;
+  case mlir::DiagnosticSeverity::Note:
+  case mlir::DiagnosticSeverity::Remark:
+    out << ": note: ";
+    break;
+  }
+  if (std::string name = tnllm::tn::getTensorName(location); !name.empty())
+    out << tnllm::printable(name) << ": ";
+  out << diagnostic;
+  return text;
 }
 
 void watchStandardOutput() {

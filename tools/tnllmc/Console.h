@@ -8,6 +8,10 @@
 
 #include <string>
 
+namespace mlir {
+class Diagnostic;
+} // namespace mlir
+
 namespace tnllmc {
 
 constexpr int badInput = 2;
@@ -17,6 +21,11 @@ constexpr int compilerFault = 1;
 // ("FILE:1:2: error: ...") and the indented items of a list stand as they are;
 // any other starts with "tnllmc: error: ".
 int report(llvm::Error error, int status);
+
+// "FILE:1:2: error: layers.0.token_norm: what is wrong": the place if the
+// location has one, "tnllmc" else, and the tensor that it names. Notes are not
+// part of it.
+std::string diagnosticText(const mlir::Diagnostic &diagnostic);
 
 // Makes what --help and --version cannot write an error like any other. Call
 // first.

@@ -3,6 +3,7 @@
 #include "Options.h"
 
 #include "Console.h"
+#include "TraceRun.h"
 #include "Versions.h"
 
 #include "tnllm/Spec/Printable.h"
@@ -69,12 +70,45 @@ cl::opt<std::string> randomOption(
     cl::desc("Fill the weights at start-up from this seed; the model "
              "needs no checkpoint"),
     cl::cat(category));
+cl::opt<bool> debugOption(
+    "g",
+    cl::desc("Line tables: from machine code to the tn module, which is "
+             "written beside the output (OUTPUT.tn.mlir)"),
+    cl::cat(category));
+cl::opt<std::string>
+    dumpOption("dump-compilation-phases-to", cl::value_desc("dir"),
+               cl::desc("Write the IR after each phase into this folder, as "
+                        "--compile-from reads it"),
+               cl::cat(category));
+cl::opt<std::string> compileFromOption(
+    "compile-from", cl::value_desc("spec|tn|tnk|tnrt|llvm"),
+    cl::desc("Go on after this phase, from the IR of --ir; MODEL gives weights "
+             "and tokenizer"),
+    cl::cat(category));
+cl::opt<std::string> irOption("ir", cl::value_desc("file"), cl::init("-"),
+                              cl::desc("IR for --compile-from (-: standard "
+                                       "input)"),
+                              cl::cat(category));
+cl::opt<std::string> traceOption(
+    "trace-tensors", cl::value_desc("dir"),
+    cl::desc("Compile with every value of tn shown, run, and write the values "
+             "into this folder; tnllmc diff compares two"),
+    cl::cat(category));
+cl::opt<std::string> traceInputOption(
+    "trace-input", cl::value_desc("file"),
+    cl::desc("What the traced run reads, as EXE run --input (some tokens)"),
+    cl::cat(category));
+cl::opt<bool>
+    traceFusedOption("trace-fused",
+                     cl::desc("Trace the program as it is: only what its fused "
+                              "kernels write"),
+                     cl::cat(category));
 cl::opt<bool> quietOption("quiet", cl::desc("Show no progress"),
                           cl::cat(category));
 
 cl::extrahelp examples(R"(
 MODEL is a checkpoint directory (config.json, *.safetensors, tokenizer.model) or
-a YAML spec.
+a YAML spec. tnllmc diff --help shows how traces are compared.
 
 Examples:
   tnllmc examples/tiny -o tiny
@@ -85,6 +119,11 @@ Examples:
       shows the kernels that an AVX2 machine would run
   tnllmc spec.yaml --random-weights=1 --dtype=bf16 --target=sm_90a -o big
       an executable for machines with an H100 or H200; this one needs no GPU
+  tnllmc examples/tiny --trace-tensors=trace
+      runs it and writes each tensor of each layer to trace/trace.safetensors
+  tnllmc examples/tiny -o tiny --dump-compilation-phases-to=phases
+  tnllmc examples/tiny -o tiny --compile-from=tnk --ir=phases/2.tnk.mlir
+      goes on from the kernels, which may have been edited
 )");
 
 // A value of an option, by name.
@@ -107,6 +146,11 @@ const Choice<tnllm::WeightsSource::Kind> weightKinds[] = {
 // Rows of one call on a GPU, which small calls leave idle.
 constexpr int64_t gpuPrefillRows = 4096;
 constexpr int64_t gpuHeadRows = 256;
+const Choice<Phase> phases[] = {{"spec", Phase::Spec},
+                                {"tn", Phase::TN},
+                                {"tnk", Phase::TNK},
+                                {"tnrt", Phase::TNRT},
+                                {"llvm", Phase::LLVM}};
 
 template <typename T, size_t N>
 Expected<T> choose(const cl::opt<std::string> &option,
@@ -129,6 +173,11 @@ Error setOutput(Options &options) {
     return createStringError("-o: given more than once, expected one output");
   options.output = outputOption;
   bool text = options.emit <= Stage::Assembly && options.emit != Stage::Cubin;
+  if (options.output.empty() && !options.traceDirectory.empty()) {
+    SmallString<128> path(options.traceDirectory);
+    sys::path::append(path, traceModelName);
+    options.output = std::string(path);
+  }
   if (options.output.empty()) {
     if (!text)
       return createStringError("-o: expected the name of the file to write");
@@ -137,6 +186,63 @@ Error setOutput(Options &options) {
   if (options.output == "-" && options.emit == Stage::Executable)
     return createStringError(
         "-o: an executable cannot go to standard output, expected a file");
+  return Error::success();
+}
+
+Error setTrace(Options &options) {
+  options.traceDirectory = traceOption;
+  options.traceInput = traceInputOption;
+  if (options.traceDirectory.empty()) {
+    if (traceInputOption.getNumOccurrences() || traceFusedOption)
+      return createStringError("--trace-input and --trace-fused say how to "
+                               "trace, expected them with --trace-tensors=DIR");
+    return Error::success();
+  }
+  if (options.emit != Stage::Executable)
+    return createStringError("--trace-tensors runs the executable, expected it "
+                             "without --emit=" +
+                             stringify(options.emit));
+  options.compile.trace =
+      traceFusedOption ? tnllm::Trace::Kernels : tnllm::Trace::Values;
+  return Error::success();
+}
+
+// The last phase that --emit=STAGE runs.
+Phase lastPhaseOf(Stage stage) {
+  switch (stage) {
+  case Stage::TN:
+    return Phase::TN;
+  case Stage::TNK:
+    return Phase::TNK;
+  case Stage::TNRT:
+    return Phase::TNRT;
+  default:
+    return Phase::LLVM;
+  }
+}
+
+// Where the compilation begins, and what it leaves behind on the way.
+Error setPhases(Options &options) {
+  options.dumpPhases = dumpOption;
+  options.compile.debugInfo = debugOption;
+  if (debugOption && options.output == "-")
+    return createStringError("-g writes the tn module beside the output, "
+                             "expected -o with the name of a file");
+  options.ir = irOption;
+  if (!compileFromOption.getNumOccurrences()) {
+    if (irOption.getNumOccurrences())
+      return createStringError("--ir: expected --compile-from, which says what "
+                               "phase the file comes from");
+    return Error::success();
+  }
+  auto phase = choose(compileFromOption, phases);
+  if (!phase)
+    return phase.takeError();
+  options.compileFrom = *phase;
+  if (lastPhaseOf(options.emit) < *phase)
+    return createStringError("--compile-from=" + stringify(*phase) +
+                             " comes after --emit=" + stringify(options.emit) +
+                             ", expected a stage not before it");
   return Error::success();
 }
 
@@ -274,7 +380,11 @@ Expected<Options> parseOptions(int argc, char **argv) {
   options.emit = *emit;
   options.saveTemps = saveTempsOption;
   options.quiet = quietOption;
+  if (Error error = setTrace(options))
+    return std::move(error);
   if (Error error = setOutput(options))
+    return std::move(error);
+  if (Error error = setPhases(options))
     return std::move(error);
   if (Error error = setWeights(options))
     return std::move(error);

@@ -2,6 +2,8 @@
 #ifndef TNLLMC_OPTIONS_H
 #define TNLLMC_OPTIONS_H
 
+#include "Phases.h"
+
 #include "tnllm/Pipelines/Pipelines.h"
 #include "tnllm/Target/Manifest.h"
 
@@ -38,6 +40,11 @@ struct Options {
   std::optional<uint64_t> randomSeed; // set: weights is Random
   tnllm::CompileOptions compile;
   std::string ptxas; // a program, or empty: look for one
+  std::string dumpPhases;           // a directory, or empty
+  std::optional<Phase> compileFrom; // set: from `ir`, not from the model's spec
+  std::string ir;                   // a file; "-": standard input
+  std::string traceDirectory;       // empty: no trace
+  std::string traceInput;           // a file, or empty
   bool quiet = false;
 };
 

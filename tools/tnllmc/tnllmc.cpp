@@ -1,9 +1,11 @@
 // tnllmc: compiles a model to an executable. docs/CommandLine.md is its manual.
 //
-// Exit status: 0 done; 2 the user's input is at fault, said in one line (several
-// for a list of problems); 1 the compiler is at fault.
+// Exit status: 0 done; 2 the user's input is at fault, said in one line
+// (several for a list of problems); 1 the compiler is at fault, or diff found a
+// difference.
 #include "Compilation.h"
 #include "Console.h"
+#include "DiffCommand.h"
 #include "Options.h"
 
 #include "tnllm/Target/LinkExecutable.h"
@@ -22,6 +24,8 @@ int main(int argc, char **argv) {
   // A file size limit is then an error of write(), reported like a full disk.
   std::signal(SIGXFSZ, SIG_IGN);
   watchStandardOutput();
+  if (isDiffCommand(argc, argv))
+    return runDiffCommand(argc, argv);
   registerOptions();
   Expected<Options> options = parseOptions(argc, argv);
   if (!options)

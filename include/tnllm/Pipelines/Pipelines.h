@@ -18,6 +18,13 @@
 
 namespace tnllm {
 
+// What a run of the program shows to its observer, beside the hidden states.
+enum class Trace {
+  None,
+  Values,  // each value of tn; kernels are those of single operations
+  Kernels, // what the kernels of the program as it is write
+};
+
 struct CompileOptions {
   using DType = tnllm::DType; // F32, BF16
 
@@ -33,6 +40,10 @@ struct CompileOptions {
   int64_t prefillRows = 256;
   int64_t decodeRows = 256;
   int64_t headRows = 64;
+
+  Trace trace = Trace::None;
+  // Line tables: the machine code's lines are those of the locations.
+  bool debugInfo = false;
 };
 
 // Every dialect, pass and pipeline of the project and the upstream ones they
@@ -60,12 +71,25 @@ void buildDevicePipeline(mlir::OpPassManager &pm,
 void buildLLVMPipeline(mlir::OpPassManager &pm, const CompileOptions &options);
 
 // What the manifest says of a program, read off a module after the tnrt stage.
-ProgramInfo getProgramInfo(mlir::ModuleOp module);
+// Fails with a diagnostic where the module, which may have been edited, lacks
+// one of the attributes that the stages leave on it or has another in its
+// place.
+mlir::FailureOr<ProgramInfo> getProgramInfo(mlir::ModuleOp module);
 // The kernels that the schedule launches on a GPU, in the order of their numbers;
 // read off a module after the llvm stage that still holds its gpu.module.
 std::vector<DeviceKernel> getDeviceKernels(mlir::ModuleOp module);
 // The global that holds the constants of a GPU program, where it has any.
 llvm::StringRef getDeviceConstantsName();
+
+// The fingerprint (tnllm/Target/Manifest.h) of what a module is compiled for
+// goes down with it as the attribute `tnrt.fingerprint`.
+void setModuleFingerprint(mlir::ModuleOp module, llvm::StringRef fingerprint);
+std::optional<llvm::StringRef> getModuleFingerprint(mlir::ModuleOp module);
+
+// Writes the module to `out` as it stands and gives each operation its place
+// there, as line and column of `fileName`; names stay.
+void snapshotLocations(mlir::ModuleOp module, llvm::raw_ostream &out,
+                       llvm::StringRef fileName);
 
 } // namespace tnllm
 

@@ -17,10 +17,12 @@ llvm::Expected<std::string> findLinkDirectory(const char *argv0,
                                               void *mainAddress);
 
 // Links the object file with these bytes and returns the executable's bytes:
-// position independent, the runtime and the C++ library inside, only the C library
-// outside. Touches no file but those of `linkDirectory`. One error line.
+// position independent, the runtime and the C++ library inside, only the C
+// library outside. Without keepDebugInfo its line tables go. Touches no file
+// but those of `linkDirectory`. One error line.
 llvm::Expected<std::string> linkExecutable(llvm::StringRef object,
-                                           llvm::StringRef linkDirectory);
+                                           llvm::StringRef linkDirectory,
+                                           bool keepDebugInfo = false);
 
 } // namespace tnllm
 
