@@ -93,6 +93,31 @@ LogicalResult LaunchOp::verifySymbolUses(SymbolTableCollection &symbolTable) {
   return diag;
 }
 
+LogicalResult TensorMapOp::verify() {
+  MemRefType buffer = getBuffer().getType();
+  SmallVector<int64_t> strides;
+  int64_t offset;
+  if (!buffer.hasStaticShape() ||
+      failed(buffer.getStridesAndOffset(strides, offset)) || strides[1] != 1 ||
+      ShapedType::isDynamic(strides[0]) || ShapedType::isDynamic(offset) ||
+      getHeads() < 1 || buffer.getDimSize(1) % getHeads() != 0)
+    return emitOpError("expected a matrix of contiguous rows that divide into ")
+           << getHeads() << " heads, got " << buffer << " [tensor_map-C1]";
+  if (getMap().getType().getElementType() != buffer.getElementType())
+    return emitOpError("expected boxes of ")
+           << buffer.getElementType() << ", got " << getMap().getType()
+           << " [tensor_map-C2]";
+  constexpr int64_t kCopyBits = 128;
+  int64_t bits = buffer.getElementTypeBitWidth();
+  for (int64_t elements :
+       {strides[0], offset, buffer.getDimSize(1) / int64_t(getHeads())})
+    if (elements * bits % kCopyBits != 0)
+      return emitOpError("expected rows and heads to begin at multiples of 16 "
+                         "bytes, got ")
+             << buffer << " [tensor_map-C3]";
+  return success();
+}
+
 LogicalResult MatmulOp::verify() {
   MemRefType x = getX().getType(), w = getW().getType(), y = getY().getType();
   if (x.getDimSize(1) != w.getDimSize(1) || y.getDimSize(1) != w.getDimSize(0) ||

@@ -2,6 +2,8 @@
 #ifndef TNRT_TNRTDIALECT_H
 #define TNRT_TNRTDIALECT_H
 
+#include "TNK/TNKDialect.h"
+
 #include "mlir/IR/BuiltinTypes.h"
 #include "mlir/IR/Dialect.h"
 #include "mlir/IR/OpDefinition.h"

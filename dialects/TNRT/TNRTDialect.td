@@ -13,6 +13,7 @@ def TNRT_Dialect : Dialect {
     `tnrt.alloc`, which the memory plan replaces by a view of the arena. The host
     functions are ordinary `func.func`s whose first argument is the context.
   }];
+  let dependentDialects = ["::tnllm::tnk::TNKDialect"]; // tensor maps
   let useDefaultTypePrinterParser = 1;
   let useDefaultAttributePrinterParser = 1;
 }

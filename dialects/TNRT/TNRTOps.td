@@ -2,6 +2,7 @@
 #ifndef TNRT_OPS_TD
 #define TNRT_OPS_TD
 
+include "TNK/TNKTypes.td"
 include "TNRT/TNRTDialect.td"
 include "mlir/IR/AttrTypeBase.td"
 include "mlir/IR/BuiltinTypes.td"
@@ -131,7 +132,7 @@ def TNRT_LaunchOp : TNRT_Op<"launch", [
     ```
   }];
   let arguments = (ins TNRT_Context:$handle, SymbolRefAttr:$kernel, Index:$tasks,
-                       Variadic<AnyTypeOf<[AnyMemRef, Index]>>:$args);
+                       Variadic<AnyTypeOf<[AnyMemRef, Index, TNK_MapType]>>:$args);
   let assemblyFormat = [{
     $handle $kernel `tasks` `(` $tasks `)` `(` $args `)` attr-dict (`:` type($args)^)?
   }];
@@ -153,6 +154,28 @@ def TNRT_MatmulOp : TNRT_Op<"matmul", [MemoryEffects<[MemRead, MemWrite]>]> {
                        MemRefRankOf<[F32, BF16], [2]>:$y, Index:$rows);
   let assemblyFormat = [{
     $handle $x `,` $w `,` $y `,` $rows attr-dict `:` type($x) `,` type($w) `,` type($y)
+  }];
+  let hasVerifier = 1;
+}
+
+def TNRT_TensorMapOp : TNRT_Op<"tensor_map", [Pure]> {
+  let summary = "a matrix in the GPU's memory, as its copy engine sees it";
+  let description = [{
+    The matrix has `batch` times `length` rows in use, and its columns are those of
+    `heads` heads: a tensor [batch, length, heads, columns / heads]. The map's boxes
+    end where the tensor ends, so that a copy reads zeros and writes nothing beyond.
+
+    ```mlir
+    %m = tnrt.tensor_map %context %q batch(%b) length(%n) heads(8)
+        : memref<4096x1024xbf16, strided<[4096, 1]>> -> !tnk.map<64x64xbf16>
+    ```
+  }];
+  let arguments = (ins TNRT_Context:$handle, MemRefRankOf<[F32, BF16], [2]>:$buffer,
+                       Index:$batch, Index:$length, I64Attr:$heads);
+  let results = (outs TNK_MapType:$map);
+  let assemblyFormat = [{
+    $handle $buffer `batch` `(` $batch `)` `length` `(` $length `)` `heads` `(` $heads `)`
+    attr-dict `:` type($buffer) `->` type($map)
   }];
   let hasVerifier = 1;
 }

@@ -61,6 +61,7 @@ static ConvertTNToTNKOptions kernelOptions(const CompileOptions &options) {
   if (options.gpu) {
     convert.gpuThreads = GPUTarget::maxRowThreads;
     convert.bf16Storage = options.dtype == DType::BF16;
+    convert.tensorCores = options.gpu->hasWarpgroupProducts;
     return convert;
   }
   convert.tileRows = options.target.tileRows;

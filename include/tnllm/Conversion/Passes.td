@@ -48,6 +48,8 @@ def ConvertTNToTNK : Pass<"convert-tn-to-tnk", "::mlir::ModuleOp"> {
            "most threads of a block that treats a row on a GPU; 0 is for a CPU">,
     Option<"bf16Storage", "bf16-storage", "bool", "false",
            "on a GPU, keep activations that only kernels read as bf16">,
+    Option<"tensorCores", "tensor-cores", "bool", "false",
+           "on a GPU, use kernels of warpgroup products where operands are bf16">,
   ];
   let statistics = [
     Statistic<"numKernels", "kernels", "kernels made">,

@@ -1,6 +1,7 @@
 // convert-tnrt-to-llvm: the host schedule to calls of the runtime's C ABI.
 #include "DTypeNumber.h"
 
+#include "TNK/TNKDialect.h"
 #include "TNRT/TNRTDialect.h"
 #include "tnllm/Conversion/Passes.h"
 
@@ -106,6 +107,21 @@ static Value entryIndex(OpTy op, typename OpTy::Adaptor adaptor, OpBuilder &b) {
   if (!adaptor.getOffset())
     return index;
   return LLVM::AddOp::create(b, op.getLoc(), index, adaptor.getOffset());
+}
+
+// `count` elements in the frame of the function around `op`: in its entry block,
+// so that loops do not grow the stack.
+static Value allocateOnStack(Operation *op, Type element, int64_t count,
+                             unsigned alignment, OpBuilder &b) {
+  OpBuilder::InsertionGuard guard(b);
+  Block *entry = op->getBlock();
+  if (auto function = op->getParentOfType<FunctionOpInterface>())
+    entry = &function.getFunctionBody().front();
+  b.setInsertionPointToStart(entry);
+  Value size = constantI64(b, op->getLoc(), count);
+  return LLVM::AllocaOp::create(b, op->getLoc(),
+                                LLVM::LLVMPointerType::get(op->getContext()),
+                                element, size, alignment);
 }
 
 namespace {
@@ -216,7 +232,8 @@ struct LowerLaunch : public ConvertOpToLLVMPattern<tnrt::LaunchOp> {
                               ConversionPatternRewriter &rewriter) {
     Location loc = op.getLoc();
     auto pointer = LLVM::LLVMPointerType::get(op.getContext());
-    Value array = allocateArray(op, rewriter);
+    Value array =
+        allocateOnStack(op, pointer, op.getArgs().size(), 8, rewriter);
     for (auto [index, argument] : llvm::enumerate(adaptor.getArgs())) {
       Value word = argument;
       if (isa<MemRefType>(op.getArgs()[index].getType()))
@@ -226,20 +243,6 @@ struct LowerLaunch : public ConvertOpToLLVMPattern<tnrt::LaunchOp> {
       LLVM::StoreOp::create(rewriter, loc, word, slot);
     }
     return array;
-  }
-
-  // In the function's entry block, so that loops do not grow the stack.
-  static Value allocateArray(tnrt::LaunchOp op,
-                             ConversionPatternRewriter &rewriter) {
-    OpBuilder::InsertionGuard guard(rewriter);
-    auto pointer = LLVM::LLVMPointerType::get(op.getContext());
-    Block *entry = op->getBlock();
-    if (auto function = op->getParentOfType<FunctionOpInterface>())
-      entry = &function.getFunctionBody().front();
-    rewriter.setInsertionPointToStart(entry);
-    Value size = constantI64(rewriter, op.getLoc(), op.getArgs().size());
-    return LLVM::AllocaOp::create(rewriter, op.getLoc(), pointer, pointer, size,
-                                  8);
   }
 
   const DeviceKernels &kernels;
@@ -267,6 +270,69 @@ struct LowerMatmul : public ConvertOpToLLVMPattern<tnrt::MatmulOp> {
              address(adaptor.getY())});
     rewriter.eraseOp(op);
     return success();
+  }
+};
+
+struct LowerTensorMap : public ConvertOpToLLVMPattern<tnrt::TensorMapOp> {
+  using ConvertOpToLLVMPattern::ConvertOpToLLVMPattern;
+
+  LogicalResult
+  matchAndRewrite(tnrt::TensorMapOp op, OpAdaptor adaptor,
+                  ConversionPatternRewriter &rewriter) const override {
+    Location loc = op.getLoc();
+    Value map = allocateOnStack(op, rewriter.getI8Type(), tnk::kMapBytes,
+                                tnk::kMapAlignment, rewriter);
+    SmallVector<Value> geometry = geometryOf(op, adaptor, rewriter);
+    Value array = allocateOnStack(op, rewriter.getI64Type(), geometry.size(), 8,
+                                  rewriter);
+    for (auto [i, word] : llvm::enumerate(geometry)) {
+      Value slot = LLVM::GEPOp::create(
+          rewriter, loc, array.getType(), rewriter.getI64Type(), array,
+          ArrayRef<LLVM::GEPArg>{int32_t(i)});
+      LLVM::StoreOp::create(rewriter, loc, word, slot);
+    }
+    callABI(rewriter, loc, "tnrt_tensor_map", {},
+            {adaptor.getHandle(), map, dataOf(op, adaptor, rewriter),
+             constantI64(
+                 rewriter, loc,
+                 getDTypeNumber(op.getBuffer().getType().getElementType())),
+             constantI64(rewriter, loc, kRank), array});
+    rewriter.replaceOp(op, map);
+    return success();
+  }
+
+  static constexpr int64_t kRank = 4;
+
+  // [column, head, position, batch]: sizes, strides in bytes but for the first,
+  // boxes.
+  static SmallVector<Value> geometryOf(tnrt::TensorMapOp op, OpAdaptor adaptor,
+                                       OpBuilder &b) {
+    MemRefType type = op.getBuffer().getType();
+    auto number = [&](int64_t value) {
+      return constantI64(b, op.getLoc(), value);
+    };
+    int64_t bytes = type.getElementTypeBitWidth() / 8;
+    int64_t heads = op.getHeads(), width = type.getDimSize(1) / heads;
+    int64_t rowBytes = type.getStridesAndOffset().first[0] * bytes;
+    Value batchBytes = LLVM::MulOp::create(b, op.getLoc(), adaptor.getLength(),
+                                           number(rowBytes));
+    tnk::MapType map = op.getMap().getType();
+    return {number(width),           number(heads),
+            adaptor.getLength(),     adaptor.getBatch(),
+            number(width * bytes),   number(rowBytes),
+            batchBytes,              number(map.getColumns()),
+            number(1),               number(map.getRows()),
+            number(1)};
+  }
+
+  // The first element of the matrix.
+  Value dataOf(tnrt::TensorMapOp op, OpAdaptor adaptor,
+               ConversionPatternRewriter &rewriter) const {
+    MemRefType type = op.getBuffer().getType();
+    return getStridedElementPtr(rewriter, op.getLoc(), type,
+                                adaptor.getBuffer(),
+                                {constantI64(rewriter, op.getLoc(), 0),
+                                 constantI64(rewriter, op.getLoc(), 0)});
   }
 };
 
@@ -342,7 +408,8 @@ struct ConvertTNRTToLLVMPass
                                                         "tnrt_constants");
     patterns.add<LowerToPointerCall<tnrt::ParamOp>>(converter, "tnrt_param");
     patterns.add<LowerToPointerCall<tnrt::StateOp>>(converter, "tnrt_state");
-    patterns.add<LowerKernelArg, LowerMatmul, LowerProbe, LowerRow>(converter);
+    patterns.add<LowerKernelArg, LowerMatmul, LowerProbe, LowerRow,
+                 LowerTensorMap>(converter);
     patterns.add<LowerLaunch>(converter, kernels);
     populateFuncToLLVMConversionPatterns(converter, patterns);
     // The conversion of functions changes the types of all their blocks'
@@ -367,6 +434,7 @@ struct ConvertTNRTToLLVMPass
     auto pointer = LLVM::LLVMPointerType::get(context);
     converter.addConversion([=](tnrt::ContextType) { return pointer; });
     converter.addConversion([=](tnrt::ArgumentsType) { return pointer; });
+    converter.addConversion([=](tnk::MapType) { return pointer; });
     RewritePatternSet patterns(context);
     populate(converter, kernels, patterns);
     LLVMConversionTarget target(*context);

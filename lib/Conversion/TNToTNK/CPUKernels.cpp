@@ -21,7 +21,8 @@ public:
   TileSizes rowSizes(int64_t) const override { return sizes; }
 
   AttentionKernel
-  attentionKernel(tn::LightningAttentionOp op) const override {
+  attentionKernel(tn::LightningAttentionOp op,
+                  ArrayRef<MemRefType>) const override {
     if (op.getQ().getType().getDimSize(1) == 1)
       return {"attention_recurrent", sizes, buildRecurrentAttention};
     return {"attention_chunked", sizes, buildChunkedAttention};

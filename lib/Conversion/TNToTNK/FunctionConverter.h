@@ -112,6 +112,8 @@ private:
                         mlir::Value bias, mlir::Value output,
                         const TileSizes &sizes, mlir::Value tasks,
                         GroupBody body);
+  // The buffer as a tensor [batch, length, heads, width] for tensor copies.
+  mlir::Value tensorMap(mlir::Value buffer, int64_t heads);
   // A kernel that treats rows: the tasks that do all of them.
   mlir::Value rowTasks(const TileSizes &sizes);
   mlir::Value headTasks(const TileSizes &sizes, int64_t heads);

@@ -2,6 +2,7 @@
 // library; what follows them is a kernel over rows, as norms are.
 #include "FunctionConverter.h"
 #include "KernelChoice.h"
+#include "TiledKernels.h"
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "llvm/Support/MathExtras.h"
@@ -22,6 +23,24 @@ static bool needsF32(Value tensor) {
       return needsF32(user->getResult(0)); // the same buffer
     return isa<tn::AddOp, tn::ProbeOp, func::CallOp, func::ReturnOp>(user);
   });
+}
+
+// Keys that the tiled attention keeps in registers and shared memory.
+static constexpr int64_t kMaxTiledKeyWidth = 256;
+
+// True for matrices whose rows the copy engine can read: bf16 at multiples of 16
+// bytes.
+static bool canCopyTiles(MemRefType type) {
+  auto [strides, offset] = type.getStridesAndOffset();
+  return type.getElementType().isBF16() && strides[0] % 8 == 0 &&
+         offset % 8 == 0;
+}
+
+static void buildAttentionInTiles(KernelBuilder &k,
+                                  const AttentionBuffers &in) {
+  buildTiledAttention(k, {in.q, in.k, in.v, in.slopes, in.state, in.out,
+                          in.length, in.heads, in.keyWidth, in.valueWidth,
+                          in.scale});
 }
 
 namespace {
@@ -61,13 +80,26 @@ public:
     return chosen;
   }
 
-  AttentionKernel attentionKernel(tn::LightningAttentionOp op) const override {
-    bool isOnePosition = op.getQ().getType().getDimSize(1) == 1;
-    return {isOnePosition ? "attention_recurrent" : "attention_sequential",
-            recurrentSizes(sizes),
-            isOnePosition ? buildOnePositionAttention
-                          : buildSequentialAttention,
-            recurrentTasksPerHead(op.getV().getType().getDimSize(3))};
+  AttentionKernel
+  attentionKernel(tn::LightningAttentionOp op,
+                  ArrayRef<MemRefType> matrices) const override {
+    int64_t keyWidth = op.getQ().getType().getDimSize(3);
+    int64_t valueWidth = op.getV().getType().getDimSize(3);
+    int64_t tasks = recurrentTasksPerHead(valueWidth);
+    if (op.getQ().getType().getDimSize(1) == 1)
+      return {"attention_recurrent", recurrentSizes(sizes),
+              buildOnePositionAttention, tasks};
+    bool inTiles = options.tensorCores && keyWidth <= kMaxTiledKeyWidth &&
+                   keyWidth % 8 == 0 && valueWidth % 8 == 0 &&
+                   llvm::all_of(matrices, canCopyTiles);
+    if (!inTiles)
+      return {"attention_sequential", recurrentSizes(sizes),
+              buildSequentialAttention, tasks};
+    TiledAttentionPlan plan = planTiledAttention(keyWidth, valueWidth);
+    TileSizes tiled = sizes;
+    tiled.threads = plan.threads;
+    return {"attention_tiled", tiled, buildAttentionInTiles, plan.valueSlices,
+            /*usesMaps=*/true};
   }
 
   void launchLinear(FunctionConverter &converter,

@@ -30,6 +30,8 @@ struct AttentionKernel {
   TileSizes sizes;
   void (*build)(KernelBuilder &, const AttentionBuffers &);
   int64_t tasksPerHead = 1; // of each sequence
+  // q, k, v and the output are tensor maps of 64x64 boxes, not buffers.
+  bool usesMaps = false;
 };
 
 class KernelChoice {
@@ -45,8 +47,10 @@ public:
   virtual mlir::Type storageOf(mlir::Value tensor) const = 0;
   // Sizes of a kernel that treats rows of this many elements.
   virtual TileSizes rowSizes(int64_t columns) const = 0;
+  // `matrices` are the types of the buffers of q, k, v and the output.
   virtual AttentionKernel
-  attentionKernel(tn::LightningAttentionOp op) const = 0;
+  attentionKernel(tn::LightningAttentionOp op,
+                  llvm::ArrayRef<mlir::MemRefType> matrices) const = 0;
   // Everything that computes the group of a tn.linear.
   virtual void launchLinear(FunctionConverter &converter,
                             const Group &group) const = 0;
@@ -61,6 +65,8 @@ struct GPUOptions {
   int64_t maxThreads = 256; // of a block that treats rows
   // Activations that only kernels read are kept as bf16.
   bool bf16Storage = false;
+  // Kernels may use warpgroup products and tensor copies.
+  bool tensorCores = false;
 };
 
 // The library's product and a kernel for the tail; weights in rows. A task is a

@@ -9,6 +9,7 @@
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
+#include "llvm/ADT/SmallVectorExtras.h"
 
 using namespace mlir;
 using namespace tnllm;
@@ -248,19 +249,34 @@ LogicalResult FunctionConverter::convertLRPE(tn::LRPEOp op) {
   return success();
 }
 
+Value FunctionConverter::tensorMap(Value buffer, int64_t heads) {
+  Type element = cast<MemRefType>(buffer.getType()).getElementType();
+  auto type = tnk::MapType::get(b.getContext(), 64, 64, element);
+  return tnrt::TensorMapOp::create(b, type, context, buffer, batch, length,
+                                   heads);
+}
+
 LogicalResult FunctionConverter::convertAttention(tn::LightningAttentionOp op) {
   RankedTensorType q = op.getQ().getType(), v = op.getV().getType();
   int64_t heads = q.getDimSize(2);
   double scale = op.getScale().convertToFloat();
   buffers[op.getNewState()] = bufferOf(op.getState());
-  Value arguments[] = {bufferOf(op.getQ()),
-                       bufferOf(op.getK()),
-                       bufferOf(op.getV()),
+  SmallVector<Value> matrices = {bufferOf(op.getQ()), bufferOf(op.getK()),
+                                 bufferOf(op.getV()), outputFor(op.getOut())};
+  AttentionKernel kernel = state.target.attentionKernel(
+      op, llvm::map_to_vector(matrices, [](Value matrix) {
+        return cast<MemRefType>(matrix.getType());
+      }));
+  if (kernel.usesMaps)
+    for (Value &matrix : matrices)
+      matrix = tensorMap(matrix, heads);
+  Value arguments[] = {matrices[0],
+                       matrices[1],
+                       matrices[2],
                        bufferOf(op.getSlopes()),
                        bufferOf(op.getState()),
-                       outputFor(op.getOut()),
+                       matrices[3],
                        length};
-  AttentionKernel kernel = state.target.attentionKernel(op);
   Value tasks =
       arith::MulIOp::create(b, batch, index(heads * kernel.tasksPerHead));
   std::string key =

@@ -71,7 +71,7 @@ struct ConvertTNToTNKPass
                     streamBlockBytes, streamRows, chunk,     rowBlock};
     if (gpuThreads == 0)
       return chooseForCPU(sizes);
-    return chooseForGPU(sizes, {gpuThreads, bf16Storage});
+    return chooseForGPU(sizes, {gpuThreads, bf16Storage, tensorCores});
   }
 
   void runOnOperation() override {

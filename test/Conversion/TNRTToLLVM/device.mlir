@@ -44,3 +44,40 @@ gpu.module @kernels {
     llvm.return
   }
 }
+
+// A map is 128 bytes of the stack at a multiple of 64, in the entry block though it is used in
+// another. Its geometry is [column, head, position, batch]: sizes, strides in bytes, boxes.
+// Here 2 heads of 32 columns, rows of 128 elements, from element 64 on.
+// CHECK-LABEL: llvm.func internal @maps(
+// CHECK-SAME: %[[C:[^:]*]]: !llvm.ptr, %[[B:[^:]*]]: i64, %[[N:[^:]*]]: i64, %[[Q:[^:]*]]: !llvm.ptr
+// CHECK-DAG: %[[WORDS:.*]] = llvm.mlir.constant(11 : i64)
+// CHECK-DAG: %[[GEOMETRY:.*]] = llvm.alloca %[[WORDS]] x i64 {alignment = 8 : i64}
+// CHECK-DAG: %[[BYTES:.*]] = llvm.mlir.constant(128 : i64)
+// CHECK-DAG: %[[MAP:.*]] = llvm.alloca %[[BYTES]] x i8 {alignment = 64 : i64}
+// CHECK: llvm.cond_br
+// CHECK: ^{{.*}}:
+// CHECK: %[[ROW:.*]] = llvm.mlir.constant(256 : i64)
+// CHECK: %[[SEQUENCE:.*]] = llvm.mul %[[N]], %[[ROW]]
+// CHECK: llvm.getelementptr %[[GEOMETRY]][0]
+// CHECK: llvm.getelementptr %[[GEOMETRY]][2]
+// CHECK-NEXT: llvm.store %[[N]],
+// CHECK: llvm.getelementptr %[[GEOMETRY]][3]
+// CHECK-NEXT: llvm.store %[[B]],
+// CHECK: llvm.getelementptr %[[GEOMETRY]][6]
+// CHECK-NEXT: llvm.store %[[SEQUENCE]],
+// CHECK: llvm.getelementptr %[[GEOMETRY]][10]
+// CHECK: %[[DATA:.*]] = llvm.getelementptr {{.*}} : (!llvm.ptr, i64) -> !llvm.ptr, bf16
+// CHECK: llvm.call @tnrt_tensor_map(%[[C]], %[[MAP]], %{{.*}}, %{{.*}}, %{{.*}}, %[[GEOMETRY]])
+// CHECK: llvm.store %[[MAP]], %{{.*}} : !llvm.ptr, !llvm.ptr
+// CHECK: llvm.call @tnrt_launch_device(
+func.func private @maps(%c: !tnrt.context, %b: index, %n: index,
+                        %q: memref<8x64xbf16, strided<[128, 1], offset: 64>>, %p: i1) {
+  cf.cond_br %p, ^then, ^end
+^then:
+  %m = tnrt.tensor_map %c %q batch(%b) length(%n) heads(2)
+      : memref<8x64xbf16, strided<[128, 1], offset: 64>> -> <64x64xbf16>
+  tnrt.launch %c @kernels::@a tasks(%n) (%m) : !tnk.map<64x64xbf16>
+  cf.br ^end
+^end:
+  return
+}

@@ -2,6 +2,8 @@
 // products by the runtime's library, bf16 where only kernels read a value.
 // RUN: tnllm-opt %s --convert-tn-to-tnk='gpu-threads=256 bf16-storage' --canonicalize \
 // RUN:   --split-input-file | FileCheck %s
+// RUN: tnllm-opt %s --convert-tn-to-tnk='gpu-threads=256 bf16-storage tensor-cores' \
+// RUN:   --canonicalize --cse --split-input-file | FileCheck %s --check-prefix=TILED
 // RUN: tnllm-opt %s --convert-tn-to-tnk='gpu-threads=256' --canonicalize \
 // RUN:   --split-input-file | FileCheck %s --check-prefix=F32
 
@@ -121,6 +123,71 @@ func.func private @block(%x: tensor<?x?x48xf32>, %s: tensor<?x2x8x8xf32> {tn.sta
   tn.probe "p" %p : tensor<?x?x16xf32>
   %r = tn.activation <relu> %p : tensor<?x?x16xf32>
   return %r, %n : tensor<?x?x16xf32>, tensor<?x2x8x8xf32>
+}
+
+// -----
+
+// Many positions in bf16 go to tensor cores where the target has them and rows and heads are
+// multiples of 16 bytes: a map each of q, k, v and the output, for this call's positions. Of
+// 192 value columns a block does 128. One position is a recurrence anywhere.
+// TILED-LABEL: func.func private @tiled(
+// TILED-SAME: %[[C:[^:]*]]: !tnrt.context, %[[B:[^:]*]]: index, %[[N:[^:]*]]: index,
+// TILED: %[[Q:.*]] = tnrt.tensor_map %[[C]] %{{.*}} batch(%[[B]]) length(%[[N]]) heads(2) : memref<16x128xbf16, strided<[640, 1]>> -> <64x64xbf16>
+// TILED: %[[K:.*]] = tnrt.tensor_map {{.*}} : memref<16x128xbf16, strided<[640, 1], offset: 128>>
+// TILED: %[[V:.*]] = tnrt.tensor_map {{.*}} : memref<16x384xbf16, strided<[640, 1], offset: 256>>
+// TILED: %[[O:.*]] = tnrt.tensor_map {{.*}} : memref<16x384xbf16> -> <64x64xbf16>
+// TILED: %[[TASKS:.*]] = arith.muli %[[B]], %c4
+// TILED: tnrt.launch %[[C]] @attention_tiled tasks(%[[TASKS]]) (%[[Q]], %[[K]], %[[V]], %{{.*}}, %{{.*}}, %[[O]], %[[N]]) : !tnk.map<64x64xbf16>, !tnk.map<64x64xbf16>, !tnk.map<64x64xbf16>, memref<2xf32>, memref<16x2x64x192xf32>, !tnk.map<64x64xbf16>, index
+// TILED-LABEL: func.func private @one_position(
+// TILED: tnrt.launch %{{.*}} @attention_recurrent
+// Heads of 12 columns do not begin where copies can.
+// TILED-LABEL: func.func private @narrow(
+// TILED: tnrt.launch %{{.*}} @attention_sequential
+// TILED-LABEL: tnk.kernel @attention_tiled(
+// TILED-SAME: threads(512)
+// TILED: tnk.roles
+// CHECK-LABEL: func.func private @tiled(
+// CHECK: tnrt.launch %{{.*}} @attention_sequential
+func.func private @tiled(%x: tensor<?x?x640xf32>, %s: tensor<?x2x64x192xf32> {tn.state = 0 : i64})
+    -> (tensor<?x?x384xf32>, tensor<?x2x64x192xf32>) attributes {tn.rows = 16 : i64} {
+  %y = tn.norm <srms> %x {epsilon = 1.0e-6 : f32} : tensor<?x?x640xf32> -> tensor<?x?x640xf32>
+  %0 = tn.slice %y [0, 128] : tensor<?x?x640xf32> -> tensor<?x?x128xf32>
+  %1 = tn.slice %y [128, 256] : tensor<?x?x640xf32> -> tensor<?x?x128xf32>
+  %2 = tn.slice %y [256, 640] : tensor<?x?x640xf32> -> tensor<?x?x384xf32>
+  %q = tn.split_heads %0 : tensor<?x?x128xf32> -> tensor<?x?x2x64xf32>
+  %k = tn.split_heads %1 : tensor<?x?x128xf32> -> tensor<?x?x2x64xf32>
+  %v = tn.split_heads %2 : tensor<?x?x384xf32> -> tensor<?x?x2x192xf32>
+  %d = tn.decay_slopes <none, layer = 0 of 1> : tensor<2xf32>
+  %o, %n = tn.lightning_attention %q, %k, %v, %d, %s
+      : tensor<?x?x2x64xf32>, tensor<?x?x2x64xf32>, tensor<?x?x2x192xf32>, tensor<2xf32>,
+        tensor<?x2x64x192xf32> -> tensor<?x?x2x192xf32>, tensor<?x2x64x192xf32>
+  %m = tn.merge_heads %o : tensor<?x?x2x192xf32> -> tensor<?x?x384xf32>
+  %r = tn.activation <relu> %m : tensor<?x?x384xf32>
+  return %r, %n : tensor<?x?x384xf32>, tensor<?x2x64x192xf32>
+}
+func.func private @one_position(%x: tensor<?x1x32xf32>, %s: tensor<?x2x16x16xf32> {tn.state = 0 : i64})
+    -> (tensor<?x1x32xf32>, tensor<?x2x16x16xf32>) attributes {tn.rows = 16 : i64} {
+  %y = tn.norm <srms> %x {epsilon = 1.0e-6 : f32} : tensor<?x1x32xf32> -> tensor<?x1x32xf32>
+  %q = tn.split_heads %y : tensor<?x1x32xf32> -> tensor<?x1x2x16xf32>
+  %d = tn.decay_slopes <none, layer = 0 of 1> : tensor<2xf32>
+  %o, %n = tn.lightning_attention %q, %q, %q, %d, %s
+      : tensor<?x1x2x16xf32>, tensor<?x1x2x16xf32>, tensor<?x1x2x16xf32>, tensor<2xf32>,
+        tensor<?x2x16x16xf32> -> tensor<?x1x2x16xf32>, tensor<?x2x16x16xf32>
+  %m = tn.merge_heads %o : tensor<?x1x2x16xf32> -> tensor<?x1x32xf32>
+  %r = tn.activation <relu> %m : tensor<?x1x32xf32>
+  return %r, %n : tensor<?x1x32xf32>, tensor<?x2x16x16xf32>
+}
+func.func private @narrow(%x: tensor<?x?x24xf32>, %s: tensor<?x2x12x12xf32> {tn.state = 0 : i64})
+    -> (tensor<?x?x24xf32>, tensor<?x2x12x12xf32>) attributes {tn.rows = 16 : i64} {
+  %y = tn.norm <srms> %x {epsilon = 1.0e-6 : f32} : tensor<?x?x24xf32> -> tensor<?x?x24xf32>
+  %q = tn.split_heads %y : tensor<?x?x24xf32> -> tensor<?x?x2x12xf32>
+  %d = tn.decay_slopes <none, layer = 0 of 1> : tensor<2xf32>
+  %o, %n = tn.lightning_attention %q, %q, %q, %d, %s
+      : tensor<?x?x2x12xf32>, tensor<?x?x2x12xf32>, tensor<?x?x2x12xf32>, tensor<2xf32>,
+        tensor<?x2x12x12xf32> -> tensor<?x?x2x12xf32>, tensor<?x2x12x12xf32>
+  %m = tn.merge_heads %o : tensor<?x?x2x12xf32> -> tensor<?x?x24xf32>
+  %r = tn.activation <relu> %m : tensor<?x?x24xf32>
+  return %r, %n : tensor<?x?x24xf32>, tensor<?x2x12x12xf32>
 }
 
 // -----

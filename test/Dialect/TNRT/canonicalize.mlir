@@ -36,3 +36,24 @@ func.func @buffers(%context: !tnrt.context, %n: index) {
   tnrt.launch %context @k tasks(%n) (%x, %y) : memref<8x64xf32>, memref<8x64xf32>
   return
 }
+
+// Maps describe and do nothing: equal ones are one, unused ones go.
+// CHECK-LABEL: func @maps
+// CHECK: %[[M:.*]] = tnrt.tensor_map %{{.*}} batch(%{{.*}}) length(%{{.*}}) heads(2)
+// CHECK-NOT: heads(2)
+// CHECK: %[[N:.*]] = tnrt.tensor_map {{.*}} heads(1)
+// CHECK-NOT: tnrt.tensor_map
+// CHECK: tnrt.launch %{{.*}} @mapped tasks(%{{.*}}) (%[[M]], %[[M]], %[[N]])
+func.func @maps(%context: !tnrt.context, %x: memref<8x64xbf16>, %n: index) {
+  %m = tnrt.tensor_map %context %x batch(%n) length(%n) heads(2) : memref<8x64xbf16> -> <64x64xbf16>
+  %same = tnrt.tensor_map %context %x batch(%n) length(%n) heads(2) : memref<8x64xbf16> -> <64x64xbf16>
+  %other = tnrt.tensor_map %context %x batch(%n) length(%n) heads(1) : memref<8x64xbf16> -> <64x64xbf16>
+  %unused = tnrt.tensor_map %context %x batch(%n) length(%n) heads(4) : memref<8x64xbf16> -> <64x64xbf16>
+  tnrt.launch %context @mapped tasks(%n) (%m, %same, %other)
+      : !tnk.map<64x64xbf16>, !tnk.map<64x64xbf16>, !tnk.map<64x64xbf16>
+  return
+}
+tnk.kernel @mapped(%a: !tnk.map<64x64xbf16>, %b: !tnk.map<64x64xbf16>, %c: !tnk.map<64x64xbf16>,
+                   %task: index) threads(128) {
+  tnk.return
+}

@@ -154,3 +154,68 @@ func.func @f(%context: !tnrt.context, %x: memref<8x64xf32, strided<[128, 1], off
   tnrt.matmul %context %x, %w, %y, %n : memref<8x64xf32, strided<[128, 1], offset: 64>>, memref<16x64xf32>, memref<8x16xf32>
   return
 }
+
+// -----
+
+func.func @f(%context: !tnrt.context, %x: memref<8x64xbf16, strided<[64, 2]>>, %n: index) {
+  // expected-error @+1 {{expected a matrix of contiguous rows that divide into 2 heads, got 'memref<8x64xbf16, strided<[64, 2]>>' [tensor_map-C1]}}
+  %m = tnrt.tensor_map %context %x batch(%n) length(%n) heads(2) : memref<8x64xbf16, strided<[64, 2]>> -> <64x64xbf16>
+  return
+}
+
+// -----
+
+func.func @f(%context: !tnrt.context, %x: memref<8x64xbf16>, %n: index) {
+  // expected-error @+1 {{that divide into 3 heads, got 'memref<8x64xbf16>' [tensor_map-C1]}}
+  %m = tnrt.tensor_map %context %x batch(%n) length(%n) heads(3) : memref<8x64xbf16> -> <64x64xbf16>
+  return
+}
+
+// -----
+
+func.func @f(%context: !tnrt.context, %x: memref<8x64xbf16>, %n: index) {
+  // expected-error @+1 {{[tensor_map-C1]}}
+  %m = tnrt.tensor_map %context %x batch(%n) length(%n) heads(0) : memref<8x64xbf16> -> <64x64xbf16>
+  return
+}
+
+// -----
+
+func.func @f(%context: !tnrt.context, %x: memref<?x64xbf16>, %n: index) {
+  // expected-error @+1 {{[tensor_map-C1]}}
+  %m = tnrt.tensor_map %context %x batch(%n) length(%n) heads(2) : memref<?x64xbf16> -> <64x64xbf16>
+  return
+}
+
+// -----
+
+func.func @f(%context: !tnrt.context, %x: memref<8x64xbf16, strided<[64, 1], offset: ?>>, %n: index) {
+  // expected-error @+1 {{[tensor_map-C1]}}
+  %m = tnrt.tensor_map %context %x batch(%n) length(%n) heads(2) : memref<8x64xbf16, strided<[64, 1], offset: ?>> -> <64x64xbf16>
+  return
+}
+
+// -----
+
+func.func @f(%context: !tnrt.context, %x: memref<8x64xf32>, %n: index) {
+  // expected-error @+1 {{expected boxes of 'f32', got '!tnk.map<64x64xbf16>' [tensor_map-C2]}}
+  %m = tnrt.tensor_map %context %x batch(%n) length(%n) heads(2) : memref<8x64xf32> -> <64x64xbf16>
+  return
+}
+
+// -----
+
+// Heads of 12 columns begin at multiples of 24 bytes.
+func.func @f(%context: !tnrt.context, %x: memref<8x48xbf16>, %n: index) {
+  // expected-error @+1 {{expected rows and heads to begin at multiples of 16 bytes, got 'memref<8x48xbf16>' [tensor_map-C3]}}
+  %m = tnrt.tensor_map %context %x batch(%n) length(%n) heads(4) : memref<8x48xbf16> -> <64x64xbf16>
+  return
+}
+
+// -----
+
+func.func @f(%context: !tnrt.context, %x: memref<8x64xbf16, strided<[128, 1], offset: 4>>, %n: index) {
+  // expected-error @+1 {{[tensor_map-C3]}}
+  %m = tnrt.tensor_map %context %x batch(%n) length(%n) heads(2) : memref<8x64xbf16, strided<[128, 1], offset: 4>> -> <64x64xbf16>
+  return
+}

@@ -81,10 +81,12 @@ func.func @device(%context: !tnrt.context, %x: memref<8x64xbf16>, %w: memref<16x
   tnrt.matmul %context %x, %w, %y, %n : memref<8x64xbf16>, memref<16x64xbf16>, memref<8x16xf32>
   // CHECK: tnrt.matmul {{.*}} memref<8x16xbf16>
   tnrt.matmul %context %x, %w, %z, %n : memref<8x64xbf16>, memref<16x64xbf16>, memref<8x16xbf16>
+  // CHECK: tnrt.tensor_map %{{.*}} %{{.*}} batch(%{{.*}}) length(%{{.*}}) heads(2) : memref<8x64xbf16> -> <64x64xbf16>
+  %m = tnrt.tensor_map %context %x batch(%n) length(%n) heads(2) : memref<8x64xbf16> -> <64x64xbf16>
   // CHECK: tnrt.launch %{{.*}} @kernels::@k tasks(%{{.*}}) (%{{.*}}, %{{.*}}) : memref<8x16xf32>, index
   tnrt.launch %context @kernels::@k tasks(%n) (%y, %n) : memref<8x16xf32>, index
-  // CHECK: tnrt.launch %{{.*}} @kernels::@lowered tasks(%{{.*}}) (%{{.*}}) : memref<8x16xf32>
-  tnrt.launch %context @kernels::@lowered tasks(%n) (%y) : memref<8x16xf32>
+  // CHECK: tnrt.launch %{{.*}} @kernels::@lowered tasks(%{{.*}}) (%{{.*}}) : !tnk.map<64x64xbf16>
+  tnrt.launch %context @kernels::@lowered tasks(%n) (%m) : !tnk.map<64x64xbf16>
   return
 }
 
