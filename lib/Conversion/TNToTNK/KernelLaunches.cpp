@@ -122,8 +122,10 @@ void FunctionConverter::launchOperations(StringRef name,
   unsigned outputIndex = arguments.size();
   arguments.push_back(output);
   arguments.push_back(rows);
-  // A kernel's instructions lead back to the operation that they compute.
-  b.setLoc(operations.front()->getLoc());
+  // A kernel's instructions lead back to the operation that they compute. The
+  // tail that only adds a bias has none.
+  if (!operations.empty())
+    b.setLoc(operations.front()->getLoc());
   launch(name, arguments, tasks, sizes, describe(operations, argumentOf),
          [&](KernelBuilder &k) {
            KernelArguments in;

@@ -211,6 +211,22 @@ func.func @gaps(%x: tensor<?x?x32xf32>) -> tensor<?x?x8xf32> attributes {tn.rows
 
 // -----
 
+// A bias alone is a tail too.
+// CHECK-LABEL: func.func @bias(
+// CHECK: tnrt.matmul
+// CHECK: tnrt.launch %{{.*}} @tail_bias tasks({{.*}}) ({{.*}}) : memref<8xf32>, memref<32x8xf32>, index
+tn.param @w : tensor<8x16xf32> init <normal, 1.0>
+tn.param @b : tensor<8xf32> init <normal, 1.0>
+func.func @bias(%x: tensor<?x?x16xf32>) -> tensor<?x?x8xf32> attributes {tn.rows = 32 : i64} {
+  %w = tn.get_param @w : tensor<8x16xf32>
+  %b = tn.get_param @b : tensor<8xf32>
+  %y = tn.linear %x, %w bias %b : tensor<8xf32>
+      : tensor<?x?x16xf32>, tensor<8x16xf32> -> tensor<?x?x8xf32>
+  return %y : tensor<?x?x8xf32>
+}
+
+// -----
+
 // Threads are whole warps, at most gpu-threads of them.
 // CHECK-LABEL: tnk.kernel @activation(
 // CHECK-SAME: threads(256)
