@@ -12,10 +12,12 @@
 #include "mlir/Interfaces/InferTypeOpInterface.h"
 #include "mlir/Interfaces/SideEffectInterfaces.h"
 
+#include "TN/TNAdjoint.h"
 #include "TN/TNDialect.h.inc"
 #include "TN/TNEnums.h.inc"
 #define GET_ATTRDEF_CLASSES
 #include "TN/TNAttrs.h.inc"
+#include "TN/TNInterfaces.h.inc"
 #define GET_OP_CLASSES
 #include "TN/TNOps.h.inc"
 
@@ -27,6 +29,9 @@ inline constexpr llvm::StringLiteral kStateAttrName = "tn.state";
 // On a function: the largest number of rows (batch x length) that one call
 // takes, an i64. It sizes every buffer below.
 inline constexpr llvm::StringLiteral kRowsAttrName = "tn.rows";
+// On a result of a gradient function: what it is the gradient of, the number of
+// an argument (i64) or a parameter (symbol).
+inline constexpr llvm::StringLiteral kGradientOfAttrName = "tn.gradient_of";
 
 // Slopes of `heads` heads under `rule`; see tn.decay_slopes.
 llvm::SmallVector<double> computeDecaySlopes(DecayAttr rule, int64_t heads);

@@ -1,6 +1,7 @@
 // Verifiers and folders of the tn dialect. Each message ends with the number of
 // the constraint in docs/Spec.md.
 #include "TN/TNDialect.h"
+#include "TNVerify.h"
 
 #include "mlir/IR/Builders.h"
 #include "llvm/ADT/TypeSwitch.h"
@@ -11,14 +12,12 @@ using namespace tnllm::tn;
 #define GET_OP_CLASSES
 #include "TN/TNOps.cpp.inc"
 
-// True when two static sizes differ; a dynamic size matches any.
-static bool differ(int64_t a, int64_t b) {
+bool tnllm::tn::differ(int64_t a, int64_t b) {
   return !ShapedType::isDynamic(a) && !ShapedType::isDynamic(b) && a != b;
 }
 
-// True when the leading dimensions (all but the last `trailing`) may be equal.
-static bool sameLeading(RankedTensorType a, RankedTensorType b,
-                        int64_t trailingA, int64_t trailingB) {
+bool tnllm::tn::sameLeading(RankedTensorType a, RankedTensorType b,
+                            int64_t trailingA, int64_t trailingB) {
   if (a.getRank() < trailingA || b.getRank() < trailingB)
     return false;
   ArrayRef<int64_t> da = a.getShape().drop_back(trailingA);
@@ -31,7 +30,9 @@ static bool sameLeading(RankedTensorType a, RankedTensorType b,
   return true;
 }
 
-static int64_t lastDim(RankedTensorType type) { return type.getShape().back(); }
+int64_t tnllm::tn::lastDim(RankedTensorType type) {
+  return type.getShape().back();
+}
 
 bool tnllm::tn::isElementwise(Operation *op) {
   return isa<AddOp, MulOp, ActivationOp, CastOp>(op);
@@ -154,9 +155,10 @@ LogicalResult LinearOp::verify() {
 // Element-wise operations
 //===----------------------------------------------------------------------===//
 
-// The range must be [begin, end) inside `columns`.
-static LogicalResult verifyColumnRange(Operation *op, ArrayRef<int64_t> range,
-                                       int64_t columns, StringRef constraint) {
+LogicalResult tnllm::tn::verifyColumnRange(Operation *op,
+                                           ArrayRef<int64_t> range,
+                                           int64_t columns,
+                                           StringRef constraint) {
   if (range.size() == 2 && range[0] >= 0 && range[0] < range[1] &&
       (ShapedType::isDynamic(columns) || range[1] <= columns))
     return success();

@@ -3,6 +3,7 @@
 #define TN_OPS_TD
 
 include "TN/TNAttrs.td"
+include "TN/TNInterfaces.td"
 include "mlir/IR/SymbolInterfaces.td"
 include "mlir/Interfaces/ControlFlowInterfaces.td"
 include "mlir/Interfaces/InferTypeOpInterface.td"
@@ -10,6 +11,9 @@ include "mlir/Interfaces/SideEffectInterfaces.td"
 
 class TN_Op<string mnemonic, list<Trait> traits = []>
     : Op<TN_Dialect, mnemonic, traits>;
+
+// For operations that say their own adjoint (TNAdjoints.cpp).
+def TN_Differentiable : DeclareOpInterfaceMethods<TN_AdjointOpInterface>;
 
 // f32 or bf16 data.
 def TN_Tensor : RankedTensorOf<[F32, BF16]>;
@@ -83,11 +87,12 @@ def TN_RowScalesOp : TN_Op<"row_scales", [
 // Embedding and linear maps
 //===----------------------------------------------------------------------===//
 
-def TN_EmbeddingOp : TN_Op<"embedding", [Pure]> {
+def TN_EmbeddingOp : TN_Op<"embedding", [Pure, TN_Differentiable]> {
   let summary = "rows of a table, scaled";
   let description = [{
     `result[b, n, :] = scale * table[ids[b, n], :]`, in f32. An id outside the table
-    is undefined behaviour: whoever feeds tokens checks them.
+    is undefined behaviour: whoever feeds tokens checks them. The row `padding`, where
+    there is one, is a constant to the backward.
 
     ```mlir
     %x = tn.embedding %ids, %table {scale = 8.0 : f32}
@@ -95,7 +100,8 @@ def TN_EmbeddingOp : TN_Op<"embedding", [Pure]> {
     ```
   }];
   let arguments = (ins RankedTensorOf<[I32]>:$ids, TN_Tensor:$table,
-                       DefaultValuedAttr<F32Attr, "1.0">:$scale);
+                       DefaultValuedAttr<F32Attr, "1.0">:$scale,
+                       OptionalAttr<I64Attr>:$padding);
   let results = (outs TN_F32Tensor:$result);
   let assemblyFormat = [{
     $ids `,` $table attr-dict `:` type($ids) `,` type($table) `->` type($result)
@@ -103,7 +109,7 @@ def TN_EmbeddingOp : TN_Op<"embedding", [Pure]> {
   let hasVerifier = 1;
 }
 
-def TN_LinearOp : TN_Op<"linear", [Pure, AttrSizedOperandSegments]> {
+def TN_LinearOp : TN_Op<"linear", [Pure, TN_Differentiable, AttrSizedOperandSegments]> {
   let summary = "x W^T + b";
   let description = [{
     `result[..., n] = scales[n] * sum_k x[..., k] * weight[n, k] + bias[n]`. Operands
@@ -131,7 +137,7 @@ def TN_LinearOp : TN_Op<"linear", [Pure, AttrSizedOperandSegments]> {
 //===----------------------------------------------------------------------===//
 
 class TN_BinaryOp<string mnemonic, string formula> : TN_Op<mnemonic, [
-    Pure, Commutative, SameOperandsAndResultType]> {
+    Pure, TN_Differentiable, Commutative, SameOperandsAndResultType]> {
   let description = formula # [{ , element by element, of equal types. }];
   let arguments = (ins TN_F32Tensor:$lhs, TN_F32Tensor:$rhs);
   let results = (outs TN_F32Tensor:$result);
@@ -145,7 +151,7 @@ def TN_MulOp : TN_BinaryOp<"mul", "`lhs * rhs`"> {
   let summary = "element-wise product: the gate and the gated linear unit";
 }
 
-def TN_ActivationOp : TN_Op<"activation", [Pure, SameOperandsAndResultType]> {
+def TN_ActivationOp : TN_Op<"activation", [Pure, TN_Differentiable, SameOperandsAndResultType]> {
   let summary = "an activation function, on all or some of the columns";
   let description = [{
     Applies `kind` to the columns `[begin, end)` of the last dimension and copies the
@@ -164,7 +170,7 @@ def TN_ActivationOp : TN_Op<"activation", [Pure, SameOperandsAndResultType]> {
   let hasFolder = 1;
 }
 
-def TN_ShiftedExpOp : TN_Op<"shifted_exp", [Pure, SameOperandsAndResultType]> {
+def TN_ShiftedExpOp : TN_Op<"shifted_exp", [Pure, TN_Differentiable, SameOperandsAndResultType]> {
   let summary = "exp(x - max(x)), the maximum over the last dimension";
   let description = [{
     The activation `exp` of the published code, applied head by head; the maximum is a
@@ -180,7 +186,7 @@ def TN_ShiftedExpOp : TN_Op<"shifted_exp", [Pure, SameOperandsAndResultType]> {
   let hasVerifier = 1;
 }
 
-def TN_CastOp : TN_Op<"cast", [Pure, SameOperandsAndResultShape]> {
+def TN_CastOp : TN_Op<"cast", [Pure, TN_Differentiable, SameOperandsAndResultShape]> {
   let summary = "changes the element type, rounding to nearest even";
   let description = [{
     ```mlir
@@ -197,7 +203,7 @@ def TN_CastOp : TN_Op<"cast", [Pure, SameOperandsAndResultShape]> {
 // Norms
 //===----------------------------------------------------------------------===//
 
-def TN_NormOp : TN_Op<"norm", [Pure, AttrSizedOperandSegments]> {
+def TN_NormOp : TN_Op<"norm", [Pure, TN_Differentiable, AttrSizedOperandSegments]> {
   let summary = "normalises the last dimension";
   let description = [{
     - `srms`: `x * rsqrt(mean(x^2) + epsilon)`, no weight (arXiv 2307.14995, 3.1.4).
@@ -224,7 +230,7 @@ def TN_NormOp : TN_Op<"norm", [Pure, AttrSizedOperandSegments]> {
 // Views
 //===----------------------------------------------------------------------===//
 
-def TN_SliceOp : TN_Op<"slice", [Pure]> {
+def TN_SliceOp : TN_Op<"slice", [Pure, TN_Differentiable]> {
   let summary = "some columns of the last dimension";
   let description = [{
     ```mlir
@@ -239,7 +245,7 @@ def TN_SliceOp : TN_Op<"slice", [Pure]> {
   let hasFolder = 1;
 }
 
-def TN_SplitHeadsOp : TN_Op<"split_heads", [Pure]> {
+def TN_SplitHeadsOp : TN_Op<"split_heads", [Pure, TN_Differentiable]> {
   let summary = "[..., H * d] to [..., H, d]";
   let arguments = (ins TN_F32Tensor:$x);
   let results = (outs TN_F32Tensor:$result);
@@ -247,7 +253,7 @@ def TN_SplitHeadsOp : TN_Op<"split_heads", [Pure]> {
   let hasVerifier = 1;
 }
 
-def TN_MergeHeadsOp : TN_Op<"merge_heads", [Pure]> {
+def TN_MergeHeadsOp : TN_Op<"merge_heads", [Pure, TN_Differentiable]> {
   let summary = "[..., H, d] to [..., H * d]";
   let arguments = (ins TN_F32Tensor:$x);
   let results = (outs TN_F32Tensor:$result);
@@ -278,7 +284,7 @@ def TN_DecaySlopesOp : TN_Op<"decay_slopes", [Pure]> {
   let hasFolder = 1;
 }
 
-def TN_LRPEOp : TN_Op<"lrpe", [Pure]> {
+def TN_LRPEOp : TN_Op<"lrpe", [Pure, TN_Differentiable]> {
   let summary = "linearised relative position encoding (LRPE-d)";
   let description = [{
     `result[b, n, h, :] = concat(x cos(a), x sin(a))` with the angle
@@ -300,7 +306,7 @@ def TN_LRPEOp : TN_Op<"lrpe", [Pure]> {
   let hasVerifier = 1;
 }
 
-def TN_LightningAttentionOp : TN_Op<"lightning_attention", [Pure]> {
+def TN_LightningAttentionOp : TN_Op<"lightning_attention", [Pure, TN_Differentiable]> {
   let summary = "causal linear attention with decay, state in and state out";
   let description = [{
     Per batch entry and head, with lambda = exp(-slopes[h]) and S the state,
@@ -375,5 +381,7 @@ def TN_ProbeOp : TN_Op<"probe"> {
                        Arg<TN_F32Tensor, "", [MemRead, MemWrite]>:$x);
   let assemblyFormat = "$name $x attr-dict `:` type($x)";
 }
+
+include "TN/TNGradOps.td"
 
 #endif // TN_OPS_TD

@@ -37,14 +37,21 @@ OwningOpRef<ModuleOp> tnllm::buildTNModule(MLIRContext &context,
   build.bf16Embedding = options.bf16Embedding && options.dtype != DType::F32;
   build.prefillRows = options.prefillRows;
   build.headRows = options.headRows;
+  build.training = options.training;
   return convertSpecToTN(context, spec, build);
 }
 
 void tnllm::buildTNPipeline(OpPassManager &pm, const CompileOptions &options) {
-  // Decode is prefill with one position.
-  TNDeriveDecodeOptions decode;
-  decode.rows = options.decodeRows;
-  pm.addPass(createTNDeriveDecode(decode));
+  if (options.training) {
+    TNDifferentiateOptions differentiate;
+    differentiate.recompute = options.recompute;
+    pm.addPass(createTNDifferentiate(differentiate));
+  } else {
+    // Decode is prefill with one position.
+    TNDeriveDecodeOptions decode;
+    decode.rows = options.decodeRows;
+    pm.addPass(createTNDeriveDecode(decode));
+  }
   // Decay slopes become constants; equal parts are computed once.
   pm.addPass(createCanonicalizerPass());
   pm.addPass(createCSEPass());

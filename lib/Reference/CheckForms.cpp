@@ -125,6 +125,27 @@ struct CheckFormsPass : public tnllm::impl::TNCheckFormsBase<CheckFormsPass> {
     if (worst > tolerance)
       return op.emitError("its forms differ by ")
              << worst << ", more than " << double(tolerance);
+    return checkGradient(op, in);
+  }
+
+  LogicalResult checkGradient(tn::LightningAttentionOp op,
+                              const AttentionOperands &in) {
+    Tensor dout = randomNormal(SmallVector<int64_t>(in.v.shape()), random);
+    Tensor behind =
+        randomNormal(SmallVector<int64_t>(in.state.shape()), random);
+    AttentionGradients expected = attentionGradRecurrent(in, dout, &behind);
+    double worst = 0;
+    for (const AttentionGradients &form :
+         {attentionGradQuadratic(in, dout, &behind),
+          attentionGradChunked(in, dout, &behind, chunk)})
+      worst = std::max({worst, relativeError(form.dq, expected.dq),
+                        relativeError(form.dk, expected.dk),
+                        relativeError(form.dv, expected.dv),
+                        relativeError(form.dState, expected.dState)});
+    llvm::outs() << "  its backward: " << llvm::format("%.3g", worst) << "\n";
+    if (worst > tolerance)
+      return op.emitError("the forms of its backward differ by ")
+             << worst << ", more than " << double(tolerance);
     return success();
   }
 

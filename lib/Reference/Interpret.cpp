@@ -21,16 +21,6 @@ using namespace mlir;
 using namespace tnllm;
 using namespace tnllm::reference;
 
-// Ids that every embedding of the argument has a row for.
-static int64_t idLimit(BlockArgument ids) {
-  int64_t limit = std::numeric_limits<int32_t>::max();
-  for (Operation *user : ids.getUsers())
-    if (auto embedding = dyn_cast<tn::EmbeddingOp>(user))
-      if (!embedding.getTable().getType().isDynamicDim(0))
-        limit = std::min(limit, embedding.getTable().getType().getDimSize(0));
-  return limit;
-}
-
 namespace {
 
 struct InterpretPass : public tnllm::impl::TNInterpretBase<InterpretPass> {

@@ -47,7 +47,10 @@ private:
     return set(op, op->getResult(0), share(std::move(value)));
   }
 
+  LogicalResult setAll(Operation *op, std::initializer_list<Tensor> tensors);
+
   LogicalResult execute(Operation *op);
+  LogicalResult executeGradient(Operation *op);
   LogicalResult checkOperands(Operation *op);
   LogicalResult call(func::CallOp op);
   LogicalResult constant(arith::ConstantOp op);
@@ -58,6 +61,11 @@ private:
   LogicalResult fused(tn::FusedOp op);
   LogicalResult observe(tn::ProbeOp op);
   LogicalResult activate(tn::ActivationOp op);
+  LogicalResult checkLabels(Operation *op, const Tensor &labels,
+                            const Tensor &weight);
+  LogicalResult crossEntropy(tn::CrossEntropyOp op);
+  LogicalResult crossEntropyGrad(tn::CrossEntropyGradOp op);
+  LogicalResult attendBack(tn::LightningAttentionGradOp op);
 
   const Environment &environment;
   int depth;
@@ -200,7 +208,70 @@ LogicalResult Frame::execute(Operation *op) {
       })
       .Case([&](tn::LRPEOp op) {
         return set(op, lrpe(get(op.getX()), get(op.getTheta()),
-                            get(op.getPositions())));
+                            get(op.getPositions()), environment.roundAngles));
+      })
+      .Default([&](Operation *op) { return executeGradient(op); });
+}
+
+// What training needs.
+LogicalResult Frame::executeGradient(Operation *op) {
+  return TypeSwitch<Operation *, LogicalResult>(op)
+      .Case([&](tn::CrossEntropyOp op) { return crossEntropy(op); })
+      .Case([&](tn::CrossEntropyGradOp op) { return crossEntropyGrad(op); })
+      .Case([&](tn::LRPEGradOp op) {
+        LRPEGradients gradients =
+            lrpeGrad(get(op.getX()), get(op.getTheta()), get(op.getPositions()),
+                     get(op.getDy()), environment.roundAngles);
+        return setAll(op,
+                      {std::move(gradients.dx), std::move(gradients.dtheta)});
+      })
+      .Case([&](tn::LightningAttentionGradOp op) { return attendBack(op); })
+      .Case([&](tn::LinearInputGradOp op) {
+        return set(op, linearInputGrad(get(op.getDy()), get(op.getWeight())));
+      })
+      .Case([&](tn::LinearWeightGradOp op) {
+        return set(op, linearWeightGrad(get(op.getDy()), get(op.getX())));
+      })
+      .Case([&](tn::SumRowsOp op) { return set(op, sumRows(get(op.getX()))); })
+      .Case([&](tn::EmbeddingGradOp op) {
+        return set(op, embeddingGrad(get(op.getIds()), get(op.getDy()),
+                                     op.getResult().getType().getDimSize(0),
+                                     op.getScale().convertToFloat(),
+                                     op.getPadding().value_or(-1)));
+      })
+      .Case([&](tn::ActivationGradOp op) {
+        const Tensor &x = get(op.getX());
+        std::optional<ArrayRef<int64_t>> columns = op.getColumns();
+        return set(op, activationGrad(op.getKind(), x, get(op.getDy()),
+                                      columns ? (*columns)[0] : 0,
+                                      columns ? (*columns)[1] : x.lastDim()));
+      })
+      .Case([&](tn::NormGradOp op) {
+        return set(op, normGrad(op.getKind(), get(op.getX()),
+                                getOptional(op.getWeight()), get(op.getDy()),
+                                op.getEpsilon().convertToFloat()));
+      })
+      .Case([&](tn::NormWeightGradOp op) {
+        return set(op,
+                   normWeightGrad(op.getKind(), get(op.getX()), get(op.getDy()),
+                                  op.getEpsilon().convertToFloat()));
+      })
+      .Case([&](tn::UnsliceOp op) {
+        SmallVector<const Tensor *> pieces;
+        for (Value piece : op.getPieces())
+          pieces.push_back(&get(piece));
+        return set(op, unslice(pieces, op.getBegins(),
+                               op.getResult().getType().getShape().back()));
+      })
+      .Case([&](tn::CopyOp op) {
+        return set(op, op.getResult(), values.lookup(op.getX()));
+      })
+      .Case([&](tn::ZerosOp op) {
+        SmallVector<int64_t> shape(op.getResult().getType().getShape());
+        for (auto [i, size] : llvm::enumerate(shape))
+          if (ShapedType::isDynamic(size))
+            size = get(op.getLike()).dim(i);
+        return set(op, Tensor(shape));
       })
       .Default([](Operation *op) {
         return op->emitError(
@@ -293,6 +364,55 @@ LogicalResult Frame::activate(tn::ActivationOp op) {
   std::optional<ArrayRef<int64_t>> columns = op.getColumns();
   return set(op, activation(op.getKind(), x, columns ? (*columns)[0] : 0,
                             columns ? (*columns)[1] : x.lastDim()));
+}
+
+LogicalResult Frame::setAll(Operation *op,
+                            std::initializer_list<Tensor> tensors) {
+  for (auto [result, tensor] : llvm::zip(op->getResults(), tensors))
+    if (failed(set(op, result, share(tensor))))
+      return failure();
+  return success();
+}
+
+LogicalResult Frame::checkLabels(Operation *op, const Tensor &labels,
+                                 const Tensor &weight) {
+  for (int64_t i = 0; i < labels.size(); ++i)
+    if (!(labels[i] < weight.dim(0))) // also what is no number
+      return op->emitError("label ")
+             << static_cast<int64_t>(labels[i]) << " at element " << i
+             << " is outside the vocabulary of " << weight.dim(0);
+  return success();
+}
+
+LogicalResult Frame::crossEntropy(tn::CrossEntropyOp op) {
+  const Tensor &labels = get(op.getLabels()), &weight = get(op.getWeight());
+  if (failed(checkLabels(op, labels, weight)))
+    return failure();
+  CrossEntropyResults results =
+      reference::crossEntropy(get(op.getX()), weight, labels);
+  return setAll(op, {std::move(results.loss), std::move(results.logSumExp)});
+}
+
+LogicalResult Frame::crossEntropyGrad(tn::CrossEntropyGradOp op) {
+  const Tensor &labels = get(op.getLabels()), &weight = get(op.getWeight());
+  if (failed(checkLabels(op, labels, weight)))
+    return failure();
+  CrossEntropyGradients results = reference::crossEntropyGrad(
+      get(op.getX()), weight, labels, get(op.getLogSumExp()),
+      get(op.getGradient())[0]);
+  return setAll(op, {std::move(results.dx), std::move(results.dweight)});
+}
+
+LogicalResult Frame::attendBack(tn::LightningAttentionGradOp op) {
+  const Tensor &q = get(op.getQ()), &v = get(op.getV());
+  Tensor zeros({q.dim(0), q.dim(2), q.dim(3), v.dim(3)});
+  const Tensor *state = getOptional(op.getState());
+  AttentionGradients gradients = attentionGradRecurrent(
+      {q, get(op.getK()), v, get(op.getSlopes()), state ? *state : zeros,
+       op.getScale().convertToFloat()},
+      get(op.getDout()), getOptional(op.getDNewState()));
+  return setAll(op, {std::move(gradients.dq), std::move(gradients.dk),
+                     std::move(gradients.dv), std::move(gradients.dState)});
 }
 
 FailureOr<SmallVector<Tensor>>

@@ -193,17 +193,21 @@ Tensor reference::decaySlopes(tn::DecayAttr rule, int64_t heads) {
   return result;
 }
 
+double reference::lrpeAngle(double position, double theta, bool rounded) {
+  if (!rounded)
+    return position * theta;
+  return static_cast<float>(static_cast<float>(position) * theta);
+}
+
 Tensor reference::lrpe(const Tensor &x, const Tensor &theta,
-                       const Tensor &positions) {
+                       const Tensor &positions, bool roundAngles) {
   int64_t length = x.dim(1), heads = x.dim(2), width = x.dim(3);
   Tensor result(withLast(x.shape(), 2 * width));
   for (int64_t i = 0; i < x.rows(); ++i) {
     int64_t head = i % heads, n = i / heads % length, b = i / heads / length;
     for (int64_t d = 0; d < width; ++d) {
-      // The published code has position and angle in f32: far out, the rounding
-      // is part of the model.
-      double position = static_cast<float>(positions[b] + n);
-      double angle = static_cast<float>(position * theta[head * width + d]);
+      double angle =
+          lrpeAngle(positions[b] + n, theta[head * width + d], roundAngles);
       result.row(i)[d] = x.row(i)[d] * std::cos(angle);
       result.row(i)[width + d] = x.row(i)[d] * std::sin(angle);
     }

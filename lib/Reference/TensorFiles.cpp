@@ -10,6 +10,7 @@
 #include <cstring>
 #include <map>
 
+using namespace mlir;
 using namespace tnllm;
 using namespace tnllm::reference;
 
@@ -105,4 +106,18 @@ Tensor reference::randomNormal(llvm::ArrayRef<int64_t> shape,
   for (int64_t i = 0; i < result.size(); ++i)
     result[i] = static_cast<float>(normal(random));
   return result;
+}
+
+int64_t reference::idLimit(BlockArgument ids) {
+  int64_t limit = std::numeric_limits<int32_t>::max();
+  for (Operation *user : ids.getUsers()) {
+    RankedTensorType table;
+    if (auto embedding = dyn_cast<tn::EmbeddingOp>(user))
+      table = embedding.getTable().getType();
+    else if (auto loss = dyn_cast<tn::CrossEntropyOp>(user))
+      table = loss.getWeight().getType();
+    if (table && !table.isDynamicDim(0))
+      limit = std::min(limit, table.getDimSize(0));
+  }
+  return limit;
 }

@@ -32,6 +32,10 @@ Tensor initialValue(tn::ParamOp param, uint64_t seed);
 // Standard normal values, rounded to f32 as inputs are.
 Tensor randomNormal(llvm::ArrayRef<int64_t> shape, std::mt19937_64 &random);
 
+// One more than the largest id that every embedding of the argument has a row
+// for, and every loss a word.
+int64_t idLimit(mlir::BlockArgument ids);
+
 } // namespace tnllm::reference
 
 #endif // TNLLM_LIB_REFERENCE_TENSORFILES_H

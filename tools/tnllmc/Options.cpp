@@ -31,10 +31,10 @@ cl::opt<std::string> modelOption(cl::Positional, cl::desc("MODEL"),
 cl::opt<std::string> outputOption("o", cl::value_desc("file"),
                                   cl::desc("Output; - is standard output"),
                                   cl::cat(category));
-cl::opt<std::string>
-    targetOption("target", cl::value_desc("cpu|sm_90a|sm_80"), cl::init("cpu"),
-                 cl::desc("What runs the model: the CPU (cpu), or an NVIDIA GPU"),
-                 cl::cat(category));
+cl::opt<std::string> targetOption(
+    "target", cl::value_desc("cpu|sm_90a|sm_80"), cl::init("cpu"),
+    cl::desc("What runs the model: the CPU (cpu), or an NVIDIA GPU"),
+    cl::cat(category));
 cl::opt<std::string> marchOption(
     "march", cl::value_desc("native|x86-64-v3|x86-64-v4"), cl::init("native"),
     cl::desc("CPU to compile for (native: this machine's; x86-64-v3 beside a "
@@ -103,6 +103,16 @@ cl::opt<bool>
                      cl::desc("Trace the program as it is: only what its fused "
                               "kernels write"),
                      cl::cat(category));
+cl::opt<bool> trainOption(
+    "train",
+    cl::desc("The loss and its gradients instead of inference; so far "
+             "with --emit=tn"),
+    cl::cat(category));
+cl::opt<std::string> recomputeOption(
+    "recompute", cl::value_desc("none|selective|full"), cl::init("none"),
+    cl::desc("With --train: what the backward computes again instead of "
+             "keeping it (none)"),
+    cl::cat(category));
 cl::opt<bool> quietOption("quiet", cl::desc("Show no progress"),
                           cl::cat(category));
 
@@ -133,12 +143,17 @@ template <typename T> struct Choice {
 };
 
 const Choice<Stage> stages[] = {
-    {"tn", Stage::TN},         {"tnk", Stage::TNK},     {"tnrt", Stage::TNRT},
-    {"ptx", Stage::PTX},       {"cubin", Stage::Cubin}, {"llvm", Stage::LLVM},
-    {"asm", Stage::Assembly},  {"obj", Stage::Object},  {"exe", Stage::Executable}};
+    {"tn", Stage::TN},         {"tnk", Stage::TNK},
+    {"tnrt", Stage::TNRT},     {"ptx", Stage::PTX},
+    {"cubin", Stage::Cubin},   {"llvm", Stage::LLVM},
+    {"asm", Stage::Assembly},  {"obj", Stage::Object},
+    {"exe", Stage::Executable}};
 const Choice<tnllm::DType> dtypes[] = {{"f32", tnllm::DType::F32},
                                        {"bf16", tnllm::DType::BF16},
                                        {"int8", tnllm::DType::I8}};
+const Choice<StringRef> recomputes[] = {
+    {"none", "none"}, {"selective", "selective"}, {"full", "full"}};
+
 const Choice<tnllm::WeightsSource::Kind> weightKinds[] = {
     {"link", tnllm::WeightsSource::Link},
     {"embed", tnllm::WeightsSource::Embed}};
@@ -297,10 +312,11 @@ Error setTarget(Options &options) {
     if (Error error = setGPU(options))
       return error;
   if (!onGPU && (options.emit == Stage::PTX || options.emit == Stage::Cubin))
-    return createStringError("--emit=" + stringify(options.emit) +
-                             ": the CPU has no such stage, expected --target to "
-                             "be one of " +
-                             tnllm::listGPUTargets());
+    return createStringError(
+        "--emit=" + stringify(options.emit) +
+        ": the CPU has no such stage, expected --target to "
+        "be one of " +
+        tnllm::listGPUTargets());
   std::string march = marchOption;
   // The schedule costs little: it need not be this machine's.
   if (onGPU && !marchOption.getNumOccurrences())
@@ -378,6 +394,14 @@ Expected<Options> parseOptions(int argc, char **argv) {
   if (!emit)
     return emit.takeError();
   options.emit = *emit;
+  options.compile.training = trainOption;
+  auto recompute = choose(recomputeOption, recomputes);
+  if (!recompute)
+    return recompute.takeError();
+  options.compile.recompute = recompute->str();
+  if (trainOption && options.emit != Stage::TN)
+    return createStringError("--train: kernels of the backward do not exist "
+                             "yet, expected it with --emit=tn");
   options.saveTemps = saveTempsOption;
   options.quiet = quietOption;
   if (Error error = setTrace(options))

@@ -17,13 +17,17 @@ struct SpecToTNOptions {
   bool bf16Embedding = false; // else f32
   int64_t prefillRows = 256;  // largest batch x length of one @prefill call
   int64_t headRows = 64;      // largest number of rows of one @head call
+  bool training = false;      // @loss instead of @prefill and @head
 };
 
 // Builds
 //   @prefill(tokens [B,N], positions [B], state.0 .. state.L-1)
 //     -> hidden [B,N,D] after the final norm, and the new states
 //   @head(hidden [R,D]) -> logits [R,V]
-// and one private function for each shape of block. The context must have the
+// or, for training,
+//   @loss(tokens [B,N], labels [B,N], positions [B]) -> mean cross entropy [1]
+// where a label is the token that should follow, negative where none counts; and
+// one private function for each shape of block. The context must have the
 // tn, func and arith dialects loaded.
 mlir::OwningOpRef<mlir::ModuleOp>
 convertSpecToTN(mlir::MLIRContext &context, const ModelSpec &spec,

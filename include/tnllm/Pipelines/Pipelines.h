@@ -44,6 +44,11 @@ struct CompileOptions {
   Trace trace = Trace::None;
   // Line tables: the machine code's lines are those of the locations.
   bool debugInfo = false;
+  // The loss and its gradients instead of @prefill, @decode and @head.
+  bool training = false;
+  // What a block's backward computes again instead of keeping it: none,
+  // selective or full; see tn-differentiate.
+  std::string recompute = "none";
 };
 
 // Every dialect, pass and pipeline of the project and the upstream ones they
@@ -51,13 +56,15 @@ struct CompileOptions {
 void registerAllDialects(mlir::DialectRegistry &registry);
 void registerAllPasses();
 
-// The module of `spec`: @prefill and @head, with private functions for the
-// blocks; blocks of one shape share one function. Fails with a diagnostic.
+// The module of `spec`: @prefill and @head, or @loss for training, with private
+// functions for the blocks; blocks of one shape share one function. Fails with a
+// diagnostic.
 mlir::OwningOpRef<mlir::ModuleOp> buildTNModule(mlir::MLIRContext &context,
                                                 const ModelSpec &spec,
                                                 const CompileOptions &options);
 
-// tn: derives @decode from @prefill, simplifies, forms the kernels' groups.
+// tn: derives @decode from @prefill, or the gradient of @loss; simplifies, forms
+// the kernels' groups.
 void buildTNPipeline(mlir::OpPassManager &pm, const CompileOptions &options);
 // tnk: tiled kernels and the host schedule that launches them.
 void buildTNKPipeline(mlir::OpPassManager &pm, const CompileOptions &options);

@@ -20,6 +20,8 @@ struct Environment {
   llvm::StringMap<Tensor> rowScales;
   // Receives every tn.probe in the order of execution; may be empty.
   std::function<void(llvm::StringRef name, const Tensor &value)> observer;
+  // False: LRPE's angles unrounded, where differences must be differentiable.
+  bool roundAngles = true;
 };
 
 // The results of `function` for `inputs`, one for each argument. Understands

@@ -49,8 +49,14 @@ Tensor slice(const Tensor &x, int64_t begin, int64_t end);
 // 2307.14995, 3.1.1).
 Tensor decaySlopes(tn::DecayAttr rule, int64_t heads);
 
+// The angle of LRPE. The published code has position and angle in f32: far out,
+// the rounding is part of the model. Unrounded, the angle can be
+// differentiated.
+double lrpeAngle(double position, double theta, bool rounded);
+
 // x [B, N, H, d], theta [H, 1, d], positions [B] -> [B, N, H, 2d].
-Tensor lrpe(const Tensor &x, const Tensor &theta, const Tensor &positions);
+Tensor lrpe(const Tensor &x, const Tensor &theta, const Tensor &positions,
+            bool roundAngles = true);
 
 // q, k [B, N, H, Dk]; v [B, N, H, Dv]; slopes [H]; state [B, H, Dk, Dv].
 struct AttentionOperands {
@@ -73,6 +79,76 @@ AttentionResults attentionQuadratic(const AttentionOperands &in);
 //   out = [(Q K^T) . M] V + Lambda Q S,  S' = lambda^C S +
 //   (diag(lambda^(C-1-j)) K)^T V.
 AttentionResults attentionChunked(const AttentionOperands &in, int64_t chunk);
+
+//===----------------------------------------------------------------------===//
+// What training needs
+//===----------------------------------------------------------------------===//
+
+// x [..., D], weight [V, D], labels [...] -> loss [1], logSumExp [...].
+struct CrossEntropyResults {
+  Tensor loss, logSumExp;
+};
+CrossEntropyResults crossEntropy(const Tensor &x, const Tensor &weight,
+                                 const Tensor &labels);
+
+struct CrossEntropyGradients {
+  Tensor dx, dweight;
+};
+CrossEntropyGradients crossEntropyGrad(const Tensor &x, const Tensor &weight,
+                                       const Tensor &labels,
+                                       const Tensor &logSumExp,
+                                       double gradient);
+
+// dy [..., N], weight [N, K] -> dy W, [..., K].
+Tensor linearInputGrad(const Tensor &dy, const Tensor &weight);
+// dy [..., N], x [..., K] -> dy^T x, [N, K].
+Tensor linearWeightGrad(const Tensor &dy, const Tensor &x);
+// [..., N] -> [N].
+Tensor sumRows(const Tensor &x);
+// ids [...], dy [..., D] -> [vocabulary, D]; the row `padding` is zero, -1:
+// none.
+Tensor embeddingGrad(const Tensor &ids, const Tensor &dy, int64_t vocabulary,
+                     double scale, int64_t padding);
+
+// The derivative, at a kink the one from below.
+double activationDerivative(tn::ActivationKind kind, double x);
+Tensor activationGrad(tn::ActivationKind kind, const Tensor &x,
+                      const Tensor &dy, int64_t begin, int64_t end);
+
+// x and dy [..., D], weight [D] or null.
+Tensor normGrad(tn::NormKind kind, const Tensor &x, const Tensor *weight,
+                const Tensor &dy, double epsilon);
+Tensor normWeightGrad(tn::NormKind kind, const Tensor &x, const Tensor &dy,
+                      double epsilon);
+
+// Pieces [..., w] side by side in [..., width], zero elsewhere.
+Tensor unslice(llvm::ArrayRef<const Tensor *> pieces,
+               llvm::ArrayRef<int64_t> begins, int64_t width);
+
+struct LRPEGradients {
+  Tensor dx, dtheta;
+};
+// dy [B, N, H, 2d].
+LRPEGradients lrpeGrad(const Tensor &x, const Tensor &theta,
+                       const Tensor &positions, const Tensor &dy,
+                       bool roundAngles = true);
+
+// dout [B, N, H, Dv]; dNewState as the state, or null for zeros.
+struct AttentionGradients {
+  Tensor dq, dk, dv, dState;
+};
+// The adjoint of the recurrence, in the three forms of the forward; dState is
+// the gradient of `in.state`. The recurrence walked backwards is the definition
+// (tn.lightning_attention_grad).
+AttentionGradients attentionGradRecurrent(const AttentionOperands &in,
+                                          const Tensor &dout,
+                                          const Tensor *dNewState);
+AttentionGradients attentionGradQuadratic(const AttentionOperands &in,
+                                          const Tensor &dout,
+                                          const Tensor *dNewState);
+AttentionGradients attentionGradChunked(const AttentionOperands &in,
+                                        const Tensor &dout,
+                                        const Tensor *dNewState, int64_t chunk);
 
 } // namespace tnllm::reference
 

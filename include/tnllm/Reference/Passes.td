@@ -42,8 +42,8 @@ def TNCheckForms : Pass<"tn-check-forms", "::mlir::ModuleOp"> {
   let description = [{
     For each `tn.lightning_attention`, on random data of its shapes: the recurrence, the
     sum over all pairs, the chunked form, and the chunked form of the sequence cut in
-    two with the state carried over. Prints the largest relative difference from the
-    recurrence and fails when it is above `tolerance`. Slopes are those of the op where
+    two with the state carried over; then the same of its backward, but for the cut.
+    Prints the largest relative difference from the recurrence and fails when it is above `tolerance`. Slopes are those of the op where
     they are constant, else from 0 to 1, most of them small.
 
     ```
@@ -56,6 +56,29 @@ def TNCheckForms : Pass<"tn-check-forms", "::mlir::ModuleOp"> {
     Option<"chunk", "chunk", "int64_t", "64", "positions in a chunk">,
     Option<"seed", "seed", "uint64_t", "0", "of the random data">,
     Option<"tolerance", "tolerance", "double", "1e-9", "largest relative difference">,
+  ];
+}
+
+def TNCheckGradients : Pass<"tn-check-gradients", "::mlir::ModuleOp"> {
+  let summary = "compares a gradient function with differences of the function";
+  let description = [{
+    For `@<function>` and the `@<function>_gradient` that `tn-differentiate` made, in f64
+    on random data: each gradient, of an argument or a parameter, times a random direction
+    is compared with the central difference of the function along it. Prints a line
+    for each and fails where one differs by more than `tolerance`, relative to the larger
+    of the two magnitudes. LRPE's angles are not rounded here.
+
+    ```
+    tnllm-opt model.mlir --tn-differentiate="function=f" --tn-check-gradients="function=f" -o /dev/null
+    ```
+  }];
+  let options = [
+    Option<"function", "function", "std::string", "\"loss\"", "the function">,
+    Option<"batch", "batch", "int64_t", "2", "size of a dynamic dimension 0">,
+    Option<"length", "length", "int64_t", "5", "size of a dynamic dimension 1">,
+    Option<"seed", "seed", "uint64_t", "0", "of the random data">,
+    Option<"step", "step", "double", "1e-5", "half the distance of the difference">,
+    Option<"tolerance", "tolerance", "double", "1e-6", "largest relative difference">,
   ];
 }
 

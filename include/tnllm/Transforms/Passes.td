@@ -32,6 +32,43 @@ def TNDeriveDecode : Pass<"tn-derive-decode", "::mlir::ModuleOp"> {
   ];
 }
 
+def TNDifferentiate : Pass<"tn-differentiate", "::mlir::ModuleOp"> {
+  let summary = "adds the gradient of a function";
+  let description = [{
+    Adds `@<function>_gradient`, which takes the arguments and a gradient for each result
+    and returns the results, the gradients of the arguments that have one and those of
+    the parameters, marked `tn.gradient_of`. Adjoints are those that the operations say
+    (`AdjointOpInterface`). Private functions that it calls are split in `@f_forward`,
+    which also returns what is saved, and `@f_backward`.
+
+    `recompute` decides what is saved: `none` saves what adjoints read, `selective` only
+    what linear maps and attention computed, `full` only arguments.
+
+    ```mlir
+    func.func @f(%x: tensor<?x8xf32>) -> tensor<?x8xf32> {
+      %0 = tn.activation <silu> %x : tensor<?x8xf32>
+      return %0 : tensor<?x8xf32>
+    }
+    ```
+    gets beside it
+    ```mlir
+    func.func @f_gradient(%x: tensor<?x8xf32>, %d: tensor<?x8xf32>)
+        -> (tensor<?x8xf32>, tensor<?x8xf32> {tn.gradient_of = 0 : i64}) {
+      %0 = tn.activation <silu> %x : tensor<?x8xf32>
+      %1 = tn.activation_grad <silu> %x, %d : tensor<?x8xf32>
+      return %0, %1 : tensor<?x8xf32>, tensor<?x8xf32>
+    }
+    ```
+  }];
+  let options = [
+    Option<"function", "function", "std::string", "\"loss\"",
+           "the function to differentiate">,
+    Option<"recompute", "recompute", "std::string", "\"none\"",
+           "what the backward computes again: none, selective or full">,
+  ];
+  let dependentDialects = ["::mlir::func::FuncDialect", "::tnllm::tn::TNDialect"];
+}
+
 def TNFuseEpilogues : Pass<"tn-fuse-epilogues", "::mlir::func::FuncOp"> {
   let summary = "groups a linear map or norm with the element-wise operations after it";
   let description = [{

@@ -52,8 +52,12 @@ public:
     module = ModuleOp::create(b.getLoc(), spec.name);
     b.setInsertionPointToEnd(module->getBody());
     declareParameters();
-    buildPrefill();
-    buildHead();
+    if (options.training) {
+      buildLoss();
+    } else {
+      buildPrefill();
+      buildHead();
+    }
     return std::move(module);
   }
 
@@ -349,7 +353,8 @@ private:
   }
 
   // @block or @block_lrpe: (x, positions, slopes, state, parameters...) ->
-  // (x, state). Made once for each shape.
+  // (x, state). Made once for each shape. In training there is no state: each
+  // sequence begins with zeros.
   func::FuncOp getBlock(int64_t layer) {
     bool useLrpe = spec.lrpe[layer];
     func::FuncOp &block = blocks[useLrpe];
@@ -361,17 +366,22 @@ private:
     SmallVector<Type> inputs = {
         activation({spec.embedDim}),
         RankedTensorType::get({ShapedType::kDynamic}, b.getI64Type()),
-        RankedTensorType::get({spec.heads}, f32()), stateType(layer)};
+        RankedTensorType::get({spec.heads}, f32())};
+    SmallVector<Type> results = {inputs[0]};
+    if (!options.training) {
+      inputs.push_back(stateType(layer));
+      results.push_back(stateType(layer));
+    }
     for (Role role : kBlockRoles)
       if (const Parameter *parameter = find(role, layer)) {
         inputs.push_back(parameterType(*parameter));
         if (isQuantised(role))
           inputs.push_back(RankedTensorType::get({parameter->shape[0]}, f32()));
       }
-    block = createFunction(useLrpe ? "block_lrpe" : "block", inputs,
-                           {inputs[0], inputs[3]}, options.prefillRows,
-                           /*isPrivate=*/true);
-    block.setArgAttr(3, kStateAttrName, b.getI64IntegerAttr(0));
+    block = createFunction(useLrpe ? "block_lrpe" : "block", inputs, results,
+                           options.prefillRows, /*isPrivate=*/true);
+    if (!options.training)
+      block.setArgAttr(3, kStateAttrName, b.getI64IntegerAttr(0));
     fillBlock(block, layer, useLrpe);
     return block;
   }
@@ -379,22 +389,27 @@ private:
   void fillBlock(func::FuncOp block, int64_t layer, bool useLrpe) {
     b.setInsertionPointToStart(&block.getBody().front());
     RoleMap p;
-    unsigned next = 4;
+    unsigned next = 3;
+    Value x = block.getArgument(0);
+    Value before = options.training
+                       ? ZerosOp::create(b, stateType(layer), x).getResult()
+                       : Value(block.getArgument(next++));
     for (Role role : kBlockRoles)
       if (find(role, layer)) {
         p[int(role)] = block.getArgument(next++);
         if (isQuantised(role))
           p[scalesKey(role)] = block.getArgument(next++);
       }
-    Value x = block.getArgument(0);
-    auto [mixed, state] = gla(x, block.getArgument(1), block.getArgument(2),
-                              block.getArgument(3), p, useLrpe);
+    auto [mixed, state] =
+        gla(x, block.getArgument(1), block.getArgument(2), before, p, useLrpe);
     at("token_mixer.residual");
     x = AddOp::create(b, x.getType(), x, mixed);
     Value channels = sglu(x, p);
     at("channel_mixer.residual");
-    x = AddOp::create(b, x.getType(), x, channels);
-    func::ReturnOp::create(b, ValueRange{x, state});
+    SmallVector<Value> results = {AddOp::create(b, x.getType(), x, channels)};
+    if (!options.training)
+      results.push_back(state);
+    func::ReturnOp::create(b, results);
   }
 
   Value slopes(int64_t layer) {
@@ -421,7 +436,9 @@ private:
 
   Value callBlock(int64_t layer, Value x, Value positions, Value state) {
     func::FuncOp block = getBlock(layer);
-    SmallVector<Value> arguments = {x, positions, slopes(layer), state};
+    SmallVector<Value> arguments = {x, positions, slopes(layer)};
+    if (state)
+      arguments.push_back(state);
     for (Role role : kBlockRoles)
       if (Value parameter = get(role, layer)) {
         arguments.push_back(parameter);
@@ -430,7 +447,8 @@ private:
       }
     at("layers." + llvm::Twine(layer));
     auto call = func::CallOp::create(b, block, arguments);
-    newStates.push_back(call.getResult(1));
+    if (state)
+      newStates.push_back(call.getResult(1));
     return call.getResult(0);
   }
 
@@ -455,7 +473,8 @@ private:
     at("embedding");
     Value x = EmbeddingOp::create(b, activation({spec.embedDim}),
                                   prefill.getArgument(0), table,
-                                  b.getF32FloatAttr(spec.embeddingScale));
+                                  b.getF32FloatAttr(spec.embeddingScale),
+                                  /*padding=*/IntegerAttr());
     for (int64_t layer = 0; layer < spec.layers; ++layer) {
       probe(layer, x);
       x = callBlock(layer, x, prefill.getArgument(1),
@@ -469,6 +488,43 @@ private:
     func::ReturnOp::create(b, values);
   }
 
+  // Mean cross entropy of the tokens that should follow.
+  void buildLoss() {
+    auto ids = RankedTensorType::get(
+        {ShapedType::kDynamic, ShapedType::kDynamic}, b.getI32Type());
+    auto loss = RankedTensorType::get({1}, f32());
+    at("loss");
+    func::FuncOp function = createFunction(
+        "loss",
+        {ids, ids,
+         RankedTensorType::get({ShapedType::kDynamic}, b.getI64Type())},
+        {loss}, options.prefillRows, /*isPrivate=*/false);
+    OpBuilder::InsertionGuard guard(b);
+    b.setInsertionPointToStart(&function.getBody().front());
+    // As in the published code, whose table has a padding row.
+    IntegerAttr padding;
+    if (spec.padTokenId)
+      padding = b.getI64IntegerAttr(*spec.padTokenId);
+    Value table = get(Role::Embedding);
+    at("embedding");
+    Value x = EmbeddingOp::create(
+        b, activation({spec.embedDim}), function.getArgument(0), table,
+        b.getF32FloatAttr(spec.embeddingScale), padding);
+    for (int64_t layer = 0; layer < spec.layers; ++layer)
+      x = callBlock(layer, x, function.getArgument(2), /*state=*/{});
+    Value scale = get(Role::FinalNormWeight), bias = get(Role::FinalNormBias);
+    x = norm("final_norm", x, scale, bias);
+    Value weight = headWeight().first;
+    at("cross_entropy");
+    if (cast<RankedTensorType>(weight.getType()).getElementType().isBF16())
+      x = CastOp::create(b, activation({spec.embedDim}).clone(b.getBF16Type()),
+                         x);
+    auto entropy = CrossEntropyOp::create(b, loss, ids.clone(f32()), x, weight,
+                                          function.getArgument(1));
+    func::ReturnOp::create(b, entropy.getLoss());
+  }
+
+  // Weight and, where it is quantised, scales.
   std::pair<Value, Value> headWeight() {
     if (!spec.tiedHead)
       return {get(Role::Head), getScales(Role::Head)};
