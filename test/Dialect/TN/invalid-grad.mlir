@@ -278,3 +278,11 @@ func.func @f(%q: tensor<?x?x2x4xf32>, %k: tensor<?x?x2x4xf32>, %v: tensor<?x?x2x
   %0:4 = tn.lightning_attention_grad %q, %k, %v, %s, %v : tensor<?x?x2x4xf32>, tensor<?x?x2x4xf32>, tensor<?x?x2x3xf32>, tensor<2xf32>, tensor<?x?x2x3xf32> -> tensor<?x?x2x4xf32>, tensor<?x?x2x4xf32>, tensor<?x?x2x3xf32>, tensor<?x2x3x4xf32>
   return
 }
+
+// -----
+
+func.func @f(%x: tensor<?x8xf32>) {
+  // expected-error @+1 {{requires the same type for all operands and results}}
+  %0 = "tn.copy"(%x) : (tensor<?x8xf32>) -> tensor<?x9xf32>
+  return
+}
