@@ -202,7 +202,7 @@ void FunctionConverter::convertParam(Value result, FlatSymbolRefAttr symbol,
   auto param = state.symbols.lookup<tn::ParamOp>(symbol.getValue());
   RankedTensorType type = param.getTensorType();
   auto [it, inserted] = state.parameters.try_emplace(
-      {param.getTensorName(), static_cast<int>(layout)},
+      {param.getSymNameAttr(), static_cast<int>(layout)},
       state.parameterEntries.size());
   if (inserted) {
     Builder builder(b.getContext());

@@ -26,7 +26,8 @@ struct ModuleState {
   const KernelChoice &target;
   // Kernels made, by the text that determines them.
   llvm::StringMap<tnk::KernelOp> kernels;
-  // Index of each (parameter, layout) in `tnrt.parameters`.
+  // Index of each (symbol, layout) in `tnrt.parameters`. Not of the tensor: two
+  // symbols may read one tensor in two types.
   llvm::MapVector<std::pair<mlir::StringAttr, int>, int64_t> parameters;
   llvm::SmallVector<mlir::Attribute> parameterEntries;
   llvm::SmallVector<mlir::Attribute> probes, probeShapes; // of one length

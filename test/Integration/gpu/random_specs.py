@@ -1,0 +1,141 @@
+"""Random specs on a GPU against the f64 interpreter: made on one machine, run on another.
+
+random_specs.py build FOLDER [--cases N] [--seed S] [--target sm_90a]
+random_specs.py run FOLDER [--jobs N]
+
+`build` needs tnllmc and tnllm-opt on PATH. Case i has the seed S + i, which decides its
+spec, weights and tokens as in ../cpu/compare_with_reference.py; FOLDER gets its programs
+(f32 and bf16, weights embedded) and what the interpreter computes. Ptxas is what the
+build finds. `run` needs numpy and a GPU and nothing else: each program runs the sequence
+whole and in splits of at most eight pieces (a piece is a start of the program). Logits, hidden and attention
+states must be within 2e-3 (f32) or 3e-2 (bf16) of the largest magnitude; where bf16 alone
+costs the CPU's program more than 2e-2, within one and a half times what it costs there.
+"""
+
+import argparse
+import concurrent.futures
+import json
+import os
+import subprocess
+import sys
+import tempfile
+
+import numpy as np
+
+sys.dont_write_bytecode = True
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path[:0] = [os.path.join(HERE, ".."), os.path.join(HERE, "../cpu")]
+import compare_with_reference as reference
+import safetensors_io
+
+TOLERANCE = {"f32": 2e-3, "bf16": 3e-2}
+
+
+def errors_of(actual, expected):
+    return {name: reference.relative_error(actual[name], values)
+            for name, values in expected.items()}
+
+
+def build(arguments):
+    for seed in range(arguments.seed, arguments.seed + arguments.cases):
+        folder = os.path.join(arguments.folder, str(seed))
+        os.makedirs(folder, exist_ok=True)
+        with tempfile.TemporaryDirectory() as work:
+            case = reference.Case(seed, work, False)
+            notes = {"seed": seed, "spec": case.spec, "length": case.length, "cpu": {},
+                     "splits": [list(map(int, way)) for way in
+                                reference.splits_of(case.random, case.length)
+                                if len(way) <= 8]}
+            for dtype in TOLERANCE:
+                expected = case.reference(dtype)
+                reference.run_command("tnllmc", case.spec_path, f"--dtype={dtype}", "-o",
+                                      case.path("cpu"), "--quiet", "--march=x86-64-v3")
+                actual = case.run_pieces(case.path("cpu"), [case.length])
+                notes["cpu"][dtype] = max(errors_of(actual, expected).values())
+                safetensors_io.save(
+                    os.path.join(folder, f"expected.{dtype}.safetensors"),
+                    {name: values.astype("<f4") for name, values in expected.items()})
+                reference.run_command(
+                    "tnllmc", case.spec_path, f"--dtype={dtype}", "--weights=embed",
+                    f"--target={arguments.target}", "-o",
+                    os.path.join(folder, dtype), "--quiet")
+            safetensors_io.save(os.path.join(folder, "ids.safetensors"),
+                                {"input_ids": case.ids})
+        with open(os.path.join(folder, "case.json"), "w", encoding="utf-8") as file:
+            json.dump(notes, file)
+        print(f"seed {seed}: built", flush=True)
+    return 0
+
+
+def run_one(folder, notes, dtype, work):
+    """The largest error over all splits."""
+    ids = safetensors_io.load(os.path.join(folder, "ids.safetensors"))["input_ids"]
+    expected = safetensors_io.load(os.path.join(folder, f"expected.{dtype}.safetensors"))
+    worst = 0.0
+    for pieces in notes["splits"]:
+        outputs, carried, begin = [], {}, 0
+        for size in pieces:
+            source, target = (os.path.join(work, name) for name in ("in", "out"))
+            safetensors_io.save(source, {"input_ids": np.ascontiguousarray(
+                ids[:, begin:begin + size]), **carried})
+            subprocess.run([os.path.join(folder, dtype), "run", "--quiet", "--input",
+                            source, "--output", target], check=True, capture_output=True)
+            outputs.append(safetensors_io.load(target))
+            begin += size
+            carried = {name: value for name, value in outputs[-1].items()
+                       if name == "position" or name.startswith("state.")}
+        joined = dict(outputs[-1])
+        for name in joined:
+            if name == "logits" or name.startswith("hidden."):
+                joined[name] = np.concatenate([part[name] for part in outputs], axis=1)
+        worst = max([worst, *errors_of(joined, expected).values()])
+    return worst
+
+
+def check(folder, notes, dtype):
+    """(passed, one line) of one program."""
+    on_cpu = notes["cpu"][dtype]
+    limit = 1.5 * on_cpu if dtype == "bf16" and on_cpu > 2e-2 else TOLERANCE[dtype]
+    with tempfile.TemporaryDirectory() as work:
+        try:
+            error = run_one(folder, notes, dtype, work)
+            shown = f"{error:.1e}"
+        except subprocess.CalledProcessError as failure:
+            error, shown = np.inf, failure.stderr.decode(errors="replace").strip()
+    line = (f"seed {notes['seed']} {dtype}: {shown} (CPU {on_cpu:.1e}, limit {limit:.1e}), "
+            f"length {notes['length']}")
+    if error <= limit:
+        return True, "ok   " + line
+    return False, f"FAIL {line}\n     {notes['spec']}"
+
+
+def run(arguments):
+    work = []
+    for name in sorted(os.listdir(arguments.folder), key=int):
+        folder = os.path.join(arguments.folder, name)
+        with open(os.path.join(folder, "case.json"), encoding="utf-8") as file:
+            notes = json.load(file)
+        work += [(folder, notes, dtype) for dtype in TOLERANCE]
+    passed = 0
+    with concurrent.futures.ThreadPoolExecutor(arguments.jobs) as pool:
+        for good, line in pool.map(lambda item: check(*item), work):
+            passed += good
+            print(line, flush=True)
+    print(f"{passed} of {len(work)} programs agree")
+    return 0 if work and passed == len(work) else 1
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("action", choices=["build", "run"])
+    parser.add_argument("folder")
+    parser.add_argument("--cases", type=int, default=12)
+    parser.add_argument("--seed", type=int, default=5000)
+    parser.add_argument("--target", default="sm_90a")
+    parser.add_argument("--jobs", type=int, default=4)
+    arguments = parser.parse_args()
+    return build(arguments) if arguments.action == "build" else run(arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
