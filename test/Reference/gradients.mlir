@@ -176,3 +176,19 @@ func.func @f(%x: tensor<?x?x6xf32>) -> tensor<?x?x6xf32> {
   %4 = tn.mul %2, %3 : tensor<?x?x6xf32>
   return %4 : tensor<?x?x6xf32>
 }
+
+// -----
+
+// @g with the gradient of its result 0 alone, and with those of both.
+// CHECK: argument 0: gradient
+func.func private @g(%x: tensor<?x?x6xf32>) -> (tensor<?x?x6xf32>, tensor<?x?x6xf32>) {
+  %0 = tn.activation <silu> %x : tensor<?x?x6xf32>
+  %1 = tn.activation <sigmoid> %x : tensor<?x?x6xf32>
+  return %0, %1 : tensor<?x?x6xf32>, tensor<?x?x6xf32>
+}
+func.func @f(%x: tensor<?x?x6xf32>) -> tensor<?x?x6xf32> {
+  %0, %unused = func.call @g(%x) : (tensor<?x?x6xf32>) -> (tensor<?x?x6xf32>, tensor<?x?x6xf32>)
+  %1, %2 = func.call @g(%0) : (tensor<?x?x6xf32>) -> (tensor<?x?x6xf32>, tensor<?x?x6xf32>)
+  %3 = tn.mul %1, %2 : tensor<?x?x6xf32>
+  return %3 : tensor<?x?x6xf32>
+}

@@ -31,8 +31,7 @@ struct Split {
   unsigned numResults;   // of the original
   // What the backward takes: argument i (>= 0) or saved value -1 - i.
   SmallVector<int> inputs;
-  // Which results' gradients it takes, and which arguments' it returns.
-  SmallVector<unsigned> results, arguments;
+  SmallVector<unsigned> arguments; // whose gradients it returns
 };
 
 // Gradients of values, while a function is walked backwards.
@@ -261,12 +260,18 @@ FailureOr<Split *> Differentiator::split(func::FuncOp function,
   if (results.size() != function.getNumResults())
     for (unsigned result : results)
       suffix += "_" + std::to_string(result);
-  std::unique_ptr<Split> &made = splits[(function.getSymName() + suffix).str()];
+  // No symbol ends in a slash and such a suffix, as "f" with "_0" and "f_0" do.
+  auto [entry, isNew] =
+      splits.try_emplace((function.getSymName() + "/" + suffix).str());
+  std::unique_ptr<Split> &made = entry->second; // stays where it is
+  if (!isNew && !made)
+    return function.emitError("calls itself, expected no recursion in what is "
+                              "differentiated"),
+           failure();
   if (made)
     return made.get();
   auto split = std::make_unique<Split>();
   split->numResults = function.getNumResults();
-  split->results.assign(results.begin(), results.end());
   FailureOr<func::FuncOp> forward = cloneForward(
       function, (function.getSymName() + "_forward" + suffix).str());
   if (failed(forward))
@@ -325,11 +330,8 @@ FailureOr<Split *> Differentiator::split(func::FuncOp function,
     forwardReturn->insertOperands(forwardReturn->getNumOperands(), value);
   }
   updateType(split->forward);
-  // Made again: calls inside may have made entries meanwhile.
-  std::unique_ptr<Split> &entry =
-      splits[(function.getSymName() + suffix).str()];
-  entry = std::move(split);
-  return entry.get();
+  made = std::move(split);
+  return made.get();
 }
 
 // Results of the joint function: those of the original, then the gradients of

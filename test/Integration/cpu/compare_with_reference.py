@@ -163,6 +163,26 @@ def splits_of(random, length):
     return ways
 
 
+def run_pieces(executable, ids, pieces, folder):
+    """The outputs of a run of ids in pieces of these lengths, joined along the positions."""
+    outputs, carried, begin = [], {}, 0
+    source, target = (os.path.join(folder, name + ".safetensors") for name in ("in", "out"))
+    for size in pieces:
+        safetensors_io.save(source, {"input_ids": ids[:, begin:begin + size], **carried})
+        run_command(executable, "run", "--quiet", "--input", source, "--output", target)
+        outputs.append(safetensors_io.load(target))
+        begin += size
+        carried = {name: value for name, value in outputs[-1].items()
+                   if name == "position" or name.startswith("state.")}
+    if int(carried["position"]) != begin:
+        raise Failure(f"position {carried['position']} after {begin} tokens")
+    joined = dict(outputs[-1])
+    for name in joined:
+        if name == "logits" or name.startswith("hidden."):
+            joined[name] = np.concatenate([part[name] for part in outputs], axis=1)
+    return joined
+
+
 class Case:
     def __init__(self, seed, folder, verbose):
         self.random = np.random.RandomState(seed)
@@ -213,25 +233,7 @@ class Case:
         return result
 
     def run_pieces(self, executable, pieces):
-        """The outputs of a run in pieces, joined along the positions."""
-        outputs, carried, begin = [], {}, 0
-        source, target = self.path("in.safetensors"), self.path("out.safetensors")
-        for size in pieces:
-            safetensors_io.save(source, {"input_ids": self.ids[:, begin:begin + size],
-                                         **carried})
-            run_command(executable, "run", "--quiet", "--input", source, "--output",
-                        target)
-            outputs.append(safetensors_io.load(target))
-            begin += size
-            carried = {name: value for name, value in outputs[-1].items()
-                       if name == "position" or name.startswith("state.")}
-        if int(carried["position"]) != begin:
-            raise Failure(f"position {carried['position']} after {begin} tokens")
-        joined = dict(outputs[-1])
-        for name in joined:
-            if name == "logits" or name.startswith("hidden."):
-                joined[name] = np.concatenate([part[name] for part in outputs], axis=1)
-        return joined
+        return run_pieces(executable, self.ids, pieces, self.folder)
 
     def compare(self, actual, dtype):
         """The largest relative error; raises where one is above the tolerance."""

@@ -16,7 +16,6 @@ import argparse
 import concurrent.futures
 import json
 import os
-import subprocess
 import sys
 import tempfile
 
@@ -71,25 +70,9 @@ def run_one(folder, notes, dtype, work):
     """The largest error over all splits."""
     ids = safetensors_io.load(os.path.join(folder, "ids.safetensors"))["input_ids"]
     expected = safetensors_io.load(os.path.join(folder, f"expected.{dtype}.safetensors"))
-    worst = 0.0
-    for pieces in notes["splits"]:
-        outputs, carried, begin = [], {}, 0
-        for size in pieces:
-            source, target = (os.path.join(work, name) for name in ("in", "out"))
-            safetensors_io.save(source, {"input_ids": np.ascontiguousarray(
-                ids[:, begin:begin + size]), **carried})
-            subprocess.run([os.path.join(folder, dtype), "run", "--quiet", "--input",
-                            source, "--output", target], check=True, capture_output=True)
-            outputs.append(safetensors_io.load(target))
-            begin += size
-            carried = {name: value for name, value in outputs[-1].items()
-                       if name == "position" or name.startswith("state.")}
-        joined = dict(outputs[-1])
-        for name in joined:
-            if name == "logits" or name.startswith("hidden."):
-                joined[name] = np.concatenate([part[name] for part in outputs], axis=1)
-        worst = max([worst, *errors_of(joined, expected).values()])
-    return worst
+    return max(max(errors_of(reference.run_pieces(os.path.join(folder, dtype), ids, pieces,
+                                                  work), expected).values())
+               for pieces in notes["splits"])
 
 
 def check(folder, notes, dtype):
@@ -100,8 +83,8 @@ def check(folder, notes, dtype):
         try:
             error = run_one(folder, notes, dtype, work)
             shown = f"{error:.1e}"
-        except subprocess.CalledProcessError as failure:
-            error, shown = np.inf, failure.stderr.decode(errors="replace").strip()
+        except reference.Failure as failure:
+            error, shown = np.inf, str(failure)
     line = (f"seed {notes['seed']} {dtype}: {shown} (CPU {on_cpu:.1e}, limit {limit:.1e}), "
             f"length {notes['length']}")
     if error <= limit:

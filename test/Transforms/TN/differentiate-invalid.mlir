@@ -59,3 +59,15 @@ func.func @f(%x: tensor<?x8xf32>) -> tensor<?x8xf32> {
   }
   return %0 : tensor<?x8xf32>
 }
+
+// -----
+
+// expected-error @+1 {{calls itself, expected no recursion in what is differentiated}}
+func.func private @g(%x: tensor<?x8xf32>) -> tensor<?x8xf32> {
+  %0 = func.call @g(%x) : (tensor<?x8xf32>) -> tensor<?x8xf32>
+  return %0 : tensor<?x8xf32>
+}
+func.func @f(%x: tensor<?x8xf32>) -> tensor<?x8xf32> {
+  %0 = func.call @g(%x) : (tensor<?x8xf32>) -> tensor<?x8xf32>
+  return %0 : tensor<?x8xf32>
+}
