@@ -22,7 +22,7 @@ def arguments():
     parser.add_argument("--models", default=None, help="of examples/specs (385m,1b)")
     parser.add_argument("--dtypes", default="f32,bf16,int8", help="list (f32,bf16,int8)")
     parser.add_argument("--no-torch", action="store_true", help="without PyTorch")
-    parser.add_argument("--longest", type=float, default=200, help="seconds that one prefill length may take")
+    parser.add_argument("--longest", type=float, default=300, help="seconds that one prefill length may take")
     parser.add_argument("--output", help="JSON file (benchmarks/results/cpu/DATE-CPU.json; build/bench-work with --quick or --only)")
     parser.add_argument("--resume", action="store_true", help="keep the rows that the output file has; with --only, replace those")
     parser.add_argument("--docs", action="store_true", help="also write docs/Benchmarks-CPU.md's table and plot")

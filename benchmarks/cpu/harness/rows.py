@@ -190,7 +190,7 @@ def linearity(context, model, dtype):
 def position(context, model, dtype):
     """Decode time per token at position 10 and at 100,000, in turns."""
     exe = context.compiler.build(model, dtype)
-    gen, rounds = (8, 2) if context.quick else (16, 7)
+    gen, rounds = (8, 2) if context.quick else (16, 11)
     at = lambda p: lambda: exe.bench(gen=gen, repeat=2, position=p)["decode_seconds"] / gen
     return Timer({"10": at(10), "100000": at(100000)}).rounds(rounds, f"{model} {dtype} position")
 
