@@ -179,3 +179,59 @@ LogicalResult PartialDotOp::verify() {
            << getAcc().getType() << " [partial_dot-C1]";
   return success();
 }
+
+// The constraints of tnk.multiply_rows that concern one of its results.
+static LogicalResult verifyRowSums(MultiplyRowsOp op, Value value,
+                                   MemRefType expected) {
+  auto type = cast<MemRefType>(value.getType());
+  auto space = dyn_cast_or_null<gpu::AddressSpaceAttr>(type.getMemorySpace());
+  if (!space || space.getValue() != gpu::AddressSpace::Workgroup ||
+      !type.getLayout().isIdentity() || type != expected ||
+      type.getDimSize(0) != 8 ||
+      (type.getDimSize(1) != 8 && type.getDimSize(1) != 16))
+    return op.emitOpError("expected dense results of one type in the address "
+                          "space #gpu.address_space<workgroup>, of 8 rows and "
+                          "8 or 16 columns, got ")
+           << type << " [multiply_rows-C3]";
+  return success();
+}
+
+LogicalResult MultiplyRowsOp::verify() {
+  if (getWeights().empty() || getWeights().size() > 2 ||
+      getWeights().size() != getSums().size())
+    return emitOpError("expected one or two weights and a result for each, got ")
+           << getWeights().size() << " and " << getSums().size()
+           << " [multiply_rows-C1]";
+  auto x = cast<MemRefType>(getX().getType());
+  SmallVector<Value> factors(getWeights());
+  if (getTimes())
+    factors.push_back(getTimes());
+  factors.push_back(getX());
+  for (Value factor : factors) {
+    auto type = cast<MemRefType>(factor.getType());
+    if (type.getDimSize(1) != x.getDimSize(1) ||
+        type.getDimSize(1) % kStepDepth != 0 || !type.isLastDimUnitStride())
+      return emitOpError("expected rows of one depth, a multiple of ")
+             << kStepDepth << ", without gaps, got " << type
+             << " [multiply_rows-C2]";
+  }
+  for (Value sums : getSums())
+    if (failed(verifyRowSums(*this, sums, getSumsType())))
+      return failure();
+  if (getSquares() &&
+      failed(verifyRowSums(*this, getSquares(), getSumsType())))
+    return failure();
+  auto kernel = (*this)->getParentOfType<KernelOp>();
+  if (kernel && !kernel.isForGPU())
+    return emitOpError(
+        "expected a kernel with threads around it [multiply_rows-C4]");
+  return success();
+}
+
+LogicalResult WaitInputsOp::verify() {
+  auto kernel = (*this)->getParentOfType<KernelOp>();
+  if (kernel && !kernel.isForGPU())
+    return emitOpError(
+        "expected a kernel with threads around it [wait_inputs-C1]");
+  return success();
+}

@@ -28,6 +28,9 @@ inline constexpr llvm::StringLiteral kSharedBytesAttrName = "tnk.shared_bytes";
 // maps, passed by value.
 inline constexpr llvm::StringLiteral kMapsAttrName = "tnk.maps";
 inline constexpr int64_t kMapBytes = 128, kMapAlignment = 64;
+// Of a kernel that waits itself for those launched before (tnk-overlap-launches),
+// and may start while they still run.
+inline constexpr llvm::StringLiteral kOverlapsAttrName = "tnk.overlaps";
 
 } // namespace tnllm::tnk
 

@@ -149,4 +149,69 @@ def TNK_PartialDotOp : TNK_Op<"partial_dot", [
   let hasVerifier = 1;
 }
 
+def TNK_MultiplyRowsOp : TNK_Op<"multiply_rows", [AttrSizedOperandSegments]> {
+  let summary = "multiplies few rows with rows of weights, on tensor cores";
+  let description = [{
+    For each weight W and its sums of R x C, over the whole depth K,
+
+        sums[r, c] = sum_k bf16(x[r, k] * times[r, k]) * W[column + c, k]
+
+    in f32, and `squares[r, c] = sum_k x[r, k]^2` for every c. Rows from `rows` on are
+    those of the last row that there is. The block divides the depth among its warps;
+    which products are added in which order follows from the depth and the threads alone,
+    so that a row's sums do not depend on the other rows. The block's threads see the
+    results after the operation.
+
+    The weights are not written by any kernel: they are asked for before the kernels
+    before this one have finished (`tnk.wait_inputs`), x after.
+
+    ```mlir
+    tnk.multiply_rows %x times %u, weights(%w) [%column] rows(%rows) to(%sums) squares(%s)
+        : memref<64x512xf32> times memref<64x512xbf16>, memref<1024x512xbf16>
+        to memref<8x16xf32, #gpu.address_space<workgroup>>
+        squares memref<8x16xf32, #gpu.address_space<workgroup>>
+    ```
+  }];
+  let arguments = (ins Arg<MemRefRankOf<[F32, BF16], [2]>, "", [MemRead]>:$x,
+                       Arg<Optional<MemRefRankOf<[F32, BF16], [2]>>, "", [MemRead]>:$times,
+                       Arg<Variadic<MemRefRankOf<[BF16], [2]>>, "", [MemRead]>:$weights,
+                       Index:$column, Index:$rows,
+                       Arg<Variadic<MemRefRankOf<[F32], [2]>>, "", [MemWrite]>:$sums,
+                       Arg<Optional<MemRefRankOf<[F32], [2]>>, "", [MemWrite]>:$squares);
+  let assemblyFormat = [{
+    $x (`times` $times^)? `,` `weights` `(` $weights `)` `[` $column `]`
+    `rows` `(` $rows `)` `to` `(` $sums `)` (`squares` `(` $squares^ `)`)? attr-dict `:`
+    type($x) (`times` type($times)^)? `,` type($weights) `to` type($sums)
+    (`squares` type($squares)^)?
+  }];
+  let hasVerifier = 1;
+  let extraClassDeclaration = [{
+    // A warp multiplies this many depths at a time.
+    static constexpr int64_t kStepDepth = 32;
+    int64_t getDepth() {
+      return ::llvm::cast<::mlir::MemRefType>(getX().getType()).getDimSize(1);
+    }
+    // R x C.
+    ::mlir::MemRefType getSumsType() {
+      return ::llvm::cast<::mlir::MemRefType>(getSums().front().getType());
+    }
+  }];
+}
+
+def TNK_WaitInputsOp : TNK_Op<"wait_inputs"> {
+  let summary = "waits until the kernels launched before have finished";
+  let description = [{
+    Where a kernel may start while the one before it still runs
+    (`tnk-overlap-launches`), what other kernels write may be read from here on, and what
+    they read be written. Before it, only what no kernel writes: parameters. Without that
+    pass a kernel starts after the one before, and the operation does nothing.
+
+    ```mlir
+    tnk.wait_inputs
+    ```
+  }];
+  let assemblyFormat = "attr-dict";
+  let hasVerifier = 1;
+}
+
 #endif // TNK_OPS_TD

@@ -17,7 +17,8 @@
 using namespace mlir;
 using namespace tnllm;
 
-void tnllm::buildDevicePipeline(OpPassManager &pm, const CompileOptions &) {
+void tnllm::buildDevicePipeline(OpPassManager &pm,
+                                const CompileOptions &options) {
   // Kernels for tensor cores: rings, tiles and roles to what a thread does.
   OpPassManager &kernel = pm.nest<tnk::KernelOp>();
   kernel.addPass(createTNKLowerRings());
@@ -26,6 +27,12 @@ void tnllm::buildDevicePipeline(OpPassManager &pm, const CompileOptions &) {
   kernel.addPass(createReconcileUnrealizedCastsPass());
   // Vectors of a block to pieces of its threads.
   pm.addNestedPass<tnk::KernelOp>(createTNKDistributeRows());
+  // Products of few rows to what a thread multiplies.
+  pm.addNestedPass<tnk::KernelOp>(createTNKLowerMultiplyRows());
+  // Kernels start before the last one has ended.
+  if (options.gpuFeatures.overlap && options.gpu &&
+      options.gpu->overlapsLaunches)
+    pm.addNestedPass<tnk::KernelOp>(createTNKOverlapLaunches());
   pm.addNestedPass<tnk::KernelOp>(createCanonicalizerPass());
   pm.addNestedPass<tnk::KernelOp>(createCSEPass());
   // Mathematics without libdevice.

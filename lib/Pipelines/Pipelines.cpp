@@ -69,6 +69,12 @@ static ConvertTNToTNKOptions kernelOptions(const CompileOptions &options) {
     convert.gpuThreads = GPUTarget::maxRowThreads;
     convert.bf16Storage = options.dtype == DType::BF16;
     convert.tensorCores = options.gpu->hasWarpgroupProducts;
+    const GPUFeatures &features = options.gpuFeatures;
+    convert.attentionBlocks =
+        features.segments ? options.gpu->multiprocessors : 0;
+    convert.rowProducts = features.rowProducts;
+    convert.foldNorms = features.foldNorms;
+    convert.joinGates = features.joinGates;
     return convert;
   }
   convert.tileRows = options.target.tileRows;

@@ -154,6 +154,7 @@ static DeviceKernel deviceKernelOf(FunctionOpInterface kernel) {
   if (auto bytes =
           kernel->getAttrOfType<IntegerAttr>(tnk::kSharedBytesAttrName))
     entry.sharedBytes = bytes.getInt();
+  entry.overlaps = kernel->hasAttr(tnk::kOverlapsAttrName);
   // A tensor map is passed by value, anything else in a slot of 8 bytes.
   StringRef byValue = LLVM::LLVMDialect::getByValAttrName();
   for (unsigned i = 0; i < kernel.getNumArguments(); ++i)
@@ -164,14 +165,13 @@ static DeviceKernel deviceKernelOf(FunctionOpInterface kernel) {
 
 std::vector<DeviceKernel> tnllm::getDeviceKernels(ModuleOp module) {
   std::vector<DeviceKernel> kernels;
-  auto names =
-      module->getAttrOfType<ArrayAttr>(tnrt::kDeviceKernelsAttrName);
+  auto names = module->getAttrOfType<ArrayAttr>(tnrt::kDeviceKernelsAttrName);
   if (!names)
     return kernels;
   for (auto name : names.getAsRange<SymbolRefAttr>())
-    kernels.push_back(
-        deviceKernelOf(SymbolTable::lookupNearestSymbolFrom<FunctionOpInterface>(
-            module, name)));
+    kernels.push_back(deviceKernelOf(
+        SymbolTable::lookupNearestSymbolFrom<FunctionOpInterface>(module,
+                                                                  name)));
   return kernels;
 }
 

@@ -117,6 +117,9 @@ struct TNKToPTXOptions : public PassPipelineOptions<TNKToPTXOptions> {
                              llvm::cl::desc("ptx or cubin")};
   Option<std::string> output{*this, "output", llvm::cl::init("-"),
                              llvm::cl::desc("file to write, - for stdout")};
+  Option<bool> overlap{
+      *this, "overlap", llvm::cl::init(false),
+      llvm::cl::desc("kernels start while the one before runs, and wait")};
   Option<bool> report{*this, "report", llvm::cl::init(false),
                       llvm::cl::desc("print ptxas's report on stderr")};
 };
@@ -130,7 +133,10 @@ static void registerDevicePipelines() {
   PassPipelineRegistration<TNKToPTXOptions>(
       "tnk-to-ptx", "kernels with threads to PTX or a cubin in a file",
       [](OpPassManager &pm, const TNKToPTXOptions &options) {
-        buildDevicePipeline(pm, CompileOptions());
+        CompileOptions compile;
+        compile.gpu.emplace();
+        compile.gpu->overlapsLaunches = options.overlap;
+        buildDevicePipeline(pm, compile);
         ConvertGPUToPTXOptions convert;
         convert.chip = options.chip;
         convert.format = options.format;

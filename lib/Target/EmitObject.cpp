@@ -98,11 +98,12 @@ public:
     Constant *kinds = data(
         ConstantDataArray::get(context, ArrayRef<uint8_t>(entry.paramKinds)),
         "tnrt_param_kinds");
-    static_assert(sizeof(tnrt_device_kernel) == 5 * 8,
-                  "tnrt_device_kernel has five words");
+    static_assert(sizeof(tnrt_device_kernel) == 6 * 8,
+                  "tnrt_device_kernel has six words");
     return structOf({text(entry.name, "tnrt_kernel_name", /*addNull=*/true),
                      number(entry.threads), number(entry.sharedBytes),
-                     number(entry.paramKinds.size()), kinds});
+                     number(entry.paramKinds.size()), kinds,
+                     number(entry.overlaps)});
   }
 
   // device_image to num_device_kernels of struct tnrt_module.

@@ -40,6 +40,11 @@ cl::opt<std::string> marchOption(
     cl::desc("CPU to compile for (native: this machine's; x86-64-v3 beside a "
              "GPU)"),
     cl::cat(category));
+cl::list<std::string> gpuWithoutOption(
+    "gpu-without", cl::value_desc("feature"), cl::CommaSeparated,
+    cl::desc("Leave out what makes a GPU's code faster, to measure its gain: "
+             "overlap, segments, row-products, fold-norms, join-gates"),
+    cl::cat(category));
 cl::opt<std::string>
     ptxasOption("ptxas", cl::value_desc("path"),
                 cl::desc("NVIDIA's assembler, for a GPU ($CUDA_HOME/bin, PATH "
@@ -295,6 +300,11 @@ Error setGPU(Options &options) {
   options.compile.prefillRows = gpuPrefillRows;
   options.compile.headRows = gpuHeadRows;
   options.ptxas = ptxasOption;
+  for (const std::string &feature : gpuWithoutOption)
+    if (!options.compile.gpuFeatures.turnOff(feature))
+      return createStringError(
+          "--gpu-without: unknown feature '" + tnllm::printable(feature) +
+          "', expected some of " + tnllm::listGPUFeatures());
   if (options.compile.dtype == tnllm::DType::I8)
     return createStringError("--dtype=int8: GPUs have no 8-bit weights yet, "
                              "expected f32 or bf16 with --target=" +
@@ -311,6 +321,10 @@ Error setTarget(Options &options) {
   if (onGPU)
     if (Error error = setGPU(options))
       return error;
+  if (!onGPU && !gpuWithoutOption.empty())
+    return createStringError("--gpu-without leaves out what a GPU's code does, "
+                             "expected it with --target to be one of " +
+                             tnllm::listGPUTargets());
   if (!onGPU && (options.emit == Stage::PTX || options.emit == Stage::Cubin))
     return createStringError(
         "--emit=" + stringify(options.emit) +

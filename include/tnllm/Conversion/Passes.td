@@ -15,7 +15,9 @@ def ConvertTNToTNK : Pass<"convert-tn-to-tnk", "::mlir::ModuleOp"> {
 
     With `gpu-threads` the kernels are those of a GPU: a task is a block of threads that
     does one row or, of an attention, one head; weights lie in rows; a linear map is a
-    `tnrt.matmul` and, where something follows it, a kernel on its result.
+    `tnrt.matmul` and, where something follows it, a kernel on its result. Calls of up to
+    8 rows multiply in kernels of their own, chosen when the program runs, which then may
+    hold the norm before a map and a second map beside it.
 
     ```mlir
     %y = tn.linear %x, %w : tensor<?x?x64xf32>, tensor<192x64xf32> -> tensor<?x?x192xf32>
@@ -50,6 +52,16 @@ def ConvertTNToTNK : Pass<"convert-tn-to-tnk", "::mlir::ModuleOp"> {
            "on a GPU, keep activations that only kernels read as bf16">,
     Option<"tensorCores", "tensor-cores", "bool", "false",
            "on a GPU, use kernels of warpgroup products where operands are bf16">,
+    Option<"attentionBlocks", "attention-blocks", "int64_t", "0",
+           "with tensor cores, cut sequences in segments where they are fewer blocks "
+           "than this; 0 never cuts">,
+    Option<"rowProducts", "row-products", "bool", "false",
+           "on a GPU, multiply up to 8 rows with weights of bf16 on tensor cores">,
+    Option<"foldNorms", "fold-norms", "bool", "false",
+           "with row products, a norm without weight is a scale of their rows">,
+    Option<"joinGates", "join-gates", "bool", "false",
+           "with row products, two maps of one input whose results are multiplied are "
+           "one kernel">,
   ];
   let statistics = [
     Statistic<"numKernels", "kernels", "kernels made">,
@@ -68,7 +80,11 @@ def TNKGenerateAttention : Pass<"tnk-generate-attention", "::mlir::ModuleOp"> {
   let description = [{
     The kernel that `convert-tn-to-tnk` makes for tensor cores, alone: to read, to change
     and to measure. Its arguments are the maps of q, k, v and the output, the slopes, the
-    state, the length and the task.
+    state, the length and the task. With `segments`, the three kernels too that cut a
+    sequence in segments of `chunks` chunks of 64 positions: the states of segments
+    (maps of k and v, slopes, length, states, chunks, segments of a sequence, task), their
+    scan (slopes, state, states, chunks, segments, task) and the outputs (those of the
+    whole, states, chunks, segments, task).
 
     ```
     echo 'module {}' | tnllm-opt --tnk-generate-attention="key-width=128 value-width=128"
@@ -77,6 +93,8 @@ def TNKGenerateAttention : Pass<"tnk-generate-attention", "::mlir::ModuleOp"> {
   let options = [
     Option<"heads", "heads", "int64_t", "1", "heads">,
     Option<"sequences", "sequences", "int64_t", "1", "states in the buffer">,
+    Option<"segments", "segments", "int64_t", "0",
+           "states of segments in their buffer; 0: no such kernels">,
     Option<"keyWidth", "key-width", "int64_t", "128", "columns of a key">,
     Option<"valueWidth", "value-width", "int64_t", "128", "columns of a value">,
     Option<"scale", "scale", "double", "1.0", "scale of the output">,

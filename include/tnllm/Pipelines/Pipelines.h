@@ -30,6 +30,7 @@ struct CompileOptions {
 
   CPUTarget target; // of the kernels or, with a GPU, of the schedule alone
   std::optional<GPUTarget> gpu; // of the kernels
+  GPUFeatures gpuFeatures;
   DType dtype = DType::F32; // of the matrices; states, norms and sums are f32
   // The embedding is f32, whose rows cost no time, unless the checkpoint holds
   // it as bf16 and the matrices are not f32.

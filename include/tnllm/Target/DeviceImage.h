@@ -14,6 +14,7 @@ struct DeviceKernel {
   int64_t threads = 0;     // of a block
   int64_t sharedBytes = 0; // that a launch must ask for
   std::vector<uint8_t> paramKinds; // TNRT_PARAM_... of each parameter
+  bool overlaps = false; // may be launched while the kernel before runs
 };
 
 struct DeviceImage {

@@ -22,12 +22,31 @@ struct GPUTarget {
 
   // Warpgroup products (wgmma) and bulk tensor copies (TMA).
   bool hasWarpgroupProducts = false;
+  // A kernel may start while the one before it runs (griddepcontrol).
+  bool overlapsLaunches = false;
 
   static constexpr int64_t warpThreads = 32;
   // Of one block, for kernels that treat rows: more make reductions slower, and
   // fewer leave wide rows to too few loads in flight.
   static constexpr int64_t maxRowThreads = 256;
 };
+
+// What a GPU's code may do to be faster, each to be left out so that its gain can be
+// measured.
+struct GPUFeatures {
+  bool overlap = true;     // kernels start while the one before runs
+  bool segments = true;    // attention of few heads cuts sequences in segments
+  bool rowProducts = true; // few rows multiply on tensor cores
+  bool foldNorms = true;   // in these, norms are scales of rows
+  bool joinGates = true;   // and two maps that are multiplied are one kernel
+
+  // Turns off the feature of this name: overlap, segments, row-products,
+  // fold-norms or join-gates. False for another.
+  bool turnOff(llvm::StringRef name);
+};
+
+// The names that turnOff knows, with commas.
+std::string listGPUFeatures();
 
 // The names that getGPUTarget knows: "sm_80, sm_90a".
 std::string listGPUTargets();

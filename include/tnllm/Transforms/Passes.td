@@ -309,6 +309,68 @@ def TNKLowerRoles : Pass<"tnk-lower-roles", "::tnllm::tnk::KernelOp"> {
   ];
 }
 
+def TNKLowerMultiplyRows : Pass<"tnk-lower-multiply-rows", "::tnllm::tnk::KernelOp"> {
+  let summary = "products of few rows to what each thread loads and multiplies";
+  let description = [{
+    The warps of a block divide the depth, 32 at a time in turn. A thread loads 16 bytes
+    of a weight's row and the same depths of a row of x; two `mma.sync` of 16 depths
+    multiply them, the weight as the matrix of 16 rows and x as that of 8 columns. Which
+    depth stands at which place of an instruction does not matter as long as both agree,
+    so nothing is rearranged. The warps' sums meet in shared memory, in order.
+
+    As many loads of the weights as registers hold come before `tnk.wait_inputs`, all of
+    them where the depth is small; x comes after. Longer depths are loaded a block ahead.
+
+    ```mlir
+    tnk.multiply_rows %x, weights(%w) [%column] rows(%rows) to(%sums) : ...
+    ```
+    becomes
+    ```mlir
+    %w0 = vector.load %w[%row, %k] {alignment = 16} : memref<64x128xbf16>, vector<8xbf16>
+    ...
+    tnk.wait_inputs
+    %x0 = vector.load %x[%r, %k] {alignment = 16} : memref<16x128xf32>, vector<8xf32>
+    %d = nvvm.mma.sync A[...] B[...] C[...] {shape = #nvvm.shape<m = 16, n = 8, k = 16>}
+    ...
+    memref.store %part, %partial[%warp, %e] : memref<4x128xf32, #gpu.address_space<workgroup>>
+    gpu.barrier
+    ...
+    memref.store %sum, %sums[%r, %c] : memref<8x16xf32, #gpu.address_space<workgroup>>
+    gpu.barrier
+    ```
+  }];
+  let dependentDialects = [
+    "::mlir::arith::ArithDialect", "::mlir::gpu::GPUDialect", "::mlir::LLVM::LLVMDialect",
+    "::mlir::math::MathDialect", "::mlir::memref::MemRefDialect",
+    "::mlir::NVVM::NVVMDialect", "::mlir::scf::SCFDialect",
+    "::mlir::vector::VectorDialect",
+  ];
+}
+
+def TNKOverlapLaunches : Pass<"tnk-overlap-launches", "::tnllm::tnk::KernelOp"> {
+  let summary = "kernels start while the one before them still runs";
+  let description = [{
+    A kernel with `threads` tells at once that the next one may be launched, and waits
+    for the kernels before it where its `tnk.wait_inputs` is, or first of all where it has
+    none. Launching, and loading weights before the wait, then cost no time of their own.
+    The kernel gets the attribute `tnk.overlaps`; the runtime launches those that have it,
+    after another kernel, with programmatic stream serialization. On GPUs from sm_90 on.
+
+    ```mlir
+    tnk.kernel @k(%x: memref<8x64xf32>, %row: index) threads(64) {
+      %v = vector.load %x[%row, %c0] : ...
+    ```
+    becomes
+    ```mlir
+    tnk.kernel @k(%x: memref<8x64xf32>, %row: index) threads(64) attributes {tnk.overlaps} {
+      nvvm.griddepcontrol launch_dependents
+      llvm.inline_asm has_side_effects "griddepcontrol.wait;", "~{memory}"
+      %v = vector.load %x[%row, %c0] : ...
+    ```
+  }];
+  let dependentDialects = ["::mlir::LLVM::LLVMDialect", "::mlir::NVVM::NVVMDialect"];
+}
+
 //===----------------------------------------------------------------------===//
 // tnrt
 //===----------------------------------------------------------------------===//

@@ -129,6 +129,8 @@ static gpu::GPUFuncOp convertKernel(tnk::KernelOp kernel,
     argument.replaceAllUsesExcept(pointer.getResult(0), pointer);
     argument.setType(inputs[map]);
   }
+  // Without overlapping launches there is nothing to wait for.
+  function.walk([](tnk::WaitInputsOp op) { op.erase(); });
   function.walk([](tnk::ReturnOp op) {
     OpBuilder builder(op);
     gpu::ReturnOp::create(builder, op.getLoc());

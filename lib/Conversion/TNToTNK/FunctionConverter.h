@@ -44,6 +44,9 @@ struct KernelArguments {
   mlir::Value of(mlir::Value tensor) const { return buffers.lookup(tensor); }
 };
 
+// The name and the attributes as text, with every digit of a number.
+std::string attributesOf(mlir::Operation *op);
+
 class FunctionConverter {
 public:
   FunctionConverter(ModuleState &state, mlir::func::FuncOp source)
@@ -63,6 +66,11 @@ public:
   // outside.
   void launchGroup(const Group &group, const TileSizes &sizes,
                    mlir::Value tasks, GroupBody body);
+  // The same with `more` operations inside, before the group, that make the
+  // values `made` which the group reads.
+  void launchGroup(const Group &group, llvm::ArrayRef<mlir::Operation *> more,
+                   llvm::ArrayRef<mlir::Value> made, const TileSizes &sizes,
+                   mlir::Value tasks, GroupBody body);
   // Launches the kernel of a group's tail, which finds the root's result in the
   // group's output; it reads `bias` too, where there is one. A task is a row.
   void launchTail(const Group &group, mlir::Value bias, const TileSizes &sizes,
@@ -72,7 +80,7 @@ public:
 
   // Does one thing when the call has at most `limit` rows and another when it
   // has more; the choice is made at run time where it must be. Neither may make
-  // buffers.
+  // buffers; `few` may do nothing.
   void forFewRows(int64_t limit, llvm::function_ref<void()> few,
                   llvm::function_ref<void()> many);
 
@@ -94,6 +102,21 @@ private:
   mlir::LogicalResult convertShiftedExp(tn::ShiftedExpOp op);
   mlir::LogicalResult convertLRPE(tn::LRPEOp op);
   mlir::LogicalResult convertAttention(tn::LightningAttentionOp op);
+  // The buffers of an attention, maps where the kernel wants such.
+  struct AttentionOperands {
+    mlir::Value q, k, v, slopes, state, out;
+  };
+  void launchAttention(tn::LightningAttentionOp op,
+                       const AttentionKernel &kernel,
+                       const AttentionOperands &in);
+  void launchSegments(tn::LightningAttentionOp op,
+                      const AttentionKernel &kernel,
+                      const AttentionOperands &in);
+  void launchPart(tn::LightningAttentionOp op, const AttentionOperands &in,
+                  bool statesOnly, mlir::Value tasks,
+                  llvm::ArrayRef<mlir::Value> segments);
+  void launchScan(tn::LightningAttentionOp op, const AttentionOperands &in,
+                  llvm::ArrayRef<mlir::Value> segments);
   mlir::LogicalResult convertCall(mlir::func::CallOp op);
   mlir::LogicalResult convertReturn(mlir::func::ReturnOp op);
   mlir::LogicalResult refuseResult(size_t index);
@@ -110,9 +133,9 @@ private:
               Body body);
   void launchOperations(llvm::StringRef name,
                         llvm::ArrayRef<mlir::Operation *> operations,
-                        mlir::Value bias, mlir::Value output,
-                        const TileSizes &sizes, mlir::Value tasks,
-                        GroupBody body);
+                        llvm::ArrayRef<mlir::Value> made, mlir::Value bias,
+                        mlir::Value output, const TileSizes &sizes,
+                        mlir::Value tasks, GroupBody body);
   // The buffer as a tensor [batch, length, heads, width] for tensor copies.
   mlir::Value tensorMap(mlir::Value buffer, int64_t heads);
   // A kernel that treats rows: the tasks that do all of them.

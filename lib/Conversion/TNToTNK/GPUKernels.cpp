@@ -2,6 +2,7 @@
 // library; what follows them is a kernel over rows, as norms are.
 #include "FunctionConverter.h"
 #include "KernelChoice.h"
+#include "RowProducts.h"
 #include "TiledKernels.h"
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
@@ -28,8 +29,8 @@ static bool needsF32(Value tensor) {
 // Keys that the tiled attention keeps in registers and shared memory.
 static constexpr int64_t kMaxTiledKeyWidth = 256;
 
-// True for matrices whose rows the copy engine can read: bf16 at multiples of 16
-// bytes.
+// True for matrices whose rows the copy engine can read: bf16 at multiples of
+// 16 bytes.
 static bool canCopyTiles(MemRefType type) {
   auto [strides, offset] = type.getStridesAndOffset();
   return type.getElementType().isBF16() && strides[0] % 8 == 0 &&
@@ -38,9 +39,9 @@ static bool canCopyTiles(MemRefType type) {
 
 static void buildAttentionInTiles(KernelBuilder &k,
                                   const AttentionBuffers &in) {
-  buildTiledAttention(k, {in.q, in.k, in.v, in.slopes, in.state, in.out,
-                          in.length, in.heads, in.keyWidth, in.valueWidth,
-                          in.scale});
+  buildTiledAttention(k,
+                      {in.q, in.k, in.v, in.slopes, in.state, in.out, in.length,
+                       in.heads, in.keyWidth, in.valueWidth, in.scale});
 }
 
 namespace {
@@ -48,7 +49,8 @@ namespace {
 class GPUKernels final : public KernelChoice {
 public:
   GPUKernels(const TileSizes &sizes, const GPUOptions &options)
-      : KernelChoice(sizes), options(options) {}
+      : KernelChoice(sizes), options(options),
+        plan({options.rowProducts, options.foldNorms, options.joinGates}) {}
 
   LogicalResult check(Operation *op) const override {
     auto linear = dyn_cast<tn::LinearOp>(op);
@@ -98,8 +100,13 @@ public:
     TiledAttentionPlan plan = planTiledAttention(keyWidth, valueWidth);
     TileSizes tiled = sizes;
     tiled.threads = plan.threads;
-    return {"attention_tiled", tiled, buildAttentionInTiles, plan.valueSlices,
-            /*usesMaps=*/true};
+    return {"attention_tiled",     tiled,
+            buildAttentionInTiles, plan.valueSlices,
+            /*usesMaps=*/true,     options.attentionBlocks};
+  }
+
+  bool isComputedByUsers(Value value) const override {
+    return plan.isComputedByUsers(value);
   }
 
   void launchLinear(FunctionConverter &converter,
@@ -108,7 +115,15 @@ public:
     Value x = converter.contiguous(linear.getX());
     Value output = converter.outputFor(group.result);
     converter.forFewRows(
-        kGemvRows, [&] { launchGemv(converter, linear, group); },
+        kGemvRows,
+        [&] {
+          if (isComputedByUsers(group.result))
+            return;
+          if (std::optional<RowProduct> product = plan.match(linear))
+            launchRowProduct(converter, *product, group);
+          else
+            launchGemv(converter, linear, group);
+        },
         [&] {
           converter.matmul(x, converter.bufferOf(linear.getWeight()), output);
           if (linear.getBias() || !group.tail.empty())
@@ -132,6 +147,22 @@ private:
         });
   }
 
+  // The same on tensor cores, with what comes before it.
+  void launchRowProduct(FunctionConverter &converter, const RowProduct &product,
+                        const Group &group) const {
+    RankedTensorType weight =
+        cast<tn::LinearOp>(group.root).getWeight().getType();
+    TileSizes chosen =
+        rowProductSizes(sizes, weight.getDimSize(1), weight.getDimSize(0));
+    Value tasks = converter.index(weight.getDimSize(0) / chosen.panelWidth);
+    converter.launchGroup(group, product.operations(), product.results(),
+                          chosen, tasks,
+                          [&](KernelBuilder &k, const KernelArguments &in) {
+                            buildRowProduct(k, product, group.tail, in.buffers,
+                                            in.output, in.rows);
+                          });
+  }
+
   // What follows the product, in the buffer that already holds it.
   void launchTail(FunctionConverter &converter, tn::LinearOp linear,
                   const Group &group) const {
@@ -147,6 +178,7 @@ private:
   }
 
   const GPUOptions options;
+  const RowProductPlan plan;
 };
 
 } // namespace

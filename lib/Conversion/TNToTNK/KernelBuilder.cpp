@@ -333,8 +333,11 @@ void Epilogue::apply(KernelBuilder &k, Value tile,
   for (Operation *op : operations) {
     b.setLoc(op->getLoc());
     auto operand = [&](Value tensor) {
-      return tensor == current ? tile
-                               : k.loadTile(operands.lookup(tensor), place);
+      if (tensor == current)
+        return tile;
+      if (Value made = tiles ? tiles->lookup(tensor) : Value())
+        return made;
+      return k.loadTile(operands.lookup(tensor), place);
     };
     if (auto activation = dyn_cast<tn::ActivationOp>(op))
       tile = applyActivation(k, activation, tile, place);

@@ -132,6 +132,11 @@ public:
 
   void apply(KernelBuilder &k, mlir::Value tile, const TilePlace &place) const;
 
+  // Tensors that the kernel has as tiles of the same place, not in buffers.
+  void setTiles(const llvm::DenseMap<mlir::Value, mlir::Value> &made) {
+    tiles = &made;
+  }
+
 private:
   mlir::Value applyActivation(KernelBuilder &k, tn::ActivationOp op,
                               mlir::Value tile, const TilePlace &place) const;
@@ -140,6 +145,7 @@ private:
   mlir::Value rootResult;
   const llvm::DenseMap<mlir::Value, mlir::Value> &operands;
   mlir::Value output;
+  const llvm::DenseMap<mlir::Value, mlir::Value> *tiles = nullptr;
 };
 
 //===----------------------------------------------------------------------===//

@@ -1,6 +1,6 @@
-// What a target decides of this lowering: how tensors are stored, what one task of a
-// kernel does, and which kernels compute linear maps and attention. The bodies
-// of the kernels know nothing of it. Private to this folder.
+// What a target decides of this lowering: how tensors are stored, what one task
+// of a kernel does, and which kernels compute linear maps and attention. The
+// bodies of the kernels know nothing of it. Private to this folder.
 #ifndef TNLLM_LIB_CONVERSION_TNTOTNK_KERNELCHOICE_H
 #define TNLLM_LIB_CONVERSION_TNTOTNK_KERNELCHOICE_H
 
@@ -32,6 +32,9 @@ struct AttentionKernel {
   int64_t tasksPerHead = 1; // of each sequence
   // q, k, v and the output are tensor maps of 64x64 boxes, not buffers.
   bool usesMaps = false;
+  // With maps: blocks that fill the GPU. Where tasks are fewer, sequences are
+  // cut in segments (TiledKernels.h); 0 where that is not wanted.
+  int64_t fillingBlocks = 0;
 };
 
 class KernelChoice {
@@ -51,6 +54,9 @@ public:
   virtual AttentionKernel
   attentionKernel(tn::LightningAttentionOp op,
                   llvm::ArrayRef<mlir::MemRefType> matrices) const = 0;
+  // True where calls of at most kGemvRows rows need no buffer of the value: the
+  // kernels that read it compute it.
+  virtual bool isComputedByUsers(mlir::Value) const { return false; }
   // Everything that computes the group of a tn.linear.
   virtual void launchLinear(FunctionConverter &converter,
                             const Group &group) const = 0;
@@ -67,6 +73,10 @@ struct GPUOptions {
   bool bf16Storage = false;
   // Kernels may use warpgroup products and tensor copies.
   bool tensorCores = false;
+  // Blocks that an attention of few sequences and heads is cut in; 0: never.
+  int64_t attentionBlocks = 0;
+  // Linear maps of few rows on tensor cores, with what is before them.
+  bool rowProducts = false, foldNorms = false, joinGates = false;
 };
 
 // The library's product and a kernel for the tail; weights in rows. A task is a

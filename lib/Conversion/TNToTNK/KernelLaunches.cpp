@@ -97,13 +97,13 @@ static std::string nameOf(const Group &group) {
   return name + tailName(group.tail);
 }
 
-// Arguments: `bias`, every tensor that the operations read from outside, the
-// output, the rows.
+// Arguments: `bias`, every tensor that the operations read from outside and
+// that is not `made` inside, the output, the rows.
 void FunctionConverter::launchOperations(StringRef name,
                                          ArrayRef<Operation *> operations,
-                                         Value bias, Value output,
-                                         const TileSizes &sizes, Value tasks,
-                                         GroupBody body) {
+                                         ArrayRef<Value> made, Value bias,
+                                         Value output, const TileSizes &sizes,
+                                         Value tasks, GroupBody body) {
   SmallVector<Value> arguments;
   llvm::DenseMap<Value, unsigned> argumentOf;
   auto addArgument = [&](Value tensor) {
@@ -117,7 +117,8 @@ void FunctionConverter::launchOperations(StringRef name,
                                            operations.end());
   for (Operation *op : operations)
     for (Value operand : op->getOperands())
-      if (bufferOf(operand) && !inside.contains(operand.getDefiningOp()))
+      if (bufferOf(operand) && !inside.contains(operand.getDefiningOp()) &&
+          !llvm::is_contained(made, operand))
         addArgument(operand);
   unsigned outputIndex = arguments.size();
   arguments.push_back(output);
@@ -139,14 +140,28 @@ void FunctionConverter::launchOperations(StringRef name,
 
 void FunctionConverter::launchGroup(const Group &group, const TileSizes &sizes,
                                     Value tasks, GroupBody body) {
-  launchOperations(nameOf(group), group.operations(), /*bias=*/{},
-                   outputFor(group.result), sizes, tasks, body);
+  launchGroup(group, /*more=*/{}, /*made=*/{}, sizes, tasks, body);
+}
+
+void FunctionConverter::launchGroup(const Group &group,
+                                    ArrayRef<Operation *> more,
+                                    ArrayRef<Value> made,
+                                    const TileSizes &sizes, Value tasks,
+                                    GroupBody body) {
+  SmallVector<Operation *> operations = group.operations();
+  operations.append(more.begin(), more.end());
+  std::string name = nameOf(group);
+  for (Operation *op : llvm::reverse(more))
+    if (!isa<tn::CastOp>(op))
+      name = op->getName().stripDialect().str() + "_" + name;
+  launchOperations(name, operations, made, /*bias=*/{}, outputFor(group.result),
+                   sizes, tasks, body);
 }
 
 void FunctionConverter::launchTail(const Group &group, Value bias,
                                    const TileSizes &sizes, GroupBody body) {
   std::string name = bias ? "tail_bias" : "tail";
-  launchOperations(name + tailName(group.tail), group.tail, bias,
+  launchOperations(name + tailName(group.tail), group.tail, /*made=*/{}, bias,
                    outputFor(group.result), sizes, rowTasks(sizes), body);
 }
 
@@ -175,21 +190,24 @@ void FunctionConverter::convertGroup(const Group &group) {
   auto type = cast<RankedTensorType>(group.result.getType());
   TileSizes sizes = state.target.rowSizes(llvm::product_of(
       type.getShape().drop_front(std::min(leadingRank, type.getRank()))));
-  launchGroup(
-      group, sizes, rowTasks(sizes),
-      [&](KernelBuilder &k, const KernelArguments &in) {
-        auto norm = dyn_cast<tn::NormOp>(group.root);
-        if (norm)
-          return buildNorm(
-              k, norm, in.of(norm.getX()), in.of(norm.getWeight()),
-              in.of(norm.getBias()), in.rows,
-              Epilogue(group.tail, norm.getResult(), in.buffers, in.output));
-        // An element-wise root is itself the first operation of the tail.
-        Value start = group.root->getOperand(0);
-        SmallVector<Operation *> operations = group.operations();
-        buildElementwise(k, in.of(start), /*bias=*/{}, in.rows,
-                         Epilogue(operations, start, in.buffers, in.output));
-      });
+  auto body = [&](KernelBuilder &k, const KernelArguments &in) {
+    auto norm = dyn_cast<tn::NormOp>(group.root);
+    if (norm)
+      return buildNorm(
+          k, norm, in.of(norm.getX()), in.of(norm.getWeight()),
+          in.of(norm.getBias()), in.rows,
+          Epilogue(group.tail, norm.getResult(), in.buffers, in.output));
+    // An element-wise root is itself the first operation of the tail.
+    Value start = group.root->getOperand(0);
+    SmallVector<Operation *> operations = group.operations();
+    buildElementwise(k, in.of(start), /*bias=*/{}, in.rows,
+                     Epilogue(operations, start, in.buffers, in.output));
+  };
+  auto compute = [&] { launchGroup(group, sizes, rowTasks(sizes), body); };
+  if (!state.target.isComputedByUsers(group.result))
+    return compute();
+  (void)outputFor(group.result); // outside of the branch
+  forFewRows(kGemvRows, [] {}, compute);
 }
 
 // Tasks of a kernel that treats the heads of rows: on a GPU each is a task.
@@ -200,8 +218,7 @@ Value FunctionConverter::headTasks(const TileSizes &sizes, int64_t heads) {
   return arith::MulIOp::create(b, tasks, index(heads));
 }
 
-// The attributes as text, with every digit of a number.
-static std::string attributesOf(Operation *op) {
+std::string kernels::attributesOf(Operation *op) {
   std::string text;
   llvm::raw_string_ostream(text) << op->getName() << op->getAttrDictionary();
   return text;
@@ -247,49 +264,6 @@ LogicalResult FunctionConverter::convertLRPE(tn::LRPEOp op) {
          "lrpe" + std::to_string(heads), [&](KernelBuilder &k) {
            buildLRPE(k, k.argument(0), k.argument(1), k.argument(2),
                      k.argument(3), k.argument(4), k.argument(5), heads, width);
-         });
-  return success();
-}
-
-Value FunctionConverter::tensorMap(Value buffer, int64_t heads) {
-  Type element = cast<MemRefType>(buffer.getType()).getElementType();
-  auto type = tnk::MapType::get(b.getContext(), 64, 64, element);
-  return tnrt::TensorMapOp::create(b, type, context, buffer, batch, length,
-                                   heads);
-}
-
-LogicalResult FunctionConverter::convertAttention(tn::LightningAttentionOp op) {
-  RankedTensorType q = op.getQ().getType(), v = op.getV().getType();
-  int64_t heads = q.getDimSize(2);
-  double scale = op.getScale().convertToFloat();
-  buffers[op.getNewState()] = bufferOf(op.getState());
-  SmallVector<Value> matrices = {bufferOf(op.getQ()), bufferOf(op.getK()),
-                                 bufferOf(op.getV()), outputFor(op.getOut())};
-  AttentionKernel kernel = state.target.attentionKernel(
-      op, llvm::map_to_vector(matrices, [](Value matrix) {
-        return cast<MemRefType>(matrix.getType());
-      }));
-  if (kernel.usesMaps)
-    for (Value &matrix : matrices)
-      matrix = tensorMap(matrix, heads);
-  Value arguments[] = {matrices[0],
-                       matrices[1],
-                       matrices[2],
-                       bufferOf(op.getSlopes()),
-                       bufferOf(op.getState()),
-                       matrices[3],
-                       length};
-  Value tasks =
-      arith::MulIOp::create(b, batch, index(heads * kernel.tasksPerHead));
-  std::string key =
-      (kernel.name + std::to_string(heads) + attributesOf(op)).str();
-  launch(kernel.name, arguments, tasks, kernel.sizes, key,
-         [&](KernelBuilder &k) {
-           AttentionBuffers in{k.argument(0),   k.argument(1), k.argument(2),
-                               k.argument(3),   k.argument(4), k.argument(5),
-                               k.argument(6),   heads,         q.getDimSize(3),
-                               v.getDimSize(3), scale};
-           kernel.build(k, in);
          });
   return success();
 }

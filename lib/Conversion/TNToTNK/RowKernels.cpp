@@ -44,35 +44,92 @@ static int64_t columnsOf(Value buffer) {
   return cast<MemRefType>(buffer.getType()).getShape().back();
 }
 
-// Sum over a row of `term(tile)`: a vector of partial sums over the full tiles,
-// then the remainder's, in a fixed order.
-static Value sumOfRow(KernelBuilder &k, Value x, Value row,
-                      llvm::function_ref<Value(Value)> term) {
-  ImplicitLocOpBuilder &b = k.b;
-  int64_t columns = columnsOf(x), width = k.sizes.panelWidth;
-  int64_t full = columns / width * width;
-  auto reduce = [&](Value vector) {
-    return vector::ReductionOp::create(b, vector::CombiningKind::ADD, vector);
-  };
-  Value sum;
-  if (full > 0) {
-    Value zero = k.constant(VectorType::get({width}, b.getF32Type()), 0.0);
-    auto loop = scf::ForOp::create(b, k.index(0), k.index(full), k.index(width),
-                                   ValueRange{zero});
-    {
-      OpBuilder::InsertionGuard guard(b);
-      b.setInsertionPointToStart(loop.getBody());
-      Value value = term(k.loadRow(x, row, loop.getInductionVar(), width));
-      scf::YieldOp::create(b, ValueRange{arith::AddFOp::create(
-                                  b, loop.getRegionIterArg(0), value)});
-    }
-    sum = reduce(loop.getResult(0));
+// Tiles of a row that a block of threads keeps in registers: 8 elements each of
+// a thread.
+static constexpr int64_t kKeptTiles = 4;
+
+namespace {
+
+// A row in tiles of the panel's width and one of the rest. On a GPU rows of a
+// few tiles are loaded once and stay in registers; others are loaded again for
+// each pass over them.
+class RowOfTiles {
+public:
+  RowOfTiles(KernelBuilder &k, Value x, Value row)
+      : k(k), b(k.b), x(x), row(row), columns(columnsOf(x)),
+        width(k.sizes.panelWidth) {
+    if (k.sizes.threads == 0 || columns > kKeptTiles * width)
+      return;
+    for (int64_t start = 0; start < columns; start += width)
+      kept.push_back(
+          k.loadRow(x, row, k.index(start), std::min(width, columns - start)));
   }
+
+  // Sum of `term(tile)`: a vector of partial sums over the full tiles, then the
+  // rest's, in a fixed order.
+  Value sum(llvm::function_ref<Value(Value)> term);
+
+  using TileBody = llvm::function_ref<void(Value column, Value tile)>;
+  // Calls `body` with each tile, as vector<1xW>, and its first column.
+  void forTiles(TileBody body);
+
+private:
+  Value reduce(Value vector) {
+    return vector::ReductionOp::create(b, vector::CombiningKind::ADD, vector);
+  }
+  Value sumOfFullTiles(llvm::function_ref<Value(Value)> term);
+
+  KernelBuilder &k;
+  ImplicitLocOpBuilder &b;
+  Value x, row;
+  int64_t columns, width;
+  SmallVector<Value> kept; // empty where the row is loaded again
+};
+
+} // namespace
+
+// The partial sums.
+Value RowOfTiles::sumOfFullTiles(llvm::function_ref<Value(Value)> term) {
+  int64_t full = columns / width * width;
+  Value sum = k.constant(VectorType::get({width}, b.getF32Type()), 0.0);
+  if (!kept.empty()) {
+    for (Value tile : ArrayRef(kept).take_front(full / width))
+      sum = arith::AddFOp::create(b, sum, term(tile));
+    return sum;
+  }
+  auto loop = scf::ForOp::create(b, k.index(0), k.index(full), k.index(width),
+                                 ValueRange{sum});
+  OpBuilder::InsertionGuard guard(b);
+  b.setInsertionPointToStart(loop.getBody());
+  Value value = term(k.loadRow(x, row, loop.getInductionVar(), width));
+  scf::YieldOp::create(
+      b, ValueRange{arith::AddFOp::create(b, loop.getRegionIterArg(0), value)});
+  return loop.getResult(0);
+}
+
+Value RowOfTiles::sum(llvm::function_ref<Value(Value)> term) {
+  int64_t full = columns / width * width;
+  Value sum;
+  if (full > 0)
+    sum = reduce(sumOfFullTiles(term));
   if (full < columns) {
-    Value rest = reduce(term(k.loadRow(x, row, k.index(full), columns - full)));
+    Value last = kept.empty() ? k.loadRow(x, row, k.index(full), columns - full)
+                              : kept.back();
+    Value rest = reduce(term(last));
     sum = sum ? arith::AddFOp::create(b, sum, rest).getResult() : rest;
   }
   return sum;
+}
+
+void RowOfTiles::forTiles(TileBody body) {
+  for (auto [i, tile] : llvm::enumerate(kept))
+    body(k.index(i * width), k.broadcastRow(tile, 1));
+  if (!kept.empty())
+    return;
+  k.forColumns(columns, width, [&](Value column, int64_t size) {
+    body(column,
+         k.loadTile(x, {row, column, 1, size, /*columnsInBounds=*/true}));
+  });
 }
 
 namespace {
@@ -82,17 +139,17 @@ struct RowStatistics {
 };
 } // namespace
 
-static RowStatistics statisticsOfRow(KernelBuilder &k, tn::NormOp op, Value x,
-                                     Value row) {
+static RowStatistics statisticsOfRow(KernelBuilder &k, tn::NormOp op,
+                                     RowOfTiles &row, int64_t columns) {
   ImplicitLocOpBuilder &b = k.b;
   Type f32 = b.getF32Type();
-  Value count = k.constant(f32, columnsOf(x));
+  Value count = k.constant(f32, columns);
   RowStatistics statistics;
   if (op.getKind() == tn::NormKind::Layer) {
-    Value sum = sumOfRow(k, x, row, [](Value tile) { return tile; });
+    Value sum = row.sum([](Value tile) { return tile; });
     statistics.mean = arith::DivFOp::create(b, sum, count);
   }
-  Value squares = sumOfRow(k, x, row, [&](Value tile) -> Value {
+  Value squares = row.sum([&](Value tile) -> Value {
     if (statistics.mean)
       tile = arith::SubFOp::create(
           b, tile,
@@ -112,26 +169,25 @@ void kernels::buildNorm(KernelBuilder &k, tn::NormOp op, Value x, Value weight,
                         Value bias, Value rows, const Epilogue &epilogue) {
   ImplicitLocOpBuilder &b = k.b;
   forRowsOfTask(k, rows, [&](Value row) {
-    RowStatistics statistics = statisticsOfRow(k, op, x, row);
-    k.forColumns(
-        columnsOf(x), k.sizes.panelWidth, [&](Value column, int64_t width) {
-          TilePlace place{row, column, 1, width, /*columnsInBounds=*/true};
-          VectorType type = k.tileType(1, width);
-          Value tile = k.loadTile(x, place);
-          if (statistics.mean)
-            tile = arith::SubFOp::create(b, tile,
-                                         k.broadcast(statistics.mean, type));
-          tile = arith::MulFOp::create(b, tile,
-                                       k.broadcast(statistics.inverse, type));
-          if (weight)
-            tile = arith::MulFOp::create(
-                b, tile,
-                k.broadcastRow(k.loadRow(weight, {}, column, width), 1));
-          if (bias)
-            tile = arith::AddFOp::create(
-                b, tile, k.broadcastRow(k.loadRow(bias, {}, column, width), 1));
-          epilogue.apply(k, tile, place);
-        });
+    RowOfTiles tiles(k, x, row);
+    RowStatistics statistics = statisticsOfRow(k, op, tiles, columnsOf(x));
+    tiles.forTiles([&](Value column, Value tile) {
+      auto type = cast<VectorType>(tile.getType());
+      int64_t width = type.getDimSize(1);
+      if (statistics.mean)
+        tile =
+            arith::SubFOp::create(b, tile, k.broadcast(statistics.mean, type));
+      tile =
+          arith::MulFOp::create(b, tile, k.broadcast(statistics.inverse, type));
+      if (weight)
+        tile = arith::MulFOp::create(
+            b, tile, k.broadcastRow(k.loadRow(weight, {}, column, width), 1));
+      if (bias)
+        tile = arith::AddFOp::create(
+            b, tile, k.broadcastRow(k.loadRow(bias, {}, column, width), 1));
+      epilogue.apply(k, tile,
+                     {row, column, 1, width, /*columnsInBounds=*/true});
+    });
   });
   k.finish();
 }

@@ -71,7 +71,9 @@ struct ConvertTNToTNKPass
                     streamBlockBytes, streamRows, chunk,     rowBlock};
     if (gpuThreads == 0)
       return chooseForCPU(sizes);
-    return chooseForGPU(sizes, {gpuThreads, bf16Storage, tensorCores});
+    return chooseForGPU(sizes,
+                        {gpuThreads, bf16Storage, tensorCores, attentionBlocks,
+                         rowProducts, foldNorms, joinGates});
   }
 
   void runOnOperation() override {

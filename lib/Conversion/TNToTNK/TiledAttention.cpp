@@ -12,6 +12,9 @@
 // The state never leaves registers between chunks: its sums, rounded to bf16,
 // are the register operand of the next product. Copies read zeros outside the
 // tensors and write nothing there, so any width and length will do.
+//
+// In segments (AttentionPart) a block does the chunks of one: for the states
+// alone there is neither q nor scores nor output.
 #include "KernelBuilder.h"
 #include "TiledKernels.h"
 
@@ -23,12 +26,13 @@ using namespace mlir;
 using namespace tnllm;
 using namespace tnllm::kernels;
 
-static constexpr int64_t kChunk = 64;        // positions
+static constexpr int64_t kChunk = kAttentionChunk;
 static constexpr int64_t kValueColumns = 64; // of a value warpgroup
 static constexpr int64_t kGroupThreads = tnk::RoleOp::kGroupThreads;
 
 TiledAttentionPlan kernels::planTiledAttention(int64_t keyWidth,
-                                               int64_t valueWidth) {
+                                               int64_t valueWidth,
+                                               AttentionPart part) {
   constexpr int64_t kSharedBytes = 227 * 1024; // of a block on sm_90
   constexpr int64_t kBarrierBytes = 1024;
   constexpr int64_t kMaxStages = 4;
@@ -39,11 +43,15 @@ TiledAttentionPlan kernels::planTiledAttention(int64_t keyWidth,
       valueWidth > kValueColumns && plan.keyColumns <= 128 ? 2 : 1;
   plan.valueSlices =
       llvm::divideCeil(valueWidth, plan.valueGroups * kValueColumns);
-  plan.threads = (2 + plan.valueGroups) * kGroupThreads;
+  bool statesOnly = part == AttentionPart::States;
+  plan.threads = ((statesOnly ? 1 : 2) + plan.valueGroups) * kGroupThreads;
+  int64_t keyBytes = 2 * kChunk * plan.keyColumns;
   int64_t valueBytes = 2 * kChunk * plan.valueGroups * kValueColumns;
-  int64_t stageBytes = 2 * 2 * kChunk * plan.keyColumns + valueBytes;
+  int64_t stageBytes = (statesOnly ? 1 : 2) * keyBytes + valueBytes;
   // Beside the stages: two of scores, and the outputs.
-  int64_t fixedBytes = 2 * 2 * kChunk * kChunk + valueBytes + kBarrierBytes;
+  int64_t fixedBytes = kBarrierBytes;
+  if (!statesOnly)
+    fixedBytes += 2 * 2 * kChunk * kChunk + valueBytes;
   plan.stages = std::min(kMaxStages, (kSharedBytes - fixedBytes) / stageBytes);
   return plan;
 }
@@ -54,7 +62,8 @@ class TiledAttention {
 public:
   TiledAttention(KernelBuilder &k, const TiledAttentionBuffers &buffers)
       : k(k), b(k.b), in(buffers),
-        plan(planTiledAttention(buffers.keyWidth, buffers.valueWidth)) {}
+        plan(planTiledAttention(buffers.keyWidth, buffers.valueWidth,
+                                buffers.part)) {}
 
   void build();
 
@@ -71,6 +80,12 @@ private:
 
   // Whether the state of 64 value columns takes half of the registers.
   bool isWide() const { return plan.keyColumns > 192; }
+  bool isWhole() const { return in.part == AttentionPart::Whole; }
+  bool isStatesOnly() const { return in.part == AttentionPart::States; }
+  Value isLastSegment() {
+    return k.compare(arith::CmpIPredicate::eq, segment,
+                     k.sub(in.segments.count, k.index(1)));
+  }
   void locate();
   void makeRings();
   void role(StringRef name, int64_t groups, int64_t warps, int64_t registers,
@@ -79,7 +94,8 @@ private:
   void scoreRole();
   void valueRole();
   // One chunk: the state after it, from the state before.
-  Value valueChunk(Value chunk, Value state, ArrayRef<Value> outWeights);
+  Value valueChunk(Value step, Value state, ArrayRef<Value> outWeights);
+  Value stateChunk(Value step, Value state);
   SmallVector<Value> outputWeights();
   Value multiplyState(Value state, Value q);
   Value decayState(Value state, Value n);
@@ -109,13 +125,22 @@ private:
     return tnk::MmaWaitOp::create(b, sums.getType(), sums, pending)
         .getResult(0);
   }
-  Value stateTransfer(Value value);
+  // The first position of the task's chunk number `step`.
+  Value positionOf(Value step) {
+    return k.mul(isWhole() ? step : k.add(firstChunk, step), k.index(kChunk));
+  }
+  Value stateTransfer(Value value, bool ofSegment);
+  Value stateBefore();
+  void storeState(Value state);
 
   KernelBuilder &k;
   ImplicitLocOpBuilder &b;
   const TiledAttentionBuffers &in;
   TiledAttentionPlan plan;
-  Value batch, head, slice, chunks, zero;
+  Value batch, head, slice, zero;
+  Value chunks; // of this task
+  // In segments: its number, its first chunk and its place among the states.
+  Value segment, firstChunk, place;
   Value decay; // log2(lambda), f32, not positive
   Value inputs, scores, stage;
   Value group, firstColumn; // of a value warpgroup
@@ -127,11 +152,23 @@ private:
 void TiledAttention::locate() {
   zero = k.index(0);
   Value slices = k.index(plan.valueSlices), heads = k.index(in.heads);
-  slice = k.rem(k.task(), slices);
-  Value sequence = k.div(k.task(), slices);
+  Value task = k.task();
+  if (!isWhole()) {
+    segment = k.rem(task, in.segments.count);
+    task = k.div(task, in.segments.count);
+  }
+  slice = k.rem(task, slices);
+  Value sequence = k.div(task, slices);
   head = k.rem(sequence, heads);
   batch = k.div(sequence, heads);
   chunks = k.div(k.add(in.length, k.index(kChunk - 1)), k.index(kChunk));
+  if (!isWhole()) {
+    firstChunk = k.mul(segment, in.segments.chunks);
+    place = k.add(k.mul(sequence, in.segments.count), segment);
+    chunks = k.min(k.sub(chunks, firstChunk), in.segments.chunks);
+  }
+  if (isStatesOnly()) // nobody begins with the state of the last one
+    chunks = arith::SelectOp::create(b, isLastSegment(), zero, chunks);
   Value slope = k.loadScalar(in.slopes, head);
   constexpr double kLog2E = 1.4426950408889634;
   decay = arith::MulFOp::create(b, slope, k.constant(b.getF32Type(), -kLog2E));
@@ -140,11 +177,14 @@ void TiledAttention::locate() {
 void TiledAttention::makeRings() {
   int64_t valueColumns = plan.valueGroups * kValueColumns;
   tnk::TileType keys = tile(kChunk, plan.keyColumns);
+  SmallVector<tnk::TileType> tiles = {keys, tile(kChunk, valueColumns)};
+  if (!isStatesOnly())
+    tiles.insert(tiles.begin(), keys);
   inputs = tnk::RingOp::create(
-      b,
-      tnk::RingType::get(b.getContext(), plan.stages,
-                         {keys, keys, tile(kChunk, valueColumns)}),
-      tnk::RingFill::Copies, 1 + plan.valueGroups);
+      b, tnk::RingType::get(b.getContext(), plan.stages, tiles),
+      tnk::RingFill::Copies, (isStatesOnly() ? 0 : 1) + plan.valueGroups);
+  if (isStatesOnly())
+    return;
   scores = tnk::RingOp::create(
       b, tnk::RingType::get(b.getContext(), 2, {tile(kChunk, kChunk)}),
       tnk::RingFill::Threads, plan.valueGroups);
@@ -160,18 +200,20 @@ void TiledAttention::role(StringRef name, int64_t groups, int64_t warps,
 }
 
 void TiledAttention::copyRole() {
-  k.forLoop(zero, chunks, 1, [&](Value chunk) {
-    tnk::RingAcquireOp::create(b, inputs, chunk);
-    Value position = k.mul(chunk, k.index(kChunk));
+  k.forLoop(zero, chunks, 1, [&](Value step) {
+    tnk::RingAcquireOp::create(b, inputs, step);
+    Value position = positionOf(step);
     Value valueColumn = k.mul(slice, k.index(plan.valueGroups * kValueColumns));
-    auto load = [&](Value map, int64_t index, Value column) {
+    int64_t next = 0;
+    auto load = [&](Value map, Value column) {
       tnk::LoadAsyncOp::create(b, map,
                                ValueRange{batch, position, head, column},
-                               ringTile(inputs, chunk, index), inputs, chunk);
+                               ringTile(inputs, step, next++), inputs, step);
     };
-    load(in.q, 0, zero);
-    load(in.k, 1, zero);
-    load(in.v, 2, valueColumn);
+    if (!isStatesOnly())
+      load(in.q, zero);
+    load(in.k, zero);
+    load(in.v, valueColumn);
   });
 }
 
@@ -207,33 +249,56 @@ void TiledAttention::scoreRole() {
   });
 }
 
-// Reads the state, transposed, if `value` is null; otherwise writes it.
-Value TiledAttention::stateTransfer(Value value) {
+// Reads the state, transposed, if `value` is null; otherwise writes it: that of
+// the sequence, or of the segment.
+Value TiledAttention::stateTransfer(Value value, bool ofSegment) {
   MLIRContext *context = b.getContext();
+  Value memory = ofSegment ? in.segments.states : in.state;
+  SmallVector<Value> indices = {place, zero, firstColumn};
+  if (!ofSegment)
+    indices = {batch, head, zero, firstColumn};
+  unsigned rank = indices.size();
   auto map = AffineMap::get(
-      4, 0, {b.getAffineDimExpr(3), b.getAffineDimExpr(2)}, context);
+      rank, 0, {b.getAffineDimExpr(rank - 1), b.getAffineDimExpr(rank - 2)},
+      context);
   bool wholeSlices = in.valueWidth % (plan.valueGroups * kValueColumns) == 0;
   SmallVector<bool> inBounds = {wholeSlices, in.keyWidth == plan.keyColumns};
-  SmallVector<Value> indices = {batch, head, zero, firstColumn};
   if (value) {
-    vector::TransferWriteOp::create(b, value, in.state, indices, map,
+    vector::TransferWriteOp::create(b, value, memory, indices, map,
                                     ArrayRef<bool>(inBounds));
     return {};
   }
   return vector::TransferReadOp::create(
-      b, f32Tile(plan.keyColumns), in.state, indices,
+      b, f32Tile(plan.keyColumns), memory, indices,
       std::optional<Value>(k.constant(b.getF32Type(), 0.0)), map,
       ArrayRef<bool>(inBounds));
 }
 
-void TiledAttention::storeOutput(Value out, Value chunk) {
+// What the task begins with.
+Value TiledAttention::stateBefore() {
+  if (isStatesOnly())
+    return k.constant(f32Tile(plan.keyColumns), 0.0);
+  return stateTransfer({}, /*ofSegment=*/!isWhole());
+}
+
+void TiledAttention::storeState(Value state) {
+  if (in.part != AttentionPart::Outputs) {
+    stateTransfer(state, /*ofSegment=*/isStatesOnly());
+    return;
+  }
+  auto branch = scf::IfOp::create(b, isLastSegment(), /*withElseRegion=*/false);
+  OpBuilder::InsertionGuard guard(b);
+  b.setInsertionPointToStart(branch.thenBlock());
+  stateTransfer(state, /*ofSegment=*/false);
+}
+
+void TiledAttention::storeOutput(Value out, Value step) {
   Value part =
       tnk::PartOp::create(b, tile(kChunk, kValueColumns), stage, group);
   tnk::StoreWaitOp::create(b);
   tnk::WriteOp::create(b, toBF16(out), part, /*transpose=*/true);
   tnk::StoreAsyncOp::create(
-      b, part, in.out,
-      ValueRange{batch, k.mul(chunk, k.index(kChunk)), head, firstColumn});
+      b, part, in.out, ValueRange{batch, positionOf(step), head, firstColumn});
 }
 
 // Starts S^T Q^T, the state rounded to bf16 as operand in registers. Where all
@@ -286,15 +351,15 @@ Value TiledAttention::weighValues(Value v, Value n) {
 
 // The two products with the state come first: what the next chunk waits for is
 // under way while the output is finished.
-Value TiledAttention::valueChunk(Value chunk, Value state,
+Value TiledAttention::valueChunk(Value step, Value state,
                                  ArrayRef<Value> outWeights) {
-  Value rest = k.sub(in.length, k.mul(chunk, k.index(kChunk)));
+  Value rest = k.sub(in.length, positionOf(step));
   Value n = arith::IndexCastOp::create(b, b.getI32Type(),
                                        k.min(rest, k.index(kChunk)));
-  tnk::RingWaitOp::create(b, inputs, chunk);
-  Value q = ringTile(inputs, chunk, 0), keys = ringTile(inputs, chunk, 1);
+  tnk::RingWaitOp::create(b, inputs, step);
+  Value q = ringTile(inputs, step, 0), keys = ringTile(inputs, step, 1);
   Value v = tnk::PartOp::create(b, tile(kChunk, kValueColumns),
-                                ringTile(inputs, chunk, 2), group);
+                                ringTile(inputs, step, 2), group);
   // Sums change only while no product is under way: the state decays before
   // they start, or, where it is rounded part by part, between them.
   Value out, vt;
@@ -316,15 +381,29 @@ Value TiledAttention::valueChunk(Value chunk, Value state,
   out = isWide() ? out : wait(out, /*pending=*/1);
   for (Value weights : outWeights)
     out = arith::MulFOp::create(b, out, weights);
-  tnk::RingWaitOp::create(b, scores, chunk);
-  out = mma(v, ringTile(scores, chunk, 0), out, /*transposeA=*/true,
+  tnk::RingWaitOp::create(b, scores, step);
+  out = mma(v, ringTile(scores, step, 0), out, /*transposeA=*/true,
             /*transposeB=*/true);
   auto done = tnk::MmaWaitOp::create(
       b, TypeRange{out.getType(), state.getType()}, ValueRange{out, state}, 0);
-  tnk::RingReleaseOp::create(b, scores, chunk);
-  tnk::RingReleaseOp::create(b, inputs, chunk);
-  storeOutput(done.getResult(0), chunk);
+  tnk::RingReleaseOp::create(b, scores, step);
+  tnk::RingReleaseOp::create(b, inputs, step);
+  storeOutput(done.getResult(0), step);
   return done.getResult(1);
+}
+
+// The state alone, of a chunk of a segment that is not the last one: it is
+// full.
+Value TiledAttention::stateChunk(Value step, Value state) {
+  Value n = arith::ConstantOp::create(b, b.getI32IntegerAttr(kChunk));
+  tnk::RingWaitOp::create(b, inputs, step);
+  Value v = tnk::PartOp::create(b, tile(kChunk, kValueColumns),
+                                ringTile(inputs, step, 1), group);
+  Value decayed = decayState(state, n);
+  Value next = wait(
+      mma(weighValues(v, n), ringTile(inputs, step, 0), decayed, false, false));
+  tnk::RingReleaseOp::create(b, inputs, step);
+  return next;
 }
 
 // lambda^(i+1) for column i, with the output's scale. A wide state leaves few
@@ -354,18 +433,22 @@ void TiledAttention::valueRole() {
   group = tnk::GroupOp::create(b, b.getIndexType());
   firstColumn = k.mul(k.add(k.mul(slice, k.index(plan.valueGroups)), group),
                       k.index(kValueColumns));
-  SmallVector<Value> outWeights = outputWeights();
+  SmallVector<Value> outWeights;
+  if (!isStatesOnly())
+    outWeights = outputWeights();
   auto loop = scf::ForOp::create(b, zero, chunks, k.index(1),
-                                 ValueRange{stateTransfer({})});
+                                 ValueRange{stateBefore()});
   {
     OpBuilder::InsertionGuard guard(b);
     b.setInsertionPointToStart(loop.getBody());
-    Value state = valueChunk(loop.getInductionVar(), loop.getRegionIterArg(0),
-                             outWeights);
+    Value step = loop.getInductionVar(), before = loop.getRegionIterArg(0);
+    Value state = isStatesOnly() ? stateChunk(step, before)
+                                 : valueChunk(step, before, outWeights);
     scf::YieldOp::create(b, state);
   }
-  stateTransfer(loop.getResult(0));
-  tnk::StoreWaitOp::create(b);
+  storeState(loop.getResult(0));
+  if (!isStatesOnly())
+    tnk::StoreWaitOp::create(b);
 }
 
 void TiledAttention::build() {
@@ -377,9 +460,10 @@ void TiledAttention::build() {
     b.createBlock(&roles.getBody());
     bool twoGroups = plan.valueGroups == 2;
     role("copy", 1, 1, 24, [&] { copyRole(); });
-    role("scores", 1, 4, twoGroups ? 104 : 128, [&] { scoreRole(); });
-    role("values", plan.valueGroups, 4, twoGroups ? 192 : 240,
-         [&] { valueRole(); });
+    if (!isStatesOnly())
+      role("scores", 1, 4, twoGroups ? 104 : 128, [&] { scoreRole(); });
+    role("values", plan.valueGroups, 4,
+         twoGroups && !isStatesOnly() ? 192 : 240, [&] { valueRole(); });
   }
   k.finish();
 }

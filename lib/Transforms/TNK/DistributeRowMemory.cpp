@@ -38,12 +38,33 @@ FailureOr<Access> RowDistribution::accessOf(Operation *op, Value memory,
     (void)cannot(op, "its elements are not neighbours in memory");
     return failure();
   }
-  return Access{memory, llvm::to_vector(indices), *layout, inBounds};
+  Access access{memory, llvm::to_vector(indices), *layout, inBounds};
+  auto shape = cast<VectorType>(vector).getShape();
+  if (shape.size() == 2 && shape[0] != 1) {
+    access.columns = shape[1];
+    // A unit must not go from one row to the next.
+    if (indices.size() < 2 || shape[1] % layout->unit != 0) {
+      (void)cannot(op, "its rows are no multiple of what a thread holds");
+      return failure();
+    }
+  }
+  if (auto transfer = dyn_cast<VectorTransferOpInterface>(op))
+    if (transfer.getMask())
+      access.rowsLeft =
+          transfer.getMask().getDefiningOp<vector::CreateMaskOp>().getOperand(
+              0);
+  return access;
 }
 
 // The indices of the element `offset` of the vector.
 SmallVector<Value> RowDistribution::place(const Access &access, Value offset) {
   SmallVector<Value> indices = access.indices;
+  if (access.columns != 0) {
+    Value columns = index(access.columns);
+    Value &row = indices[indices.size() - 2];
+    row = add(row, b.createOrFold<arith::DivUIOp>(offset, columns));
+    offset = b.createOrFold<arith::RemUIOp>(offset, columns);
+  }
   indices.back() = add(indices.back(), offset);
   return indices;
 }
@@ -87,6 +108,13 @@ Value RowDistribution::elementExists(const Access &access, int64_t i,
     exists = below(index, this->index(layout.length));
   else if (layout.hasIdleThreads())
     exists = isActive(layout);
+  if (access.rowsLeft) {
+    Value row =
+        b.createOrFold<arith::DivUIOp>(index, this->index(access.columns));
+    Value isLeft = below(row, access.rowsLeft);
+    exists =
+        exists ? arith::AndIOp::create(b, exists, isLeft).getResult() : isLeft;
+  }
   if (!access.inBounds) {
     int64_t columns =
         cast<MemRefType>(access.memory.getType()).getShape().back();
@@ -125,7 +153,7 @@ LogicalResult RowDistribution::read(Operation *op, Value memory,
   if (!padding)
     padding = arith::ConstantOp::create(b, b.getZeroAttr(element));
   Value value;
-  if (access->layout.isRagged() || !inBounds) {
+  if (isPartial(*access)) {
     value = readElements(*access, type, padding);
   } else if (access->layout.hasIdleThreads()) {
     Value none = vector::BroadcastOp::create(b, type, padding);
@@ -172,7 +200,7 @@ LogicalResult RowDistribution::write(Operation *op, Value vector, Value memory,
   if (failed(access))
     return failure();
   Value value = piece(vector);
-  if (access->layout.isRagged() || !inBounds)
+  if (isPartial(*access))
     writeElements(*access, value);
   else if (access->layout.hasIdleThreads())
     guarded(isActive(access->layout), [&] { writeUnits(*access, value); });

@@ -35,7 +35,7 @@ LogicalResult RowDistribution::cannot(Operation *op, const Twine &reason) {
 FailureOr<RowLayout> RowDistribution::layoutOf(Operation *op, Type type) {
   std::optional<int64_t> length = getRowLength(type);
   if (!length) {
-    (void)(cannot(op, "expected vectors of rank 1 or of one row"));
+    (void)(cannot(op, "expected vectors of rank 1 or 2"));
     return failure();
   }
   auto unit = maxUnits.find(*length);
@@ -289,12 +289,21 @@ static bool isInBounds(VectorTransferOpInterface op) {
   return op.isDimInBounds(op.getTransferRank() - 1);
 }
 
-// Transfers that are a plain row: no mask, no permutation, rows in bounds.
+// A mask of the first rows of several, with all of their columns.
+static bool isOfRows(Value mask) {
+  auto op = mask.getDefiningOp<vector::CreateMaskOp>();
+  return op && op.getType().getRank() == 2 && op.getType().getDimSize(0) != 1 &&
+         getConstantIntValue(op.getOperand(1)) == op.getType().getDimSize(1);
+}
+
+// Transfers that are a plain row or rows: no mask but of rows, no permutation,
+// rows in bounds.
 static bool isPlain(VectorTransferOpInterface op) {
   for (int64_t i = 0; i + 1 < op.getTransferRank(); ++i)
     if (!op.isDimInBounds(i))
       return false;
-  return !op.getMask() && op.getPermutationMap().isMinorIdentity();
+  return (!op.getMask() || isOfRows(op.getMask())) &&
+         op.getPermutationMap().isMinorIdentity();
 }
 
 LogicalResult RowDistribution::distribute(Operation *op) {
@@ -319,6 +328,11 @@ LogicalResult RowDistribution::distribute(Operation *op) {
   if (auto transfer = dyn_cast<VectorTransferOpInterface>(op))
     if (!isPlain(transfer))
       return cannot(op, "expected a row without mask or permutation");
+  // Read by the transfers that it masks.
+  if (isa<vector::CreateMaskOp>(op)) {
+    dead.push_back(op);
+    return success();
+  }
   LogicalResult result = [&]() -> LogicalResult {
     if (auto read = dyn_cast<vector::TransferReadOp>(op))
       return this->read(op, read.getBase(), read.getIndices(),

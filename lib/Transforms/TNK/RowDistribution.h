@@ -26,6 +26,10 @@ struct Access {
   mlir::SmallVector<mlir::Value> indices; // of the vector's first element
   RowLayout layout;
   bool inBounds; // else elements past the last column are not there
+  // Of a vector of several rows: its columns, else 0; and the rows from its
+  // first on that there are, or null where all are.
+  int64_t columns = 0;
+  mlir::Value rowsLeft = {};
 };
 
 class RowDistribution {
@@ -67,6 +71,10 @@ private:
   mlir::FailureOr<Access> accessOf(mlir::Operation *op, mlir::Value memory,
                                    mlir::ValueRange indices, mlir::Type vector,
                                    bool inBounds);
+  // Whether the access is element by element, each where it exists.
+  static bool isPartial(const Access &access) {
+    return access.layout.isRagged() || !access.inBounds || access.rowsLeft;
+  }
   mlir::LogicalResult read(mlir::Operation *op, mlir::Value memory,
                            mlir::ValueRange indices, mlir::Value padding,
                            bool inBounds);

@@ -32,8 +32,7 @@ std::optional<int64_t> tnllm::getRowLength(Type type) {
   auto vector = dyn_cast<VectorType>(type);
   if (!vector || vector.isScalable())
     return std::nullopt;
-  if (vector.getRank() == 1 ||
-      (vector.getRank() == 2 && vector.getDimSize(0) == 1))
+  if (vector.getRank() == 1 || vector.getRank() == 2)
     return vector.getNumElements();
   return std::nullopt;
 }

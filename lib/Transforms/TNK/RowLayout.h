@@ -34,7 +34,8 @@ struct RowLayout {
 std::optional<RowLayout> getRowLayout(int64_t length, int64_t threads,
                                       int64_t maxUnit);
 
-// The length of a vector that is a row: of rank 1, or of rank 2 with one row.
+// The elements of a vector that is a row: of rank 1, or of rank 2, whose rows
+// stand one after the other.
 std::optional<int64_t> getRowLength(mlir::Type type);
 
 // A number that divides the index in every run; 0 for the index 0.

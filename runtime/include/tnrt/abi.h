@@ -12,7 +12,7 @@ extern "C" {
 #endif
 
 /* Raised whenever ABI.def, tnrt_module or the manifest's schema changes. */
-#define TNRT_ABI_VERSION 2
+#define TNRT_ABI_VERSION 3
 
 typedef int64_t tnrt_i64;
 typedef int32_t tnrt_i32;
@@ -49,6 +49,9 @@ struct tnrt_device_kernel {
   int64_t shared_bytes; /* dynamic shared memory of a block */
   int64_t num_params;
   const uint8_t *param_kinds; /* [num_params], TNRT_PARAM_... */
+  /* 1: waits itself for the kernels launched before it and lets the next start
+   * early, so that it may be launched while they run. Else 0. */
+  int64_t overlaps;
 };
 
 enum {

@@ -106,6 +106,7 @@ Status CudaSession::queueStep(const Step &next, const void *staging) {
     return status;
   step = &next;
   stepRow = next.row;
+  afterKernel = false;
   const char *base = static_cast<const char *>(input.data());
   (isDecode(next) ? model.module.decode : model.module.prefill)(
       context(), next.rows, next.length,
@@ -139,11 +140,13 @@ Status CudaSession::queueLogits(const Step &next) {
             stream.get());
         !status)
       return status;
+    afterKernel = false;
   }
   return {};
 }
 
 Status CudaSession::finish() {
+  afterKernel = false;
   Status status = TNRT_CUDA_CALL(driver(), cuStreamSynchronize, stream.get());
   if (!status)
     return Error{"a step failed on device " +
@@ -288,7 +291,9 @@ void CudaSession::launchDevice(int64_t kernel, int64_t tasks,
                                void *const *args) {
   if (!failure)
     return;
-  Status status = model.kernels->launch(kernel, tasks, args, stream.get());
+  Status status =
+      model.kernels->launch(kernel, tasks, args, stream.get(), afterKernel);
+  afterKernel |= tasks > 0;
   if (status && recording && tasks > 0) {
     const tnrt_device_kernel &k = model.kernels->kernel(kernel);
     Recorded launch;
@@ -313,6 +318,7 @@ void CudaSession::matmul(const MatmulCall &call) {
   if (!products)
     return note(products.takeError());
   Status status = (*products)->run(call, stream.get());
+  afterKernel = false; // nor is it known what the library queues last
   if (status && recording) {
     Recorded launch;
     launch.product = call;

@@ -106,6 +106,8 @@ private:
   int64_t stepRow = 0;
   Status failure;
   std::vector<Recorded> *recording = nullptr;
+  // Whether what was queued last is a kernel of the program: the next may overlap it.
+  bool afterKernel = false;
   // By first sequence and number of sequences. The first step of a group is not
   // captured, so that what libraries load on first use is there; it leaves an
   // empty entry.

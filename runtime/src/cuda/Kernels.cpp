@@ -86,7 +86,7 @@ Status Kernels::prepare(const tnrt_device_kernel &kernel) {
 }
 
 Status Kernels::launch(int64_t index, int64_t tasks, void *const *args,
-                       CUstream stream) {
+                       CUstream stream, bool afterKernel) {
   if (index < 0 || index >= size())
     return Error{"there is no kernel " + std::to_string(index) +
                  ", the program has " + std::to_string(size())};
@@ -102,11 +102,22 @@ Status Kernels::launch(int64_t index, int64_t tasks, void *const *args,
         k.param_kinds[p] == TNRT_PARAM_MAP
             ? args[p]
             : const_cast<void *>(static_cast<const void *>(args + p));
+  LaunchAttribute overlap = {};
+  overlap.id = kLaunchProgrammaticSerialization;
+  overlap.value = 1;
+  const LaunchConfig config = {static_cast<unsigned>(tasks),
+                               1,
+                               1,
+                               static_cast<unsigned>(k.threads),
+                               1,
+                               1,
+                               static_cast<unsigned>(k.shared_bytes),
+                               stream,
+                               &overlap,
+                               afterKernel && k.overlaps ? 1u : 0u};
   Status status = TNRT_CUDA_CALL(
-      device->driver(), cuLaunchKernel, functions[static_cast<size_t>(index)],
-      static_cast<unsigned>(tasks), 1, 1, static_cast<unsigned>(k.threads), 1,
-      1, static_cast<unsigned>(k.shared_bytes), stream, parameters.data(),
-      nullptr);
+      device->driver(), cuLaunchKernelEx, &config,
+      functions[static_cast<size_t>(index)], parameters.data(), nullptr);
   if (!status)
     return Error{"kernel '" + std::string(k.name) + "': " + status.message()};
   return {};

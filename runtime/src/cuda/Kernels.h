@@ -24,8 +24,10 @@ public:
   int64_t size() const { return static_cast<int64_t>(functions.size()); }
   const tnrt_device_kernel &kernel(int64_t index) const { return table[index]; }
   // Queues `tasks` blocks; `args` as in tnrt_launch_device. No task, no launch.
+  // `afterKernel`: what was queued last is a kernel of these, which this one may
+  // overlap.
   Status launch(int64_t index, int64_t tasks, void *const *args,
-                CUstream stream);
+                CUstream stream, bool afterKernel = false);
 
 private:
   using Module = Owned<CUmodule, &Driver::cuModuleUnload>;

@@ -1,6 +1,10 @@
 // RUN: tnllm-opt --tnk-generate-attention="heads=3 sequences=2 key-width=128 value-width=128" %s | FileCheck %s
 // RUN: tnllm-opt --tnk-generate-attention="key-width=80 value-width=48 scale=0.5" %s | FileCheck %s --check-prefix=NARROW
 // RUN: tnllm-opt --tnk-generate-attention="key-width=256 value-width=128" %s | FileCheck %s --check-prefix=WIDE
+// RUN: tnllm-opt --tnk-generate-attention="heads=3 sequences=2 key-width=128 value-width=128 segments=132" %s \
+// RUN:   --canonicalize | FileCheck %s --check-prefix=SEGMENTS
+// RUN: not tnllm-opt --tnk-generate-attention="segments=1" %s 2>&1 | FileCheck %s --check-prefix=ONE
+// ONE: error: expected no segments, or room for at least 2, got 1
 // RUN: not tnllm-opt --tnk-generate-attention="key-width=264" %s 2>&1 | FileCheck %s --check-prefix=ERROR
 // RUN: not tnllm-opt --tnk-generate-attention="value-width=12" %s 2>&1 | FileCheck %s --check-prefix=ERROR
 // ERROR: error: expected widths that are multiples of 8, keys of at most 256, and at least one head and sequence
@@ -50,4 +54,46 @@
 // its rounded form at a time.
 // WIDE: tnk.kernel @attention({{.*}} threads(384)
 // WIDE-COUNT-4: tnk.mma %{{.*}}, transpose_b %{{.*}} : vector<64x64xbf16>, !tnk.tile<64x64xbf16>, vector<64x64xf32>
+
+// The states of segments: neither q nor scores nor outputs, from zero; the last segment has
+// no chunk to do.
+// SEGMENTS-LABEL: tnk.kernel @attention_states(
+// SEGMENTS-SAME: %[[K:[^:]*]]: !tnk.map<64x64xbf16>, %[[V:[^:]*]]: !tnk.map<64x64xbf16>, %{{[^:]*}}: memref<3xf32>, %[[N:[^:]*]]: index, %[[S:[^:]*]]: memref<132x128x128xf32>, %[[CHUNKS:[^:]*]]: index, %[[COUNT:[^:]*]]: index, %[[TASK:[^:]*]]: index) threads(384)
+// SEGMENTS: %[[SEGMENT:.*]] = arith.remui %[[TASK]], %[[COUNT]]
+// SEGMENTS: %[[FIRST:.*]] = arith.muli %[[SEGMENT]], %[[CHUNKS]]
+// SEGMENTS: %[[LAST:.*]] = arith.cmpi eq, %[[SEGMENT]]
+// SEGMENTS: %[[DO:.*]] = arith.select %[[LAST]], %c0
+// SEGMENTS: tnk.ring filled_by copies read_by(2) : !tnk.ring<4, <64x128xbf16>, <64x128xbf16>>
+// SEGMENTS-NOT: tnk.ring filled_by
+// SEGMENTS: tnk.role "copy"
+// SEGMENTS: scf.for %[[I:.*]] = %c0 to %[[DO]]
+// SEGMENTS: %[[CHUNK:.*]] = arith.addi %[[FIRST]], %[[I]]
+// SEGMENTS: tnk.load_async %[[K]]
+// SEGMENTS: tnk.load_async %[[V]]
+// SEGMENTS-NOT: tnk.load_async
+// SEGMENTS: tnk.role "values" groups(2) registers(240)
+// SEGMENTS: scf.for {{.*}} iter_args(%{{.*}} = %cst{{.*}}) -> (vector<64x128xf32>)
+// SEGMENTS-COUNT-1: tnk.mma
+// SEGMENTS-NOT: tnk.mma %
+// SEGMENTS: vector.transfer_write %{{.*}}, %[[S]]
+
+// Their scan: eight segments' rows are loaded before the first is stored.
+// SEGMENTS-LABEL: tnk.kernel @attention_scan(
+// SEGMENTS-SAME: %[[SLOPES:[^:]*]]: memref<3xf32>, %[[STATE:[^:]*]]: memref<2x3x128x128xf32>, %[[S:[^:]*]]: memref<132x128x128xf32>, %[[CHUNKS:[^:]*]]: index, %[[COUNT:[^:]*]]: index, %[[TASK:[^:]*]]: index) threads(32)
+// SEGMENTS: math.exp2
+// SEGMENTS: vector.transfer_read %[[STATE]]
+// SEGMENTS: scf.for %{{.*}} = %c0 to %[[COUNT]] step %c8
+// SEGMENTS-COUNT-8: vector.transfer_read %[[S]]
+// SEGMENTS: scf.if
+// SEGMENTS-NEXT: arith.addi
+// SEGMENTS-NEXT: vector.transfer_write %{{.*}}, %[[S]]
+// SEGMENTS: math.fma
+
+// The outputs: as the whole, from the state of the segment; the last one keeps the new state.
+// SEGMENTS-LABEL: tnk.kernel @attention_outputs(
+// SEGMENTS-SAME: %{{[^:]*}}: memref<3xf32>, %[[STATE:[^:]*]]: memref<2x3x128x128xf32>, %{{[^:]*}}: index, %[[S:[^:]*]]: memref<132x128x128xf32>
+// SEGMENTS: tnk.role "scores"
+// SEGMENTS: vector.transfer_read %[[S]]
+// SEGMENTS: scf.if
+// SEGMENTS-NEXT: vector.transfer_write %{{.*}}, %[[STATE]]
 module {}

@@ -4,6 +4,8 @@
 // RUN:   --split-input-file | FileCheck %s
 // RUN: tnllm-opt %s --convert-tn-to-tnk='gpu-threads=256 bf16-storage tensor-cores' \
 // RUN:   --canonicalize --cse --split-input-file | FileCheck %s --check-prefix=TILED
+// RUN: tnllm-opt %s --convert-tn-to-tnk='gpu-threads=256 bf16-storage tensor-cores attention-blocks=132' \
+// RUN:   --canonicalize --cse --split-input-file | FileCheck %s --check-prefix=CUT
 // RUN: tnllm-opt %s --convert-tn-to-tnk='gpu-threads=256' --canonicalize \
 // RUN:   --split-input-file | FileCheck %s --check-prefix=F32
 
@@ -130,14 +132,35 @@ func.func private @block(%x: tensor<?x?x48xf32>, %s: tensor<?x2x8x8xf32> {tn.sta
 // Many positions in bf16 go to tensor cores where the target has them and rows and heads are
 // multiples of 16 bytes: a map each of q, k, v and the output, for this call's positions. Of
 // 192 value columns a block does 128. One position is a recurrence anywhere.
+// Two heads of two blocks leave a GPU of 132 idle: sequences are cut in as many segments, of
+// at least two chunks, where that makes more than one.
+// CUT-LABEL: func.func private @tiled(
+// CUT-SAME: %[[C:[^:]*]]: !tnrt.context, %[[B:[^:]*]]: index, %[[N:[^:]*]]: index,
+// CUT: %[[S:.*]] = tnrt.alloc : memref<132x64x192xf32>
+// CUT: %[[TASKS:.*]] = arith.muli %[[B]], %c4
+// CUT: %[[FIT:.*]] = arith.divui %c132, %[[TASKS]]
+// CUT: %[[WANTED:.*]] = arith.maxui %[[FIT]], %c1
+// CUT: %[[CHUNKS:.*]] = arith.maxui %{{.*}}, %c2
+// CUT: %[[LONG:.*]] = arith.muli %[[CHUNKS]], %c64
+// CUT: %[[COUNT:.*]] = arith.divui %{{.*}}, %[[LONG]]
+// CUT: %[[CUT:.*]] = arith.cmpi ugt, %[[COUNT]], %c1
+// CUT: scf.if %[[CUT]] {
+// CUT: %[[BLOCKS:.*]] = arith.muli %[[TASKS]], %[[COUNT]]
+// CUT: tnrt.launch %[[C]] @attention_states tasks(%[[BLOCKS]]) (%{{.*}}, %{{.*}}, %{{.*}}, %[[N]], %[[S]], %[[CHUNKS]], %[[COUNT]])
+// CUT: %[[ROWS:.*]] = arith.muli %[[B]], %c128
+// CUT: tnrt.launch %[[C]] @attention_scan tasks(%[[ROWS]]) (%{{.*}}, %{{.*}}, %[[S]], %[[CHUNKS]], %[[COUNT]])
+// CUT: tnrt.launch %[[C]] @attention_outputs tasks(%[[BLOCKS]])
+// CUT: } else {
+// CUT: tnrt.launch %[[C]] @attention_tiled tasks(%[[TASKS]])
+
 // TILED-LABEL: func.func private @tiled(
 // TILED-SAME: %[[C:[^:]*]]: !tnrt.context, %[[B:[^:]*]]: index, %[[N:[^:]*]]: index,
-// TILED: %[[Q:.*]] = tnrt.tensor_map %[[C]] %{{.*}} batch(%[[B]]) length(%[[N]]) heads(2) : memref<16x128xbf16, strided<[640, 1]>> -> <64x64xbf16>
-// TILED: %[[K:.*]] = tnrt.tensor_map {{.*}} : memref<16x128xbf16, strided<[640, 1], offset: 128>>
-// TILED: %[[V:.*]] = tnrt.tensor_map {{.*}} : memref<16x384xbf16, strided<[640, 1], offset: 256>>
-// TILED: %[[O:.*]] = tnrt.tensor_map {{.*}} : memref<16x384xbf16> -> <64x64xbf16>
+// TILED: %[[Q:.*]] = tnrt.tensor_map %[[C]] %{{.*}} batch(%[[B]]) length(%[[N]]) heads(2) : memref<160x128xbf16, strided<[640, 1]>> -> <64x64xbf16>
+// TILED: %[[K:.*]] = tnrt.tensor_map {{.*}} : memref<160x128xbf16, strided<[640, 1], offset: 128>>
+// TILED: %[[V:.*]] = tnrt.tensor_map {{.*}} : memref<160x384xbf16, strided<[640, 1], offset: 256>>
+// TILED: %[[O:.*]] = tnrt.tensor_map {{.*}} : memref<160x384xbf16> -> <64x64xbf16>
 // TILED: %[[TASKS:.*]] = arith.muli %[[B]], %c4
-// TILED: tnrt.launch %[[C]] @attention_tiled tasks(%[[TASKS]]) (%[[Q]], %[[K]], %[[V]], %{{.*}}, %{{.*}}, %[[O]], %[[N]]) : !tnk.map<64x64xbf16>, !tnk.map<64x64xbf16>, !tnk.map<64x64xbf16>, memref<2xf32>, memref<16x2x64x192xf32>, !tnk.map<64x64xbf16>, index
+// TILED: tnrt.launch %[[C]] @attention_tiled tasks(%[[TASKS]]) (%[[Q]], %[[K]], %[[V]], %{{.*}}, %{{.*}}, %[[O]], %[[N]]) : !tnk.map<64x64xbf16>, !tnk.map<64x64xbf16>, !tnk.map<64x64xbf16>, memref<2xf32>, memref<160x2x64x192xf32>, !tnk.map<64x64xbf16>, index
 // TILED-LABEL: func.func private @one_position(
 // TILED: tnrt.launch %{{.*}} @attention_recurrent
 // Heads of 12 columns do not begin where copies can.
@@ -149,7 +172,7 @@ func.func private @block(%x: tensor<?x?x48xf32>, %s: tensor<?x2x8x8xf32> {tn.sta
 // CHECK-LABEL: func.func private @tiled(
 // CHECK: tnrt.launch %{{.*}} @attention_sequential
 func.func private @tiled(%x: tensor<?x?x640xf32>, %s: tensor<?x2x64x192xf32> {tn.state = 0 : i64})
-    -> (tensor<?x?x384xf32>, tensor<?x2x64x192xf32>) attributes {tn.rows = 16 : i64} {
+    -> (tensor<?x?x384xf32>, tensor<?x2x64x192xf32>) attributes {tn.rows = 160 : i64} {
   %y = tn.norm <srms> %x {epsilon = 1.0e-6 : f32} : tensor<?x?x640xf32> -> tensor<?x?x640xf32>
   %0 = tn.slice %y [0, 128] : tensor<?x?x640xf32> -> tensor<?x?x128xf32>
   %1 = tn.slice %y [128, 256] : tensor<?x?x640xf32> -> tensor<?x?x128xf32>

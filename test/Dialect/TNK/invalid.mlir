@@ -162,3 +162,70 @@ tnk.kernel @k(%a: memref<1xf32>, %task: index) threads(64) {
   %r = tnk.partial_dot %x, %x, %acc : vector<256xf32>, vector<32xf32>
   tnk.return
 }
+
+// -----
+
+tnk.kernel @three_weights(%x: memref<8x32xbf16>, %w: memref<8x32xbf16>, %task: index) threads(32) {
+  %s = tnk.shared : memref<8x8xf32, #gpu.address_space<workgroup>>
+  // expected-error @+1 {{expected one or two weights and a result for each, got 2 and 1 [multiply_rows-C1]}}
+  tnk.multiply_rows %x, weights(%w, %w) [%task] rows(%task) to(%s)
+      : memref<8x32xbf16>, memref<8x32xbf16>, memref<8x32xbf16> to memref<8x8xf32, #gpu.address_space<workgroup>>
+  tnk.return
+}
+
+// -----
+
+tnk.kernel @depths(%x: memref<8x64xbf16>, %w: memref<8x32xbf16>, %task: index) threads(32) {
+  %s = tnk.shared : memref<8x8xf32, #gpu.address_space<workgroup>>
+  // expected-error @+1 {{expected rows of one depth, a multiple of 32, without gaps, got 'memref<8x32xbf16>' [multiply_rows-C2]}}
+  tnk.multiply_rows %x, weights(%w) [%task] rows(%task) to(%s)
+      : memref<8x64xbf16>, memref<8x32xbf16> to memref<8x8xf32, #gpu.address_space<workgroup>>
+  tnk.return
+}
+
+// -----
+
+tnk.kernel @gaps(%x: memref<8x32xbf16, strided<[64, 2]>>, %w: memref<8x32xbf16>, %task: index) threads(32) {
+  %s = tnk.shared : memref<8x8xf32, #gpu.address_space<workgroup>>
+  // expected-error @+1 {{without gaps, got 'memref<8x32xbf16, strided<[64, 2]>>' [multiply_rows-C2]}}
+  tnk.multiply_rows %x, weights(%w) [%task] rows(%task) to(%s)
+      : memref<8x32xbf16, strided<[64, 2]>>, memref<8x32xbf16> to memref<8x8xf32, #gpu.address_space<workgroup>>
+  tnk.return
+}
+
+// -----
+
+tnk.kernel @columns(%x: memref<8x32xbf16>, %w: memref<8x32xbf16>, %task: index) threads(32) {
+  %s = tnk.shared : memref<8x24xf32, #gpu.address_space<workgroup>>
+  // expected-error @+1 {{of 8 rows and 8 or 16 columns, got 'memref<8x24xf32, #gpu.address_space<workgroup>>' [multiply_rows-C3]}}
+  tnk.multiply_rows %x, weights(%w) [%task] rows(%task) to(%s)
+      : memref<8x32xbf16>, memref<8x32xbf16> to memref<8x24xf32, #gpu.address_space<workgroup>>
+  tnk.return
+}
+
+// -----
+
+tnk.kernel @global_sums(%x: memref<8x32xbf16>, %w: memref<8x32xbf16>, %s: memref<8x8xf32>, %task: index) threads(32) {
+  // expected-error @+1 {{#gpu.address_space<workgroup>, of 8 rows and 8 or 16 columns, got 'memref<8x8xf32>' [multiply_rows-C3]}}
+  tnk.multiply_rows %x, weights(%w) [%task] rows(%task) to(%s)
+      : memref<8x32xbf16>, memref<8x32xbf16> to memref<8x8xf32>
+  tnk.return
+}
+
+// -----
+
+tnk.kernel @cpu_rows(%x: memref<8x32xbf16>, %w: memref<8x32xbf16>,
+                     %s: memref<8x8xf32, #gpu.address_space<workgroup>>, %task: index) {
+  // expected-error @+1 {{expected a kernel with threads around it [multiply_rows-C4]}}
+  tnk.multiply_rows %x, weights(%w) [%task] rows(%task) to(%s)
+      : memref<8x32xbf16>, memref<8x32xbf16> to memref<8x8xf32, #gpu.address_space<workgroup>>
+  tnk.return
+}
+
+// -----
+
+tnk.kernel @cpu_waits(%task: index) {
+  // expected-error @+1 {{expected a kernel with threads around it [wait_inputs-C1]}}
+  tnk.wait_inputs
+  tnk.return
+}

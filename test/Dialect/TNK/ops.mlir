@@ -77,3 +77,22 @@ tnk.kernel @partial_dot(%y: memref<32xf32>, %task: index) threads(32) {
   vector.store %r, %y[%c0] : memref<32xf32>, vector<32xf32>
   tnk.return
 }
+
+// CHECK-LABEL: tnk.kernel @few_rows(
+tnk.kernel @few_rows(%x: memref<64x512xf32>, %u: memref<64x512xbf16>, %w: memref<1024x512xbf16>,
+                     %rows: index, %task: index) threads(256) {
+  %a = tnk.shared : memref<8x16xf32, #gpu.address_space<workgroup>>
+  %b = tnk.shared : memref<8x16xf32, #gpu.address_space<workgroup>>
+  %s = tnk.shared : memref<8x16xf32, #gpu.address_space<workgroup>>
+  // CHECK: tnk.multiply_rows %{{.*}}, weights(%{{.*}}) [%{{.*}}] rows(%{{.*}}) to(%{{.*}}) : memref<64x512xf32>, memref<1024x512xbf16> to memref<8x16xf32, #gpu.address_space<workgroup>>
+  tnk.multiply_rows %x, weights(%w) [%task] rows(%rows) to(%a)
+      : memref<64x512xf32>, memref<1024x512xbf16> to memref<8x16xf32, #gpu.address_space<workgroup>>
+  // CHECK: tnk.multiply_rows %{{.*}} times %{{.*}}, weights(%{{.*}}, %{{.*}}) [%{{.*}}] rows(%{{.*}}) to(%{{.*}}, %{{.*}}) squares(%{{.*}}) : memref<64x512xf32> times memref<64x512xbf16>, memref<1024x512xbf16>, memref<1024x512xbf16> to memref<8x16xf32, #gpu.address_space<workgroup>>, memref<8x16xf32, #gpu.address_space<workgroup>> squares memref<8x16xf32, #gpu.address_space<workgroup>>
+  tnk.multiply_rows %x times %u, weights(%w, %w) [%task] rows(%rows) to(%a, %b) squares(%s)
+      : memref<64x512xf32> times memref<64x512xbf16>, memref<1024x512xbf16>, memref<1024x512xbf16>
+      to memref<8x16xf32, #gpu.address_space<workgroup>>, memref<8x16xf32, #gpu.address_space<workgroup>>
+      squares memref<8x16xf32, #gpu.address_space<workgroup>>
+  // CHECK: tnk.wait_inputs
+  tnk.wait_inputs
+  tnk.return
+}

@@ -10,10 +10,31 @@ tnk.kernel @long(%x: memref<8x512xf32>, %row: index) threads(32) {
 
 // -----
 
-tnk.kernel @tile(%x: memref<8x8xf32>, %row: index) threads(32) {
+tnk.kernel @tile(%x: memref<8x8x8xf32>, %row: index) threads(32) {
   %c0 = arith.constant 0 : index
-  // expected-error @+1 {{expected vectors of rank 1 or of one row}}
-  %v = vector.load %x[%row, %c0] : memref<8x8xf32>, vector<2x8xf32>
+  // expected-error @+1 {{expected vectors of rank 1 or 2}}
+  %v = vector.load %x[%row, %c0, %c0] : memref<8x8x8xf32>, vector<2x2x8xf32>
+  tnk.return
+}
+
+// -----
+
+tnk.kernel @unit(%x: memref<8x34xf32>, %row: index) threads(32) {
+  %c0 = arith.constant 0 : index
+  // expected-error @+1 {{its rows are no multiple of what a thread holds}}
+  %v = vector.load %x[%row, %c0] : memref<8x34xf32>, vector<2x34xf32>
+  tnk.return
+}
+
+// -----
+
+tnk.kernel @columns(%x: memref<8x8xf32>, %n: index, %row: index) threads(32) {
+  %c0 = arith.constant 0 : index
+  %c4 = arith.constant 4 : index
+  %zero = arith.constant 0.0 : f32
+  %mask = vector.create_mask %n, %c4 : vector<2x8xi1>
+  // expected-error @+1 {{expected a row without mask or permutation}}
+  %v = vector.transfer_read %x[%row, %c0], %zero, %mask {in_bounds = [true, true]} : memref<8x8xf32>, vector<2x8xf32>
   tnk.return
 }
 
@@ -63,7 +84,7 @@ tnk.kernel @masked(%x: memref<8x8xf32>, %m: index, %row: index) threads(32) {
   %c0 = arith.constant 0 : index
   %pad = arith.constant 0.0 : f32
   %mask = vector.create_mask %m : vector<8xi1>
-  // expected-error @-1 {{no rule for this operation}}
+  // expected-error @+1 {{expected a row without mask or permutation}}
   %v = vector.transfer_read %x[%row, %c0], %pad, %mask {in_bounds = [true]} : memref<8x8xf32>, vector<8xf32>
   tnk.return
 }

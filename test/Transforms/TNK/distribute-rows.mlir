@@ -271,3 +271,26 @@ tnk.kernel @only_element(%x: memref<8x1xf32>, %y: memref<8xf32>, %row: index) th
   memref.store %e, %y[%row] : memref<8xf32>
   tnk.return
 }
+
+// Rows of a tile stand one after the other: 32 elements of two rows for 32 threads. Rows
+// that are not there are neither read nor written.
+// CHECK-LABEL: tnk.kernel @rows(
+// CHECK-SAME: %[[X:[^:]*]]: memref<8x64xf32>, %[[N:[^:]*]]: index
+// CHECK-DAG: %[[T:.*]] = gpu.thread_id x
+// CHECK: %[[R:.*]] = arith.divui %{{.*}}, %c16
+// CHECK: %[[LEFT:.*]] = arith.cmpi ult, %[[R]], %[[N]]
+// CHECK: scf.if %[[LEFT]] -> (f32) {
+// CHECK: memref.load %[[X]]
+// CHECK: arith.addf {{.*}} : vector<1xf32>
+// CHECK: scf.if
+// CHECK: memref.store %{{.*}}, %[[X]]
+tnk.kernel @rows(%x: memref<8x64xf32>, %n: index, %row: index) threads(32) {
+  %c0 = arith.constant 0 : index
+  %c16 = arith.constant 16 : index
+  %zero = arith.constant 0.0 : f32
+  %mask = vector.create_mask %n, %c16 : vector<2x16xi1>
+  %v = vector.transfer_read %x[%c0, %row], %zero, %mask {in_bounds = [true, true]} : memref<8x64xf32>, vector<2x16xf32>
+  %w = arith.addf %v, %v : vector<2x16xf32>
+  vector.transfer_write %w, %x[%c0, %row], %mask {in_bounds = [true, true]} : vector<2x16xf32>, memref<8x64xf32>
+  tnk.return
+}

@@ -298,7 +298,7 @@ TEST_F(CudaErrorTest, LaunchesThatCannotBe) {
       (*kernels)->launch(0, int64_t(1) << 31, args, stream->get()).message(),
       "kernel 'forward': 2147483648 tasks, expected at most 2147483647");
   EXPECT_TRUE((*kernels)->launch(0, 0, args, stream->get()));
-  EXPECT_EQ(state->count["cuLaunchKernel"], 0);
+  EXPECT_EQ(state->count["cuLaunchKernelEx"], 0);
 }
 
 } // namespace

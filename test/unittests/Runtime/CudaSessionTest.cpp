@@ -119,19 +119,35 @@ TEST_F(CudaSessionTest, DecodesByOneGraphForEachGroup) {
   ASSERT_TRUE(session->decode(tokens.data()));
   EXPECT_EQ(count["cuStreamBeginCapture"], 2);
   EXPECT_EQ(count["cuGraphLaunch"], 2);
-  const int64_t launches = count["cuLaunchKernel"];
+  const int64_t launches = count["cuLaunchKernelEx"];
   const int64_t copies = count["cuMemcpyHtoDAsync"];
   for (int step = 0; step < 10; ++step)
     ASSERT_TRUE(session->decode(tokens.data()));
   EXPECT_EQ(count["cuStreamBeginCapture"], 2);
   EXPECT_EQ(count["cuGraphLaunch"], 22);
-  EXPECT_EQ(count["cuLaunchKernel"], launches) << "a token is one launch";
+  EXPECT_EQ(count["cuLaunchKernelEx"], launches) << "a token is one launch";
   EXPECT_EQ(count["cuMemcpyHtoDAsync"], copies);
   EXPECT_EQ(fake::running().decodeCalls, 4) << "and while capturing";
   EXPECT_EQ(session->positions(), std::vector<int64_t>(5, 12));
   float state[12];
   ASSERT_TRUE(session->readState(0, 4, state));
   EXPECT_EQ(state[0], 12) << "tokens seen";
+}
+
+// A kernel that waits by itself may start while the one before it runs; what
+// follows a copy may not.
+TEST_F(CudaSessionTest, KernelsOverlapTheOneBefore) {
+  tnrt_module &module = fake::makeDeviceModule();
+  load(module, 1);
+  const std::vector<int32_t> tokens = makeTokens(1);
+  int64_t &overlapping = fake::cuda().overlapping;
+  ASSERT_TRUE(session->decode(tokens.data()));
+  EXPECT_EQ(overlapping, 1) << "the second kernel";
+  ASSERT_TRUE(session->decode(tokens.data()));
+  EXPECT_EQ(overlapping, 2) << "while capturing too";
+  fake::deviceTables().kernels[1].overlaps = 0;
+  ASSERT_TRUE(session->forward(tokens.data(), 1, nullptr));
+  EXPECT_EQ(overlapping, 2);
 }
 
 TEST_F(CudaSessionTest, GraphsOutliveAReset) {

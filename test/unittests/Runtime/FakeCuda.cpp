@@ -460,19 +460,25 @@ CUresult cuFuncSetAttribute(CUfunction function, int attribute, int value) {
   return kSuccess;
 }
 
-CUresult cuLaunchKernel(CUfunction function, unsigned gridX, unsigned gridY,
-                        unsigned gridZ, unsigned blockX, unsigned blockY,
-                        unsigned blockZ, unsigned sharedBytes, CUstream stream,
-                        void **parameters, void **) {
-  ENTER("cuLaunchKernel");
-  if (gridX == 0 || gridY != 1 || gridZ != 1 || blockX == 0 || blockY != 1 ||
-      blockZ != 1)
-    misuse("cuLaunchKernel of an empty or many-dimensional grid");
+CUresult cuLaunchKernelEx(const LaunchConfig *config, CUfunction function,
+                          void **parameters, void **) {
+  ENTER("cuLaunchKernelEx");
+  if (config->gridX == 0 || config->gridY != 1 || config->gridZ != 1 ||
+      config->blockX == 0 || config->blockY != 1 || config->blockZ != 1)
+    misuse("cuLaunchKernelEx of an empty or many-dimensional grid");
+  if (config->numAttributes > 1 ||
+      (config->numAttributes == 1 &&
+       (config->attributes->id != kLaunchProgrammaticSerialization ||
+        config->attributes->value != 1)))
+    misuse("cuLaunchKernelEx with an attribute that nobody expects");
+  state.overlapping += config->numAttributes;
+  const unsigned gridX = config->gridX, sharedBytes = config->sharedBytes;
+  CUstream stream = config->stream;
   const int64_t limit = state.sharedLimit.count(function->name)
                             ? state.sharedLimit[function->name]
                             : 48 << 10;
   if (static_cast<int64_t>(sharedBytes) > limit)
-    misuse("cuLaunchKernel with more shared memory than its limit");
+    misuse("cuLaunchKernelEx with more shared memory than its limit");
   // Parameters are read now, the kernel runs later.
   auto values = std::make_shared<std::vector<std::vector<char>>>();
   for (size_t i = 0; i < function->kernel->parameterBytes.size(); ++i) {

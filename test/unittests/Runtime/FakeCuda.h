@@ -14,7 +14,7 @@
 namespace tnrt::fake {
 
 struct CudaKernel {
-  // `parameters` as cuLaunchKernel takes them: the address of each.
+  // `parameters` as cuLaunchKernelEx takes them: the address of each.
   void (*run)(void **parameters, int64_t tasks) = nullptr;
   std::vector<size_t> parameterBytes;
   int maxThreads = 1024;
@@ -44,6 +44,7 @@ struct Cuda {
   int64_t usedBytes = 0;
   std::map<std::string, int64_t> sharedLimit; // raised, by kernel
   std::vector<std::string> misuse;
+  int64_t overlapping = 0; // launches that may start before the last has ended
   // What cuTensorMapEncodeTiled was asked for, all numbers in a row.
   std::vector<int64_t> tensorMap;
 

@@ -166,8 +166,8 @@ inline tnrt_module &makeDeviceModule(const Config &config = {},
                 std::to_string(config.panelWidth) + R"(, "step": 1})",
             R"({"kind": "rows"})");
   DeviceTables &tables = deviceTables();
-  tables.kernels = {{"forward", 128, 0, 9, tables.forwardKinds.data()},
-                    {"mapped", 32, 100000, 2, tables.mappedKinds.data()}};
+  tables.kernels = {{"forward", 128, 0, 9, tables.forwardKinds.data(), 1},
+                    {"mapped", 32, 100000, 2, tables.mappedKinds.data(), 1}};
   tnrt_module &module = instance.module;
   module.manifest = instance.manifest.data();
   module.manifest_size = instance.manifest.size();

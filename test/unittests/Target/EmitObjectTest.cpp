@@ -109,7 +109,7 @@ TEST_F(EmitObjectTest, ACPUProgramHasNoDeviceCode) {
   prepare("x86-64-v3");
   ASSERT_EQ(describe(), "");
   EXPECT_EQ(wordsOf(module->getGlobalVariable("tnrt_model")),
-            (std::vector<std::string>{"2", "@tnrt_manifest", "7", "@prefill",
+            (std::vector<std::string>{"3", "@tnrt_manifest", "7", "@prefill",
                                       "@decode", "@head", "null", "0", "null",
                                       "0", "null", "0"}));
 }
@@ -121,13 +121,13 @@ TEST_F(EmitObjectTest, AGPUProgramCarriesImageKernelsAndConstants) {
                        "@bytes = private constant [80 x i8] zeroinitializer\n");
   DeviceImage image;
   image.code = ".version 8.0";
-  image.kernels = {{"norm", 128, 0, {0, 0}}, {"tiles", 384, 200000, {1, 0, 0}}};
+  image.kernels = {{"norm", 128, 0, {0, 0}}, {"tiles", 384, 200000, {1, 0, 0}, true}};
   ASSERT_FALSE(bool(addModelDescriptor(*module, "prefill", "decode", "head",
                                        "{}", &image, "bytes")));
   EXPECT_FALSE(llvm::verifyModule(*module, &llvm::errs()));
   // PTX ends in a NUL that is part of the image.
   EXPECT_EQ(wordsOf(module->getGlobalVariable("tnrt_model")),
-            (std::vector<std::string>{"2", "@tnrt_manifest", "2", "@prefill",
+            (std::vector<std::string>{"3", "@tnrt_manifest", "2", "@prefill",
                                       "@decode", "@head", "@tnrt_image", "13",
                                       "@tnrt_kernels", "2", "@bytes", "80"}));
   const llvm::Constant *table =
@@ -140,6 +140,7 @@ TEST_F(EmitObjectTest, AGPUProgramCarriesImageKernelsAndConstants) {
   EXPECT_EQ(llvm::cast<llvm::ConstantDataArray>(kinds->getInitializer())
                 ->getRawDataValues(),
             llvm::StringRef("\1\0\0", 3));
+  EXPECT_EQ(describeWord(second->getAggregateElement(5u)), "1") << "overlaps";
 }
 
 TEST_F(EmitObjectTest, ACubinIsStoredAsItIs) {

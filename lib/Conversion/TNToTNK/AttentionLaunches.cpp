@@ -1,0 +1,185 @@
+// Which kernels a lightning attention becomes, and their launches.
+#include "FunctionConverter.h"
+#include "TiledKernels.h"
+
+#include "TN/TNDialect.h"
+#include "TNK/TNKDialect.h"
+#include "TNRT/TNRTDialect.h"
+
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+#include "llvm/ADT/SmallVectorExtras.h"
+
+using namespace mlir;
+using namespace tnllm;
+using namespace tnllm::kernels;
+
+// Chunks of a segment, at least: fewer are not worth a state of their own.
+static constexpr int64_t kMinChunks = 2;
+
+Value FunctionConverter::tensorMap(Value buffer, int64_t heads) {
+  Type element = cast<MemRefType>(buffer.getType()).getElementType();
+  auto type = tnk::MapType::get(b.getContext(), 64, 64, element);
+  return tnrt::TensorMapOp::create(b, type, context, buffer, batch, length,
+                                   heads);
+}
+
+LogicalResult FunctionConverter::convertAttention(tn::LightningAttentionOp op) {
+  int64_t heads = op.getQ().getType().getDimSize(2);
+  buffers[op.getNewState()] = bufferOf(op.getState());
+  SmallVector<Value> matrices = {bufferOf(op.getQ()), bufferOf(op.getK()),
+                                 bufferOf(op.getV()), outputFor(op.getOut())};
+  AttentionKernel kernel = state.target.attentionKernel(
+      op, llvm::map_to_vector(matrices, [](Value matrix) {
+        return cast<MemRefType>(matrix.getType());
+      }));
+  if (kernel.usesMaps)
+    for (Value &matrix : matrices)
+      matrix = tensorMap(matrix, heads);
+  AttentionOperands in{matrices[0],
+                       matrices[1],
+                       matrices[2],
+                       bufferOf(op.getSlopes()),
+                       bufferOf(op.getState()),
+                       matrices[3]};
+  // A call must take the chunks of two segments.
+  if (kernel.fillingBlocks > 1 && capacity > kMinChunks * kAttentionChunk)
+    launchSegments(op, kernel, in);
+  else
+    launchAttention(op, kernel, in);
+  return success();
+}
+
+// Heads and widths, by the kernel's arguments.
+static AttentionBuffers attentionBuffers(KernelBuilder &k,
+                                         tn::LightningAttentionOp op) {
+  RankedTensorType q = op.getQ().getType(), v = op.getV().getType();
+  return {k.argument(0),
+          k.argument(1),
+          k.argument(2),
+          k.argument(3),
+          k.argument(4),
+          k.argument(5),
+          k.argument(6),
+          q.getDimSize(2),
+          q.getDimSize(3),
+          v.getDimSize(3),
+          op.getScale().convertToFloat()};
+}
+
+void FunctionConverter::launchAttention(tn::LightningAttentionOp op,
+                                        const AttentionKernel &kernel,
+                                        const AttentionOperands &in) {
+  int64_t heads = op.getQ().getType().getDimSize(2);
+  Value arguments[] = {in.q, in.k, in.v, in.slopes, in.state, in.out, length};
+  Value tasks =
+      arith::MulIOp::create(b, batch, index(heads * kernel.tasksPerHead));
+  std::string key =
+      (kernel.name + std::to_string(heads) + attributesOf(op)).str();
+  launch(kernel.name, arguments, tasks, kernel.sizes, key,
+         [&](KernelBuilder &k) { kernel.build(k, attentionBuffers(k, op)); });
+}
+
+//===----------------------------------------------------------------------===//
+// In segments
+//===----------------------------------------------------------------------===//
+
+// As many segments as fill the GPU, of at least kMinChunks. The choice is made
+// when the program runs, since it follows from the call's sequences and length.
+void FunctionConverter::launchSegments(tn::LightningAttentionOp op,
+                                       const AttentionKernel &kernel,
+                                       const AttentionOperands &in) {
+  RankedTensorType q = op.getQ().getType(), v = op.getV().getType();
+  auto ceilDiv = [&](Value x, Value y) -> Value {
+    Value up = arith::SubIOp::create(b, y, index(1));
+    return arith::DivUIOp::create(b, arith::AddIOp::create(b, x, up), y);
+  };
+  // No more segments than blocks, whatever the number of sequences.
+  Value states = tnrt::AllocOp::create(
+      b,
+      MemRefType::get({kernel.fillingBlocks, q.getDimSize(3), v.getDimSize(3)},
+                      b.getF32Type()));
+  Value tasks = arith::MulIOp::create(
+      b, batch, index(q.getDimSize(2) * kernel.tasksPerHead));
+  Value wanted = arith::MaxUIOp::create(
+      b, arith::DivUIOp::create(b, index(kernel.fillingBlocks), tasks),
+      index(1));
+  Value chunks = arith::MaxUIOp::create(
+      b, ceilDiv(ceilDiv(length, index(kAttentionChunk)), wanted),
+      index(kMinChunks));
+  Value count =
+      ceilDiv(length, arith::MulIOp::create(b, chunks, index(kAttentionChunk)));
+  Value isCut =
+      arith::CmpIOp::create(b, arith::CmpIPredicate::ugt, count, index(1));
+  auto branch = scf::IfOp::create(b, isCut, /*withElseRegion=*/true);
+  OpBuilder::InsertionGuard guard(b);
+  b.setInsertionPointToStart(branch.thenBlock());
+  Value blocks = arith::MulIOp::create(b, tasks, count);
+  Value segments[] = {states, chunks, count};
+  launchPart(op, in, /*statesOnly=*/true, blocks, segments);
+  launchScan(op, in, segments);
+  launchPart(op, in, /*statesOnly=*/false, blocks, segments);
+  b.setInsertionPointToStart(branch.elseBlock());
+  launchAttention(op, kernel, in);
+}
+
+static AttentionSegments segmentsFrom(KernelBuilder &k, unsigned argument) {
+  return {k.argument(argument), k.argument(argument + 1),
+          k.argument(argument + 2)};
+}
+
+void FunctionConverter::launchPart(tn::LightningAttentionOp op,
+                                   const AttentionOperands &in, bool statesOnly,
+                                   Value tasks, ArrayRef<Value> segments) {
+  RankedTensorType q = op.getQ().getType(), v = op.getV().getType();
+  StringRef name = statesOnly ? "attention_states" : "attention_outputs";
+  SmallVector<Value> arguments;
+  if (statesOnly)
+    arguments = {in.k, in.v, in.slopes, length};
+  else
+    arguments = {in.q, in.k, in.v, in.slopes, in.state, in.out, length};
+  unsigned first = arguments.size();
+  llvm::append_range(arguments, segments);
+  TiledAttentionBuffers out;
+  out.part = statesOnly ? AttentionPart::States : AttentionPart::Outputs;
+  out.heads = q.getDimSize(2);
+  out.keyWidth = q.getDimSize(3);
+  out.valueWidth = v.getDimSize(3);
+  out.scale = op.getScale().convertToFloat();
+  TileSizes sizes = state.target.sizes;
+  sizes.threads =
+      planTiledAttention(out.keyWidth, out.valueWidth, out.part).threads;
+  std::string key = (name + std::to_string(out.heads) + attributesOf(op)).str();
+  launch(name, arguments, tasks, sizes, key, [&](KernelBuilder &k) {
+    unsigned next = 0;
+    if (!statesOnly)
+      out.q = k.argument(next++);
+    out.k = k.argument(next++);
+    out.v = k.argument(next++);
+    out.slopes = k.argument(next++);
+    if (!statesOnly) {
+      out.state = k.argument(next++);
+      out.out = k.argument(next++);
+    }
+    out.length = k.argument(next++);
+    out.segments = segmentsFrom(k, first);
+    buildTiledAttention(k, out);
+  });
+}
+
+void FunctionConverter::launchScan(tn::LightningAttentionOp op,
+                                   const AttentionOperands &in,
+                                   ArrayRef<Value> segments) {
+  RankedTensorType q = op.getQ().getType(), v = op.getV().getType();
+  int64_t heads = q.getDimSize(2);
+  SmallVector<Value> arguments = {in.slopes, in.state};
+  llvm::append_range(arguments, segments);
+  Value tasks = arith::MulIOp::create(b, batch, index(heads * q.getDimSize(3)));
+  std::string key = "attention_scan" + std::to_string(heads);
+  launch("attention_scan", arguments, tasks,
+         segmentScanSizes(state.target.sizes), key, [&](KernelBuilder &k) {
+           buildSegmentScan(k,
+                            {k.argument(0), k.argument(1), segmentsFrom(k, 2),
+                             heads, q.getDimSize(3), v.getDimSize(3)});
+         });
+}

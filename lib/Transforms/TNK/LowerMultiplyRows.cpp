@@ -1,0 +1,389 @@
+// tnk-lower-multiply-rows: products of few rows by mma.sync, the weights
+// streamed once through registers.
+#include "TNK/TNKDialect.h"
+#include "tnllm/Transforms/Passes.h"
+
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/GPU/IR/GPUDialect.h"
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+#include "mlir/Dialect/LLVMIR/NVVMDialect.h"
+#include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+#include "mlir/Dialect/Vector/IR/VectorOps.h"
+#include "mlir/IR/ImplicitLocOpBuilder.h"
+#include "mlir/IR/Matchers.h"
+
+namespace tnllm {
+#define GEN_PASS_DEF_TNKLOWERMULTIPLYROWS
+#include "tnllm/Transforms/Passes.h.inc"
+} // namespace tnllm
+
+using namespace mlir;
+using namespace tnllm;
+
+static constexpr int64_t kWarp = 32;
+static constexpr int64_t kRows = 8;  // of x: the columns of one instruction
+static constexpr int64_t kPiece = 8; // depths that a thread loads at once
+static constexpr int64_t kStep = tnk::MultiplyRowsOp::kStepDepth;
+static constexpr int64_t kAlignment = 16;
+// Registers of a thread that hold weights which have been asked for.
+static constexpr int64_t kWeightRegisters = 64;
+
+namespace {
+
+// What one thread does. In the layout of mma.sync (m16n8k16), thread 4 g + t
+// holds rows g and g + 8 of A, column g of B, and rows g and g + 8 of columns 2
+// t and 2 t + 1 of the result. A is 16 rows of a weight (of 8 the other half is
+// zero), B is x.
+class RowProducts {
+public:
+  explicit RowProducts(tnk::MultiplyRowsOp op)
+      : op(op), b(op.getLoc(), op), type(op.getSumsType()),
+        columns(type.getDimSize(1)), steps(op.getDepth() / kStep) {
+    auto kernel = op->getParentOfType<tnk::KernelOp>();
+    threads = *kernel.getThreads();
+    warps = threads / kWarp;
+    rounds = llvm::divideCeil(steps, warps);
+    isRagged = steps % warps != 0;
+  }
+
+  void lower();
+
+private:
+  Value index(int64_t value) {
+    return arith::ConstantIndexOp::create(b, value);
+  }
+  Value add(Value x, Value y) { return b.createOrFold<arith::AddIOp>(x, y); }
+  Value mul(Value x, Value y) { return b.createOrFold<arith::MulIOp>(x, y); }
+  Value below(Value x, Value y) {
+    return arith::CmpIOp::create(b, arith::CmpIPredicate::ult, x, y);
+  }
+  Value zeroOf(Type type) {
+    return arith::ConstantOp::create(b, type, b.getZeroAttr(type));
+  }
+  Value shared(ArrayRef<int64_t> shape) {
+    return tnk::SharedOp::create(b, MemRefType::get(shape, b.getF32Type(),
+                                                    MemRefLayoutAttrInterface(),
+                                                    type.getMemorySpace()));
+  }
+
+  // The sums of this thread, and what travels through the loop.
+  struct Sums {
+    SmallVector<Value> products; // 4 of each weight
+    Value squares;               // or null
+  };
+  // Weights of some rounds: [round][weight][rows g, g + 8].
+  using Block = SmallVector<Value>;
+
+  int64_t halves() const { return columns / 8; }
+  int64_t piecesOfRound() {
+    return static_cast<int64_t>(op.getWeights().size()) * halves();
+  }
+
+  void locate();
+  // The first depth of this thread in a round, and whether its warp has one.
+  std::pair<Value, Value> depthOf(Value round);
+  Value piece(Value memory, Value row, Value depth);
+  Block loadWeights(Value first, int64_t count);
+  Value loadRows(Value round, Sums &sums);
+  void multiply(Value first, const Block &weights, Sums &sums);
+  void multiplyAll(Sums &sums);
+  void multiplyInBlocks(Sums &sums);
+  void meet(const Sums &sums);
+  void leaveParts(const Sums &sums);
+  void addParts();
+  void forEachElement(llvm::function_ref<void(Value element)> body);
+
+  tnk::MultiplyRowsOp op;
+  ImplicitLocOpBuilder b;
+  MemRefType type; // of the sums
+  int64_t columns; // C
+  int64_t steps;   // of the depth
+  int64_t threads, warps;
+  int64_t rounds;                   // in each, every warp does a step
+  bool isRagged;                    // the last round has fewer steps than warps
+  Value thread, warp, group, place; // place in the group: t
+  Value row;                        // of x
+  Value parts, squareParts;         // [warp, element]
+};
+
+} // namespace
+
+void RowProducts::locate() {
+  thread = gpu::ThreadIdOp::create(b, gpu::Dimension::x);
+  warp = arith::DivUIOp::create(b, thread, index(kWarp));
+  Value lane = arith::RemUIOp::create(b, thread, index(kWarp));
+  group = arith::DivUIOp::create(b, lane, index(4));
+  place = arith::RemUIOp::create(b, lane, index(4));
+  Value last = arith::SubIOp::create(b, op.getRows(), index(1));
+  row = arith::MinUIOp::create(b, group, last);
+}
+
+std::pair<Value, Value> RowProducts::depthOf(Value round) {
+  Value step = add(mul(round, index(warps)), warp);
+  Value exists;
+  APInt number;
+  bool isLast = matchPattern(round, m_ConstantInt(&number)) &&
+                number.getSExtValue() == rounds - 1;
+  if (isRagged && isLast) {
+    exists = below(step, index(steps));
+    step = arith::MinUIOp::create(b, step, index(steps - 1));
+  }
+  return {add(mul(step, index(kStep)), mul(place, index(kPiece))), exists};
+}
+
+Value RowProducts::piece(Value memory, Value row, Value depth) {
+  Type element = cast<MemRefType>(memory.getType()).getElementType();
+  return vector::LoadOp::create(
+      b, VectorType::get({kPiece}, element), memory, ValueRange{row, depth},
+      /*nontemporal=*/false, llvm::MaybeAlign(kAlignment));
+}
+
+RowProducts::Block RowProducts::loadWeights(Value first, int64_t count) {
+  Block block;
+  for (int64_t i = 0; i < count; ++i) {
+    auto [depth, exists] = depthOf(add(first, index(i)));
+    for (Value weight : op.getWeights())
+      for (int64_t half = 0; half < halves(); ++half) {
+        Value at = add(op.getColumn(), add(group, index(8 * half)));
+        Value loaded = piece(weight, at, depth);
+        if (exists)
+          loaded = arith::SelectOp::create(b, exists, loaded,
+                                           zeroOf(loaded.getType()));
+        block.push_back(loaded);
+      }
+  }
+  return block;
+}
+
+// This thread's piece of x in bf16, with its squares added to the sums.
+Value RowProducts::loadRows(Value round, Sums &sums) {
+  auto wide = VectorType::get({kPiece}, b.getF32Type());
+  auto narrow = VectorType::get({kPiece}, b.getBF16Type());
+  auto [depth, exists] = depthOf(round);
+  auto widened = [&](Value value) -> Value {
+    if (value.getType() == wide)
+      return value;
+    return arith::ExtFOp::create(b, wide, value);
+  };
+  Value x = piece(op.getX(), row, depth);
+  if (exists)
+    x = arith::SelectOp::create(b, exists, x, zeroOf(x.getType()));
+  if (sums.squares) {
+    Value values = widened(x);
+    for (int64_t i = 0; i < kPiece; ++i) {
+      Value value = vector::ExtractOp::create(b, values, i);
+      sums.squares = math::FmaOp::create(b, value, value, sums.squares);
+    }
+  }
+  if (op.getTimes())
+    x = arith::MulFOp::create(b, widened(x),
+                              widened(piece(op.getTimes(), row, depth)));
+  if (x.getType() == narrow)
+    return x;
+  return arith::TruncFOp::create(b, narrow, x);
+}
+
+static SmallVector<Value> wordsOf(ImplicitLocOpBuilder &b, Value piece) {
+  Value words = vector::BitCastOp::create(
+      b, VectorType::get({kPiece / 2}, b.getI32Type()), piece);
+  SmallVector<Value> all;
+  for (int64_t i = 0; i < kPiece / 2; ++i)
+    all.push_back(vector::ExtractOp::create(b, words, i));
+  return all;
+}
+
+// Two instructions for each weight: words 0 and 1 of every piece, then 2 and 3.
+void RowProducts::multiply(Value first, const Block &weights, Sums &sums) {
+  Type f32 = b.getF32Type();
+  auto result =
+      LLVM::LLVMStructType::getLiteral(b.getContext(), {f32, f32, f32, f32});
+  std::array<NVVM::MMATypes, 2> types = {NVVM::MMATypes::bf16,
+                                         NVVM::MMATypes::bf16};
+  std::array<NVVM::MMALayout, 2> layouts = {NVVM::MMALayout::row,
+                                            NVVM::MMALayout::col};
+  int64_t count = static_cast<int64_t>(weights.size()) / piecesOfRound();
+  SmallVector<SmallVector<Value>> rows;
+  for (int64_t i = 0; i < count; ++i)
+    rows.push_back(wordsOf(b, loadRows(add(first, index(i)), sums)));
+  const Value *next = weights.begin();
+  for (int64_t i = 0; i < count; ++i)
+    for (size_t w = 0; w < op.getWeights().size(); ++w) {
+      SmallVector<Value> low = wordsOf(b, *next++), high;
+      if (halves() == 2)
+        high = wordsOf(b, *next++);
+      else
+        high.assign(low.size(), zeroOf(b.getI32Type()));
+      for (int64_t k = 0; k < kPiece / 2; k += 2) {
+        Value a[] = {low[k], high[k], low[k + 1], high[k + 1]};
+        Value x[] = {rows[i][k], rows[i][k + 1]};
+        Value made = NVVM::MmaOp::create(
+            b, result, a, x, ArrayRef(sums.products).slice(4 * w, 4),
+            ArrayRef<int64_t>{16, 8, 16}, std::nullopt, std::nullopt, types,
+            layouts);
+        for (int64_t e = 0; e < 4; ++e)
+          sums.products[4 * w + e] = LLVM::ExtractValueOp::create(b, made, e);
+      }
+    }
+}
+
+// Every weight is asked for before the inputs are there.
+void RowProducts::multiplyAll(Sums &sums) {
+  Block block = loadWeights(index(0), rounds);
+  tnk::WaitInputsOp::create(b);
+  multiply(index(0), block, sums);
+}
+
+// One block of weights is under way while the one before is multiplied. The
+// rounds that are left come last, a ragged one among them.
+void RowProducts::multiplyInBlocks(Sums &sums) {
+  int64_t size =
+      std::max<int64_t>(1, kWeightRegisters / 2 / (4 * piecesOfRound()));
+  int64_t blocks = (isRagged ? rounds - 1 : rounds) / size;
+  Block block = loadWeights(index(0), size);
+  tnk::WaitInputsOp::create(b);
+  SmallVector<Value> carried(sums.products);
+  if (sums.squares)
+    carried.push_back(sums.squares);
+  size_t numSums = carried.size();
+  carried.append(block.begin(), block.end());
+  auto take = [&](ValueRange values) {
+    SmallVector<Value> all(values);
+    for (size_t i = 0; i < sums.products.size(); ++i)
+      sums.products[i] = all[i];
+    if (sums.squares)
+      sums.squares = all[numSums - 1];
+    block.assign(all.begin() + numSums, all.end());
+  };
+  auto loop = scf::ForOp::create(b, index(0), index((blocks - 1) * size),
+                                 index(size), carried);
+  {
+    OpBuilder::InsertionGuard guard(b);
+    b.setInsertionPointToStart(loop.getBody());
+    take(loop.getRegionIterArgs());
+    Value first = loop.getInductionVar();
+    Block next = loadWeights(add(first, index(size)), size);
+    multiply(first, block, sums);
+    SmallVector<Value> yielded(sums.products);
+    if (sums.squares)
+      yielded.push_back(sums.squares);
+    yielded.append(next.begin(), next.end());
+    scf::YieldOp::create(b, yielded);
+  }
+  take(loop.getResults());
+  Block rest = loadWeights(index(blocks * size), rounds - blocks * size);
+  multiply(index((blocks - 1) * size), block, sums);
+  if (!rest.empty())
+    multiply(index(blocks * size), rest, sums);
+}
+
+// Each warp's sums to shared memory: those of weight i, row r and column c at
+// (i * 8 + r) * C + c.
+void RowProducts::leaveParts(const Sums &sums) {
+  for (size_t w = 0; w < op.getWeights().size(); ++w)
+    for (int64_t half = 0; half < halves(); ++half)
+      for (int64_t i = 0; i < 2; ++i) {
+        Value r = add(mul(place, index(2)),
+                      index(static_cast<int64_t>(w) * kRows + i));
+        Value c = add(group, index(8 * half));
+        memref::StoreOp::create(
+            b, sums.products[4 * w + 2 * half + i], parts,
+            ValueRange{warp, add(mul(r, index(columns)), c)});
+      }
+  if (!sums.squares)
+    return;
+  // The four threads of a group have pieces of one row.
+  Value squares = sums.squares;
+  for (int32_t distance : {1, 2}) {
+    auto other = gpu::ShuffleOp::create(b, squares, distance, kWarp,
+                                        gpu::ShuffleMode::XOR);
+    squares = arith::AddFOp::create(b, squares, other.getShuffleResult());
+  }
+  auto isFirst = scf::IfOp::create(b, below(place, index(1)), false);
+  OpBuilder::InsertionGuard guard(b);
+  b.setInsertionPointToStart(isFirst.thenBlock());
+  memref::StoreOp::create(b, squares, squareParts, ValueRange{warp, group});
+}
+
+void RowProducts::forEachElement(llvm::function_ref<void(Value)> body) {
+  int64_t count = kRows * columns;
+  for (int64_t first = 0; first < count; first += threads) {
+    Value element = add(thread, index(first));
+    OpBuilder::InsertionGuard guard(b);
+    if (first + threads > count) {
+      auto exists = scf::IfOp::create(b, below(element, index(count)), false);
+      b.setInsertionPointToStart(exists.thenBlock());
+    }
+    body(element);
+  }
+}
+
+// The warps' sums, in the order of the warps.
+void RowProducts::addParts() {
+  auto total = [&](Value memory, Value place) {
+    Value sum;
+    for (int64_t w = 0; w < warps; ++w) {
+      Value part =
+          memref::LoadOp::create(b, memory, ValueRange{index(w), place});
+      sum = sum ? arith::AddFOp::create(b, sum, part).getResult() : part;
+    }
+    return sum;
+  };
+  forEachElement([&](Value element) {
+    Value r = arith::DivUIOp::create(b, element, index(columns));
+    Value c = arith::RemUIOp::create(b, element, index(columns));
+    for (auto [w, sums] : llvm::enumerate(op.getSums())) {
+      Value at = add(element, index(static_cast<int64_t>(w) * kRows * columns));
+      memref::StoreOp::create(b, total(parts, at), sums, ValueRange{r, c});
+    }
+    if (op.getSquares())
+      memref::StoreOp::create(b, total(squareParts, r), op.getSquares(),
+                              ValueRange{r, c});
+  });
+}
+
+void RowProducts::meet(const Sums &sums) {
+  leaveParts(sums);
+  gpu::BarrierOp::create(b);
+  addParts();
+  gpu::BarrierOp::create(b);
+}
+
+void RowProducts::lower() {
+  int64_t weights = static_cast<int64_t>(op.getWeights().size());
+  parts = shared({warps, weights * kRows * columns});
+  if (op.getSquares())
+    squareParts = shared({warps, kRows});
+  locate();
+  Sums sums;
+  Value zero = zeroOf(b.getF32Type());
+  sums.products.assign(4 * weights, zero);
+  if (op.getSquares())
+    sums.squares = zero;
+  if (4 * piecesOfRound() * rounds <= kWeightRegisters)
+    multiplyAll(sums);
+  else
+    multiplyInBlocks(sums);
+  meet(sums);
+  op.erase();
+}
+
+namespace {
+
+struct LowerMultiplyRowsPass
+    : public tnllm::impl::TNKLowerMultiplyRowsBase<LowerMultiplyRowsPass> {
+  using TNKLowerMultiplyRowsBase::TNKLowerMultiplyRowsBase;
+
+  void runOnOperation() override {
+    SmallVector<tnk::MultiplyRowsOp> products;
+    getOperation().walk([&](tnk::MultiplyRowsOp op) {
+      if (op->getParentOfType<tnk::KernelOp>().isForGPU())
+        products.push_back(op);
+    });
+    for (tnk::MultiplyRowsOp op : products)
+      RowProducts(op).lower();
+  }
+};
+
+} // namespace

@@ -1,0 +1,114 @@
+// Products of few rows: what each thread loads, and the instructions.
+// RUN: tnllm-opt %s --tnk-lower-multiply-rows --canonicalize --cse --split-input-file | FileCheck %s
+
+// 128 depths are four steps for two warps: two rounds, all of whose weights (16 rows,
+// two pieces a round) come before the inputs. Rows that are not there are the last one.
+// CHECK-LABEL: tnk.kernel @all(
+// CHECK-SAME: %[[X:[^:]*]]: memref<64x128xf32>, %[[W:[^:]*]]: memref<256x128xbf16>, %[[Y:[^:]*]]: memref<8x16xf32>, %[[ROWS:[^:]*]]: index
+// CHECK-DAG: %[[SUMS:.*]] = tnk.shared : memref<8x16xf32, #gpu.address_space<workgroup>>
+// CHECK-DAG: %[[PARTS:.*]] = tnk.shared : memref<2x128xf32, #gpu.address_space<workgroup>>
+// CHECK-DAG: %[[T:.*]] = gpu.thread_id x
+// CHECK-DAG: %[[LAST:.*]] = arith.subi %[[ROWS]], %c1
+// CHECK-DAG: %[[ROW:.*]] = arith.minui %{{.*}}, %[[LAST]]
+// CHECK-COUNT-4: vector.load %[[W]][{{.*}}] {alignment = 16 : i64} : memref<256x128xbf16>, vector<8xbf16>
+// CHECK-NOT: vector.load
+// CHECK: tnk.wait_inputs
+// CHECK: vector.load %[[X]][%[[ROW]], %{{.*}}] {alignment = 16 : i64} : memref<64x128xf32>, vector<8xf32>
+// CHECK: arith.truncf {{.*}} : vector<8xf32> to vector<8xbf16>
+// CHECK: vector.bitcast {{.*}} : vector<8xbf16> to vector<4xi32>
+// CHECK-COUNT-4: nvvm.mma.sync {{.*}}shape = #nvvm.shape<m = 16, n = 8, k = 16>
+// CHECK-NOT: nvvm.mma.sync
+// Four sums of a thread, in the parts of its warp.
+// CHECK-COUNT-4: memref.store %{{.*}}, %[[PARTS]]
+// CHECK: gpu.barrier
+// Both warps' sums, in their order; 128 elements, two for each of the 64 threads.
+// CHECK: %[[A:.*]] = memref.load %[[PARTS]][%c0,
+// CHECK: %[[B:.*]] = memref.load %[[PARTS]][%c1,
+// CHECK: %[[S:.*]] = arith.addf %[[A]], %[[B]]
+// CHECK: memref.store %[[S]], %[[SUMS]]
+// CHECK: memref.store %{{.*}}, %[[SUMS]]
+// CHECK-NEXT: gpu.barrier
+// CHECK: vector.load %[[SUMS]]
+tnk.kernel @all(%x: memref<64x128xf32>, %w: memref<256x128xbf16>, %y: memref<8x16xf32>,
+                %rows: index, %task: index) threads(64) {
+  %c0 = arith.constant 0 : index
+  %c16 = arith.constant 16 : index
+  %column = arith.muli %task, %c16 : index
+  %sums = tnk.shared : memref<8x16xf32, #gpu.address_space<workgroup>>
+  tnk.multiply_rows %x, weights(%w) [%column] rows(%rows) to(%sums)
+      : memref<64x128xf32>, memref<256x128xbf16>
+      to memref<8x16xf32, #gpu.address_space<workgroup>>
+  %v = vector.load %sums[%c0, %c0] : memref<8x16xf32, #gpu.address_space<workgroup>>, vector<2xf32>
+  vector.store %v, %y[%c0, %c0] : memref<8x16xf32>, vector<2xf32>
+  tnk.return
+}
+
+// -----
+
+// Two weights of 8 columns, a gate, squares. 96 depths are three steps for two warps: in
+// the second round one warp has none and multiplies zeros.
+// CHECK-LABEL: tnk.kernel @joined(
+// CHECK-SAME: %[[X:[^:]*]]: memref<64x96xbf16>, %[[U:[^:]*]]: memref<64x96xf32>, %[[W1:[^:]*]]: memref<256x96xbf16>, %[[W2:[^:]*]]: memref<256x96xbf16>
+// CHECK-DAG: tnk.shared : memref<2x128xf32, #gpu.address_space<workgroup>>
+// CHECK-DAG: %[[SQUARES:.*]] = tnk.shared : memref<2x8xf32, #gpu.address_space<workgroup>>
+// CHECK: vector.load %[[W1]]
+// CHECK: vector.load %[[W2]]
+// CHECK: %[[HAS:.*]] = arith.cmpi ult, %{{.*}}, %c3
+// CHECK: arith.minui
+// CHECK: vector.load %[[W1]]
+// CHECK: arith.select %[[HAS]], {{.*}} : vector<8xbf16>
+// CHECK: vector.load %[[W2]]
+// CHECK: tnk.wait_inputs
+// CHECK: vector.load %[[X]]
+// CHECK-COUNT-8: math.fma
+// CHECK: vector.load %[[U]]
+// CHECK: arith.mulf {{.*}} : vector<8xf32>
+// CHECK: arith.truncf
+// CHECK: arith.select %[[HAS]]
+// CHECK-COUNT-8: nvvm.mma.sync
+// CHECK-COUNT-2: gpu.shuffle xor
+// CHECK: memref.store %{{.*}}, %[[SQUARES]]
+// CHECK: gpu.barrier
+tnk.kernel @joined(%x: memref<64x96xbf16>, %u: memref<64x96xf32>, %w1: memref<256x96xbf16>,
+                   %w2: memref<256x96xbf16>, %y: memref<8x8xf32>, %rows: index, %task: index)
+    threads(64) {
+  %c0 = arith.constant 0 : index
+  %a = tnk.shared : memref<8x8xf32, #gpu.address_space<workgroup>>
+  %b = tnk.shared : memref<8x8xf32, #gpu.address_space<workgroup>>
+  %s = tnk.shared : memref<8x8xf32, #gpu.address_space<workgroup>>
+  tnk.multiply_rows %x times %u, weights(%w1, %w2) [%c0] rows(%rows) to(%a, %b) squares(%s)
+      : memref<64x96xbf16> times memref<64x96xf32>, memref<256x96xbf16>, memref<256x96xbf16>
+      to memref<8x8xf32, #gpu.address_space<workgroup>>, memref<8x8xf32, #gpu.address_space<workgroup>>
+      squares memref<8x8xf32, #gpu.address_space<workgroup>>
+  tnk.return
+}
+
+// -----
+
+// 1056 depths are 33 steps of one warp, too many for registers: blocks of four, one
+// ahead, and one step at the end.
+// CHECK-LABEL: tnk.kernel @long(
+// CHECK-SAME: %[[X:[^:]*]]: memref<64x1056xbf16>, %[[W:[^:]*]]: memref<256x1056xbf16>
+// CHECK-COUNT-8: vector.load %[[W]]
+// CHECK-NOT: vector.load
+// CHECK: tnk.wait_inputs
+// CHECK: scf.for %{{.*}} = %c0 to %c28 step %c4 iter_args({{.*}}) -> (f32, f32, f32, f32, vector<8xbf16>, vector<8xbf16>, vector<8xbf16>, vector<8xbf16>, vector<8xbf16>, vector<8xbf16>, vector<8xbf16>, vector<8xbf16>)
+// CHECK-COUNT-8: vector.load %[[W]]
+// CHECK-COUNT-4: vector.load %[[X]]
+// CHECK-COUNT-8: nvvm.mma.sync
+// CHECK: scf.yield
+// CHECK-COUNT-2: vector.load %[[W]]
+// CHECK-COUNT-4: vector.load %[[X]]
+// CHECK-COUNT-8: nvvm.mma.sync
+// CHECK: vector.load %[[X]]
+// CHECK-COUNT-2: nvvm.mma.sync
+// CHECK-NOT: nvvm.mma.sync
+tnk.kernel @long(%x: memref<64x1056xbf16>, %w: memref<256x1056xbf16>, %y: memref<8x16xf32>,
+                 %rows: index, %task: index) threads(32) {
+  %c0 = arith.constant 0 : index
+  %sums = tnk.shared : memref<8x16xf32, #gpu.address_space<workgroup>>
+  tnk.multiply_rows %x, weights(%w) [%c0] rows(%rows) to(%sums)
+      : memref<64x1056xbf16>, memref<256x1056xbf16>
+      to memref<8x16xf32, #gpu.address_space<workgroup>>
+  tnk.return
+}
