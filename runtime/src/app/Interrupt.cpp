@@ -1,6 +1,8 @@
 // Signal handling for commands that end cleanly.
 #include "Interrupt.h"
 
+#include "Signals.h"
+
 #include <csignal>
 
 namespace tnrt {
@@ -10,8 +12,9 @@ volatile std::sig_atomic_t flag = 0;
 struct sigaction previousInt, previousTerm;
 
 void onSignal(int signal) {
+  if (flag != 0) // a second one ends the process
+    endBySignal(signal);
   flag = signal;
-  std::signal(signal, SIG_DFL); // a second one ends the process
 }
 
 } // namespace

@@ -3,6 +3,8 @@
 
 #include "Environment.h"
 
+#include "tnrt/formats/AtomicFile.h"
+
 #include <csignal>
 #include <cstddef>
 #include <unistd.h>
@@ -16,17 +18,30 @@ size_t busMessageBytes = 0;
 
 void onBusError(int signal, siginfo_t *info, void *) {
   if (info->si_code != BUS_ADRERR) { // not a page without a file behind it
-    std::signal(signal, SIG_DFL);
-    std::raise(signal);
+    endBySignal(signal);
     return;
   }
+  removeTemporaryFiles();
   // Nothing can be done about a failure to say it.
   ssize_t written = ::write(2, busMessage, busMessageBytes);
   (void)written;
   ::_exit(kBadInput);
 }
 
+void endUnlessIgnored(int signal) {
+  struct sigaction before;
+  if (sigaction(signal, nullptr, &before) == 0 && before.sa_handler == SIG_DFL)
+    std::signal(signal, endBySignal);
+}
+
 } // namespace
+
+// The signal waits until its handler has returned.
+void endBySignal(int signal) {
+  removeTemporaryFiles();
+  std::signal(signal, SIG_DFL);
+  std::raise(signal);
+}
 
 void handleSignals(const std::string &program) {
   std::signal(SIGPIPE, SIG_IGN);
@@ -41,6 +56,8 @@ void handleSignals(const std::string &program) {
   action.sa_flags = SA_SIGINFO;
   sigemptyset(&action.sa_mask);
   sigaction(SIGBUS, &action, nullptr);
+  for (int signal : {SIGINT, SIGTERM, SIGHUP})
+    endUnlessIgnored(signal);
 }
 
 } // namespace tnrt

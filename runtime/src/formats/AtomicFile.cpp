@@ -3,11 +3,13 @@
 
 #include "FileDescriptor.h"
 
+#include <atomic>
 #include <cerrno>
 #include <climits>
 #include <cstdlib>
 #include <cstring>
 #include <fcntl.h>
+#include <iterator>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
@@ -15,6 +17,30 @@
 namespace tnrt {
 
 namespace {
+
+// Temporaries that may be there now. Whoever takes a text out of its slot owns
+// it, so a signal handler and a thread never use the same one. A process with
+// more open files than slots leaves the others' temporaries behind when a
+// signal ends it.
+std::atomic<char *> temporaries[64];
+static_assert(std::atomic<char *>::is_always_lock_free,
+              "a signal handler reads the slots");
+
+int remember(const std::string &path) {
+  char *copy = ::strdup(path.c_str());
+  for (int slot = 0; copy && slot < int(std::size(temporaries)); ++slot) {
+    char *none = nullptr;
+    if (temporaries[slot].compare_exchange_strong(none, copy))
+      return slot;
+  }
+  std::free(copy);
+  return -1;
+}
+
+void forget(int slot) {
+  if (slot >= 0)
+    std::free(temporaries[slot].exchange(nullptr));
+}
 
 Error systemError(const std::string &path, const char *what) {
   return Error{path + ": " + what + ": " + std::strerror(errno)};
@@ -94,17 +120,23 @@ Result<AtomicFile> AtomicFile::create(const std::string &path) {
   if (!mode)
     return mode.takeError();
   const std::string stem = file.target + ".tmp-" + std::to_string(::getpid());
-  for (int attempt = 0; file.fd < 0; ++attempt) {
+  for (int attempt = 0;; ++attempt) {
     file.temporary = attempt ? stem + "-" + std::to_string(attempt) : stem;
+    file.slot = remember(file.temporary); // before a signal can find it there
     file.fd = ::open(file.temporary.c_str(),
                      O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    if (file.fd >= 0)
+      break;
+    const int reason = errno;
+    forget(file.slot);
+    file.slot = -1;
     // A left-over of another process of this number, or a second file of this
     // one.
-    if (file.fd < 0 && (errno != EEXIST || attempt == 99)) {
-      Error error = systemError(path, "cannot write");
-      file.temporary.clear();
-      return error;
-    }
+    if (reason == EEXIST && attempt < 99)
+      continue;
+    file.temporary.clear();
+    errno = reason;
+    return systemError(path, "cannot write");
   }
   if (*mode != 0 && ::fchmod(file.fd, *mode) != 0)
     return file.failure("cannot set permissions");
@@ -113,8 +145,8 @@ Result<AtomicFile> AtomicFile::create(const std::string &path) {
 
 AtomicFile::AtomicFile(AtomicFile &&other) noexcept
     : target(std::move(other.target)), temporary(std::move(other.temporary)),
-      fd(other.fd) {
-  other.fd = -1;
+      fd(other.fd), slot(other.slot) {
+  other.fd = other.slot = -1;
   other.temporary.clear();
 }
 
@@ -124,7 +156,8 @@ AtomicFile &AtomicFile::operator=(AtomicFile &&other) noexcept {
     target = std::move(other.target);
     temporary = std::move(other.temporary);
     fd = other.fd;
-    other.fd = -1;
+    slot = other.slot;
+    other.fd = other.slot = -1;
     other.temporary.clear();
   }
   return *this;
@@ -179,6 +212,8 @@ Status AtomicFile::commit() {
     return error;
   }
   temporary.clear();
+  forget(slot);
+  slot = -1;
   flushFolder(target);
   return {};
 }
@@ -190,6 +225,15 @@ void AtomicFile::discard() {
   if (!temporary.empty())
     ::unlink(temporary.c_str());
   temporary.clear();
+  forget(slot);
+  slot = -1;
+}
+
+void removeTemporaryFiles() {
+  for (std::atomic<char *> &slot : temporaries)
+    if (const char *path =
+            slot.exchange(nullptr)) // not freed: a handler may not
+      ::unlink(path);
 }
 
 Status replaceFile(const std::string &temporary, const std::string &path) {

@@ -47,14 +47,19 @@ protected:
     module.manifest_size = manifest.size();
   }
 
-  Outcome run(std::vector<std::string> arguments) {
+  // Nothing is captured: for tests in which the process ends.
+  int runHere(std::vector<std::string> arguments) {
     arguments.insert(arguments.begin(), "model");
     std::vector<const char *> argv;
     for (const std::string &argument : arguments)
       argv.push_back(argument.c_str());
+    return runApp(static_cast<int>(argv.size()), argv.data(), module);
+  }
+
+  Outcome run(std::vector<std::string> arguments) {
     ::testing::internal::CaptureStdout();
     ::testing::internal::CaptureStderr();
-    int code = runApp(static_cast<int>(argv.size()), argv.data(), module);
+    int code = runHere(std::move(arguments));
     Outcome outcome{code, ::testing::internal::GetCapturedStdout(), ""};
     outcome.err = ::testing::internal::GetCapturedStderr();
     return outcome;

@@ -1,5 +1,6 @@
 // run: tensors in, tensors out, in any split; and what it refuses.
 #include "AppTest.h"
+#include "Signals.h"
 
 #include "tnrt/formats/Safetensors.h"
 
@@ -253,6 +254,31 @@ TEST_F(RunCommandTest, MappedFileThatShrinksIsAnError) {
               "^model: a mapped file was truncated");
 }
 
+// The weights are truncated while there is an unfinished output.
+TEST_F(RunCommandTest, MappedFileThatShrinksLeavesNoTemporary) {
+  module.prefill = [](void *, int64_t, int64_t, const int32_t *,
+                      const int64_t *, float *) {
+    const std::string file = std::to_string(::getpid()) + ".mapped";
+    std::ofstream(file) << "bytes";
+    auto mapped = MappedFile::open(file);
+    std::filesystem::resize_file(file, 0);
+    std::filesystem::remove(file);
+    volatile unsigned char byte = *(*mapped)->data();
+    (void)byte;
+  };
+  std::string file = save("in", {{"input_ids", ids(1, 4)}});
+  write("out", "precious");
+  auto crash = [&] {
+    std::filesystem::current_path(folder);
+    runHere({"-q", "--threads", "1", "run", "--input", file, "--output",
+             path("out")});
+  };
+  EXPECT_EXIT(crash(), ::testing::ExitedWithCode(2),
+              "^model: a mapped file was truncated");
+  EXPECT_EQ(read(path("out")), "precious");
+  EXPECT_EQ(fileCount(), 2) << "a temporary stays";
+}
+
 TEST_F(RunCommandTest, InterruptionLeavesTheOldOutput) {
   module.prefill = [](void *context, int64_t batch, int64_t length,
                       const int32_t *tokens, const int64_t *positions,
@@ -266,6 +292,44 @@ TEST_F(RunCommandTest, InterruptionLeavesTheOldOutput) {
             143);
   EXPECT_EQ(read(path("out")), "precious");
   EXPECT_EQ(fileCount(), 2);
+}
+
+// The second signal ends the process, whichever it is.
+TEST_F(RunCommandTest, SecondInterruptionLeavesNoTemporary) {
+  module.prefill = [](void *, int64_t, int64_t, const int32_t *,
+                      const int64_t *, float *) {
+    std::raise(SIGINT);
+    std::raise(SIGTERM);
+  };
+  std::string file = save("in", {{"input_ids", ids(1, 4)}});
+  write("out", "precious");
+  EXPECT_EXIT(runHere({"-q", "--threads", "1", "run", "--input", file,
+                       "--output", path("out")}),
+              ::testing::KilledBySignal(SIGTERM), "");
+  EXPECT_EQ(read(path("out")), "precious");
+  EXPECT_EQ(fileCount(), 2) << "a temporary stays";
+}
+
+// Outside a command's orderly end the first one does.
+TEST_F(RunCommandTest, SignalsEndTheProcessWithoutTemporaries) {
+  auto end = [&](int signal) {
+    std::signal(signal, SIG_DFL);
+    handleSignals("model");
+    auto file = AtomicFile::create(path("out"));
+    std::raise(signal);
+  };
+  for (int signal : {SIGINT, SIGTERM, SIGHUP}) {
+    EXPECT_EXIT(end(signal), ::testing::KilledBySignal(signal), "");
+    EXPECT_EQ(fileCount(), 0) << "a temporary stays";
+  }
+  // nohup's choice.
+  auto ignore = [&] {
+    std::signal(SIGHUP, SIG_IGN);
+    handleSignals("model");
+    std::raise(SIGHUP);
+    std::_Exit(7);
+  };
+  EXPECT_EXIT(ignore(), ::testing::ExitedWithCode(7), "");
 }
 
 TEST_F(RunCommandTest, BadTokens) {

@@ -77,6 +77,51 @@ TEST(AtomicFile, LeavesNothingWhenAbandoned) {
   EXPECT_EQ(dir.fileCount(), 1u);
 }
 
+// What a signal handler does before it ends the process.
+TEST(AtomicFile, TemporariesOfAllOpenFilesCanBeRemoved) {
+  TempDir dir;
+  writeFile(dir.path("kept"), "old");
+  ASSERT_TRUE(writeFileAtomically(dir.path("done"), "new", 3));
+  Result<AtomicFile> first = AtomicFile::create(dir.path("kept"));
+  Result<AtomicFile> second = AtomicFile::create(dir.path("kept"));
+  Result<AtomicFile> third = AtomicFile::create(dir.path("moved"));
+  ASSERT_TRUE(first && second && third);
+  AtomicFile moved = std::move(*third);
+  second->discard();
+  // Takes the place of the discarded one among those that are remembered.
+  Result<AtomicFile> fourth = AtomicFile::create(dir.path("late"));
+  ASSERT_TRUE(fourth);
+  EXPECT_EQ(dir.fileCount(), 5u);
+  auto end = [] {
+    removeTemporaryFiles();
+    std::_Exit(3);
+  };
+  EXPECT_EXIT(end(), ::testing::ExitedWithCode(3), "");
+  EXPECT_EQ(dir.fileCount(), 2u);
+  Status status = moved.commit();
+  ASSERT_FALSE(status);
+  EXPECT_TRUE(contains(status.message(), "moved: cannot write: No such file"));
+  EXPECT_EQ(readFile(dir.path("kept")), "old");
+  EXPECT_EQ(readFile(dir.path("done")), "new");
+}
+
+// More than are remembered: they work all the same.
+TEST(AtomicFile, ManyAtOnce) {
+  TempDir dir;
+  {
+    std::vector<AtomicFile> files;
+    for (int i = 0; i < 90; ++i) {
+      Result<AtomicFile> file =
+          AtomicFile::create(dir.path("out" + std::to_string(i)));
+      ASSERT_TRUE(file) << file.message();
+      files.push_back(std::move(*file));
+    }
+    for (size_t i = 0; i < files.size(); i += 2)
+      ASSERT_TRUE(files[i].commit());
+  }
+  EXPECT_EQ(dir.fileCount(), 45u);
+}
+
 TEST(AtomicFile, KeepsTheOldFileWhenTheDiskIsFull) {
   TempDir dir;
   const std::string path = dir.path("out");

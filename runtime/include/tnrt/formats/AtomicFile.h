@@ -39,7 +39,12 @@ private:
 
   std::string target, temporary;
   int fd = -1;
+  int slot = -1; // where `temporary` is kept for removeTemporaryFiles()
 };
+
+// Removes the temporaries of all open files of this process. For signal handlers
+// that end it: makes system calls alone, and the files are of no use afterwards.
+void removeTemporaryFiles();
 
 // Flushes `temporary` to the disk and renames it to `path`, for a file another
 // program wrote; it is removed when that fails.
