@@ -7,16 +7,26 @@ import numpy as np
 _DTYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "I32": "<i4"}
 
 
-def load(path):
-    """Returns {name: array}; BF16 comes back as f32."""
+def _read(path):
+    """The entries of the header, and the data."""
     with open(path, "rb") as file:
         content = file.read()
     (length,) = struct.unpack("<Q", content[:8])
-    data = content[8 + length:]
+    header = json.loads(content[8:8 + length])
+    header.pop("__metadata__", None)
+    return header, content[8 + length:]
+
+
+def dtypes(path):
+    """Returns {name: what the file calls the tensor's type}."""
+    return {name: entry["dtype"] for name, entry in _read(path)[0].items()}
+
+
+def load(path):
+    """Returns {name: array}; BF16 comes back as f32."""
+    header, data = _read(path)
     tensors = {}
-    for name, entry in json.loads(content[8:8 + length]).items():
-        if name == "__metadata__":
-            continue
+    for name, entry in header.items():
         begin, end = entry["data_offsets"]
         if entry["dtype"] == "BF16":
             bits = np.frombuffer(data[begin:end], "<u2").astype("<u4") << 16

@@ -12,113 +12,17 @@ import argparse
 import concurrent.futures
 import json
 import os
-import subprocess
 import sys
 import tempfile
 
-import numpy as np
-
 sys.dont_write_bytecode = True  # the source tree stays clean
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)),
-                                "../../Inputs/tools"))
-import safetensors_file
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+import safetensors_io
+from program import Check, Program, run_relay
 
 TOLERANCE = {"f32": 2e-3, "bf16": 3e-2}
 PROMPTS = ("Once upon a time", "The", "A longer prompt, so that rows of a batch "
            "stand at positions that differ by more than a chunk of the attention")
-
-
-class Program:
-    """An executable, and files of its own."""
-
-    def __init__(self, executable, folder, options=()):
-        self.executable = os.path.abspath(executable)
-        self.options = list(options)
-        os.makedirs(folder, exist_ok=True)
-        self.folder = folder
-        self.output = os.path.join(folder, "output.safetensors")
-
-    def call(self, *arguments):
-        done = subprocess.run([self.executable, *arguments, *self.options, "--quiet"],
-                              capture_output=True)
-        if done.returncode != 0:
-            raise RuntimeError(f"{' '.join(arguments)}: status {done.returncode}: "
-                               f"{done.stderr.decode(errors='replace').strip()}")
-        return done.stdout.decode()
-
-    def run(self, ids, after=None):
-        """One `run`; `after` is the result to go on from."""
-        tensors = {"input_ids": ids}
-        if after is not None:
-            tensors["position"] = after["position"]
-            tensors.update((name, tensor) for name, tensor in after.items()
-                           if name.startswith("state."))
-        source = os.path.join(self.folder, "input.safetensors")
-        safetensors_file.save(source, tensors)
-        self.call("run", "--input", source, "--output", self.output)
-        return safetensors_file.load(self.output)
-
-    def run_pieces(self, ids, cuts):
-        """Runs ids cut before each position of `cuts`; logits of all of them."""
-        return run_relay([self] * (len(list(cuts)) + 1), ids, cuts)
-
-    def greedy(self, result, count):
-        tokens = []
-        for _ in range(count):
-            token = result["logits"][:, -1:].argmax(-1).astype(np.int64)
-            tokens.append(token)
-            result = self.run(token, result)
-        return np.concatenate(tokens, axis=1)
-
-    def generate(self, *arguments):
-        """Tokens of each sequence, chosen greedily."""
-        text = self.call("generate", "--temp", "0", "--eos", "-1", "--json", *arguments)
-        return [sequence["tokens"] for sequence in json.loads(text)["sequences"]]
-
-
-def run_relay(programs, ids, cuts):
-    """Each program takes the piece before the next cut and hands its states on."""
-    bounds = [0, *cuts, ids.shape[1]]
-    logits, result = [], None
-    for program, begin, end in zip(programs, bounds, bounds[1:]):
-        result = program.run(ids[:, begin:end], result)
-        logits.append(result["logits"])
-    result["logits"] = np.concatenate(logits, axis=1)
-    return result
-
-
-class Check:
-    """Counts and prints what is right and what is not."""
-
-    def __init__(self, name, golden, tolerance):
-        self.name, self.golden, self.tolerance = name, golden, tolerance
-        self.positions = golden.get("positions")
-        self.lines, self.failed = [], 0
-        self.states = self.names("state.")
-
-    def names(self, prefix):
-        return [name for name in self.golden if name.startswith(prefix)]
-
-    def say(self, what, good, value):
-        self.failed += not good
-        self.lines.append(f"{'ok' if good else 'FAIL':4} {self.name} {what}: {value}")
-
-    def error(self, name, result, want=None):
-        got = result[name]
-        if want is None:
-            want = self.golden[name]
-            if self.positions is not None and not name.startswith("state."):
-                got = got[:, self.positions]
-        if got.shape != want.shape:
-            return float("inf")
-        # A NaN is worse than any number.
-        worst = np.abs(got.astype(np.float64) - want).max()
-        return worst / np.abs(want).max() if np.isfinite(worst) else float("inf")
-
-    def close(self, what, names, result, other=None):
-        worst = max(self.error(name, result, other[name] if other else None)
-                    for name in names)
-        self.say(what, worst <= self.tolerance, f"{worst:.2e}")
 
 
 def check_program(check, gpu, cpu, is_f32):
@@ -131,12 +35,8 @@ def check_program(check, gpu, cpu, is_f32):
     if is_f32:
         check.close("hidden", check.names("hidden."), whole)
         check.close("state", check.states, whole)
-        greedy = check.golden["greedy"]
-        differing = int((gpu.greedy(whole, greedy.shape[1]) != greedy).sum())
-        check.say("greedy tokens that differ", differing == 0, differing)
-    types = safetensors_file.dtypes(gpu.output)
-    wide = all(types[name] == "F32" for name in check.states)
-    check.say("states are f32", wide, wide)
+        check.check_greedy(gpu, whole)
+    check.check_wide_states(gpu)
 
     for cut in (1, 7, length // 2, length - 1):
         check.close(f"split at {cut}", everything, gpu.run_pieces(ids, [cut]))
@@ -178,7 +78,7 @@ def check_generate(check, gpu, cpu, is_f32):
 
 
 def check_case(case, dtype, folder, temporary, options):
-    golden = safetensors_file.load(os.path.join(folder, f"{case}.safetensors"))
+    golden = safetensors_io.load(os.path.join(folder, f"{case}.safetensors"))
     check = Check(f"{case} {dtype}", golden, TOLERANCE[dtype])
     gpu = Program(os.path.join(folder, f"{case}-{dtype}"),
                   os.path.join(temporary, f"{case}-{dtype}"), options)

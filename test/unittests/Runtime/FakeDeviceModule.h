@@ -35,35 +35,20 @@ template <typename T> T parameterOf(void **parameters, int index) {
   return value;
 }
 
-// Factors of the two numbers of a state, which are the module's constants.
-inline const float kConstants[] = {1, 0.5f};
-
 // tokens, positions, hidden, length, embedding, state 0, state 1, arena,
-// constants. The arena's first word counts the sequences that have run.
+// constants (kFactors). The arena's first word counts the sequences that have
+// run.
 inline void runForward(void **p, int64_t tasks) {
-  const Config &c = running().config;
-  const auto *tokens = parameterOf<const int32_t *>(p, 0);
-  const auto *positions = parameterOf<const int64_t *>(p, 1);
-  auto *hidden = parameterOf<float *>(p, 2);
-  const auto length = parameterOf<int64_t>(p, 3);
-  const auto *embedding = parameterOf<const float *>(p, 4);
   *parameterOf<int64_t *>(p, 7) += tasks;
-  const auto *factors = parameterOf<const float *>(p, 8);
   for (int64_t row = 0; row < tasks; ++row)
-    for (int64_t t = 0; t < length; ++t) {
-      const int32_t token = tokens[row * length + t];
-      float extra = static_cast<float>(positions[row] + t) / 64;
-      for (int layer = 0; layer < 2; ++layer) {
-        float *state =
-            parameterOf<float *>(p, 5 + layer) + row * stateElements();
-        state[0] += factors[0];
-        state[1] = factors[1] * state[1] + static_cast<float>(token);
-        extra += (state[0] + state[1]) / 1024;
-      }
-      for (int64_t d = 0; d < c.width; ++d)
-        hidden[(row * length + t) * c.width + d] =
-            embedding[token * c.width + d] + extra;
-    }
+    forwardSequence(
+        row, parameterOf<int64_t>(p, 3), parameterOf<const int32_t *>(p, 0),
+        parameterOf<const int64_t *>(p, 1), parameterOf<const float *>(p, 4),
+        *parameterOf<const float (*)[2]>(p, 8),
+        [p](int64_t layer) {
+          return parameterOf<float *>(p, static_cast<int>(5 + layer));
+        },
+        parameterOf<float *>(p, 2));
 }
 
 // A tensor map and the address it must be of.
@@ -97,27 +82,10 @@ inline void deviceForward(void *context, int64_t batch, int64_t length,
   tnrt_probe(context, 0, hidden, batch * length, running().config.width);
 }
 
-inline void devicePrefill(void *context, int64_t batch, int64_t length,
-                          const int32_t *tokens, const int64_t *positions,
-                          float *hidden) {
-  ++running().prefillCalls;
-  running().exceeded |= batch * length > running().config.prefillRows;
-  deviceForward(context, batch, length, tokens, positions, hidden);
-}
-
-inline void deviceDecode(void *context, int64_t batch, int64_t length,
-                         const int32_t *tokens, const int64_t *positions,
-                         float *hidden) {
-  ++running().decodeCalls;
-  running().exceeded |= length != 1 || batch > running().config.decodeRows;
-  deviceForward(context, batch, length, tokens, positions, hidden);
-}
-
 inline void deviceHead(void *context, int64_t rows, const float *hidden,
                        float *logits) {
   const Config &c = running().config;
-  ++running().headCalls;
-  running().exceeded |= rows > c.headRows;
+  countHead(rows);
   const auto f32 = static_cast<int64_t>(DType::F32);
   tnrt_matmul(context, rows, c.vocabulary, c.width, f32, f32,
               const_cast<float *>(hidden), tnrt_param(context, 1), logits);
@@ -171,15 +139,15 @@ inline tnrt_module &makeDeviceModule(const Config &config = {},
   tnrt_module &module = instance.module;
   module.manifest = instance.manifest.data();
   module.manifest_size = instance.manifest.size();
-  module.prefill = devicePrefill;
-  module.decode = deviceDecode;
+  module.prefill = prefillBy<deviceForward>;
+  module.decode = decodeBy<deviceForward>;
   module.head = deviceHead;
   module.device_image = "\177ELF and so on";
   module.device_image_size = 16;
   module.device_kernels = tables.kernels.data();
   module.num_device_kernels = tables.kernels.size();
-  module.device_constants = kConstants;
-  module.device_constants_size = sizeof kConstants;
+  module.device_constants = kFactors;
+  module.device_constants_size = sizeof kFactors;
   return module;
 }
 

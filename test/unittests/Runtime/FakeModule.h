@@ -50,29 +50,42 @@ inline int64_t stateElements() {
   return c.heads * c.keyWidth * c.valueWidth;
 }
 
-// args: context, tokens, positions, hidden, length. One task a sequence.
-inline void forwardKernel(void *const *args, int64_t row) {
+// One sequence of a batch. state(layer) is where its state of a layer begins;
+// factors: those of the state's two numbers.
+template <typename State>
+void forwardSequence(int64_t row, int64_t length, const int32_t *tokens,
+                     const int64_t *positions, const float *embedding,
+                     const float (&factors)[2], State state, float *hidden) {
   const Config &c = running().config;
-  void *context = args[0];
-  const int32_t *tokens = static_cast<const int32_t *>(args[1]);
-  const int64_t *positions = static_cast<const int64_t *>(args[2]);
-  float *hidden = static_cast<float *>(args[3]);
-  const int64_t length = reinterpret_cast<int64_t>(args[4]);
-  const float *embedding = static_cast<const float *>(tnrt_param(context, 0));
   for (int64_t t = 0; t < length; ++t) {
     const int32_t token = tokens[row * length + t];
     float extra = static_cast<float>(positions[row] + t) / 64;
     for (int64_t layer = 0; layer < c.layers; ++layer) {
-      float *state = static_cast<float *>(tnrt_state(context, layer)) +
-                     row * stateElements();
-      state[0] += 1;
-      state[1] = 0.5f * state[1] + static_cast<float>(token);
-      extra += (state[0] + state[1]) / 1024;
+      float *numbers = state(layer) + row * stateElements();
+      numbers[0] += factors[0];
+      numbers[1] = factors[1] * numbers[1] + static_cast<float>(token);
+      extra += (numbers[0] + numbers[1]) / 1024;
     }
     for (int64_t d = 0; d < c.width; ++d)
       hidden[(row * length + t) * c.width + d] =
           embedding[token * c.width + d] + extra;
   }
+}
+
+inline const float kFactors[] = {1, 0.5f};
+
+// args: context, tokens, positions, hidden, length. One task a sequence.
+inline void forwardKernel(void *const *args, int64_t row) {
+  void *context = args[0];
+  forwardSequence(
+      row, reinterpret_cast<int64_t>(args[4]),
+      static_cast<const int32_t *>(args[1]),
+      static_cast<const int64_t *>(args[2]),
+      static_cast<const float *>(tnrt_param(context, 0)), kFactors,
+      [context](int64_t layer) {
+        return static_cast<float *>(tnrt_state(context, layer));
+      },
+      static_cast<float *>(args[3]));
 }
 
 // args: context, hidden, logits, rows. One task a panel.
@@ -106,27 +119,40 @@ inline void forward(void *context, int64_t batch, int64_t length,
   tnrt_probe(context, 0, hidden, batch * length, c.width);
 }
 
-inline void prefill(void *context, int64_t batch, int64_t length,
-                    const int32_t *tokens, const int64_t *positions,
-                    float *hidden) {
+using Forward = void(void *context, int64_t batch, int64_t length,
+                     const int32_t *tokens, const int64_t *positions,
+                     float *hidden);
+
+// Entry points around `compute`: they count calls and see whether the capacity
+// is kept.
+template <Forward compute>
+void prefillBy(void *context, int64_t batch, int64_t length,
+               const int32_t *tokens, const int64_t *positions, float *hidden) {
   ++running().prefillCalls;
   running().exceeded |= batch * length > running().config.prefillRows;
-  forward(context, batch, length, tokens, positions, hidden);
+  compute(context, batch, length, tokens, positions, hidden);
 }
 
-inline void decode(void *context, int64_t batch, int64_t length,
-                   const int32_t *tokens, const int64_t *positions,
-                   float *hidden) {
+template <Forward compute>
+void decodeBy(void *context, int64_t batch, int64_t length,
+              const int32_t *tokens, const int64_t *positions, float *hidden) {
   ++running().decodeCalls;
   running().exceeded |= length != 1 || batch > running().config.decodeRows;
-  forward(context, batch, length, tokens, positions, hidden);
+  compute(context, batch, length, tokens, positions, hidden);
 }
+
+inline void countHead(int64_t rows) {
+  ++running().headCalls;
+  running().exceeded |= rows > running().config.headRows;
+}
+
+inline constexpr Forward *prefill = prefillBy<forward>;
+inline constexpr Forward *decode = decodeBy<forward>;
 
 inline void head(void *context, int64_t rows, const float *hidden,
                  float *logits) {
   const Config &c = running().config;
-  ++running().headCalls;
-  running().exceeded |= rows > c.headRows;
+  countHead(rows);
   void *args[] = {context, const_cast<float *>(hidden), logits,
                   reinterpret_cast<void *>(rows)};
   tnrt_launch(context, reinterpret_cast<void *>(&headKernel),

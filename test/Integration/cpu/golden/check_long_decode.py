@@ -11,8 +11,8 @@ import sys
 import numpy as np
 
 sys.dont_write_bytecode = True  # the source tree stays clean
-sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../../../Inputs/tools"))
-import safetensors_file
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../.."))
+import safetensors_io
 
 
 def main():
@@ -24,16 +24,16 @@ def main():
          "0", "--eos", "-1", "--json", "--save-state", state],
         check=True, capture_output=True).stdout
     made = len(json.loads(text)["sequences"][0]["tokens"])
-    after = safetensors_file.load(state)
+    after = safetensors_io.load(state)
     states = {name: value for name, value in after.items() if name.startswith("state.")}
     source = os.path.join(folder, "input.safetensors")
     output = os.path.join(folder, "output.safetensors")
-    safetensors_file.save(source, {
+    safetensors_io.save(source, {
         "input_ids": np.array([[65]], np.int64),
         "position": np.array(after["position"], np.int64).reshape(-1)[0], **states})
     subprocess.run([executable, "run", "--quiet", "--input", source, "--output", output],
                    check=True)
-    result = safetensors_file.load(output)
+    result = safetensors_io.load(output)
     finite = all(np.isfinite(value).all() for value in (*states.values(),
                                                         *result.values()))
     print(f"{made} tokens, finite: {finite}, position {int(result['position'])}")
