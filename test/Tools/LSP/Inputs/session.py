@@ -59,11 +59,20 @@ class Document:
             "position": self.position(text, occurrence)})
 
 
+def print_outline(symbol, depth):
+    print(f"outline: {'  ' * depth}{symbol['name']} from line "
+          f"{symbol['range']['start']['line'] + 1}")
+    for child in symbol.get("children", []):
+        print_outline(child, depth + 1)
+
+
 def main():
     client = Client([sys.argv[1]])
     capabilities = client.request("initialize", {
-        "processId": None, "rootUri": None, "capabilities": {}})["capabilities"]
-    for name in ("definitionProvider", "hoverProvider", "referencesProvider"):
+        "processId": None, "rootUri": None, "capabilities": {"textDocument": {
+            "documentSymbol": {"hierarchicalDocumentSymbolSupport": True}}}})["capabilities"]
+    for name in ("definitionProvider", "documentSymbolProvider", "hoverProvider",
+                 "referencesProvider"):
         assert capabilities[name], capabilities
     client.notify("initialized", {})
 
@@ -100,6 +109,9 @@ def main():
                 "context": {"includeDeclaration": False}})))
     print("hover:", document.ask("hover", "tnrt.launch")["contents"]["value"])
     print("hover:", document.ask("hover", "%v", 1)["contents"]["value"])
+    for symbol in client.request("textDocument/documentSymbol", {
+            "textDocument": {"uri": document.uri}}):
+        print_outline(symbol, 0)
     print("exit status:", client.close())
 
 
