@@ -31,6 +31,8 @@ inline constexpr llvm::StringLiteral kProbesAttrName = "tnrt.probes";
 inline constexpr llvm::StringLiteral kProbeShapesAttrName = "tnrt.probe_shapes";
 inline constexpr llvm::StringLiteral kStatesAttrName = "tnrt.states";
 inline constexpr llvm::StringLiteral kCapacityAttrName = "tnrt.capacity";
+// Most sequences of one call of a training program: an i64.
+inline constexpr llvm::StringLiteral kSequencesAttrName = "tnrt.sequences";
 inline constexpr llvm::StringLiteral kArenaBytesAttrName = "tnrt.arena_bytes";
 // The i8 global that holds what tnrt.constants addresses.
 inline constexpr llvm::StringLiteral kConstantsName = "device_constants";

@@ -98,6 +98,25 @@ def TNRT_StateOp : TNRT_Op<"state", [Pure]> {
   }];
 }
 
+def TNRT_GradientOp : TNRT_Op<"gradient", [Pure]> {
+  let summary = "where the gradient of a parameter is summed";
+  let description = [{
+    f32, in the parameter's shape, row by row. `index`, plus `offset` where there is one,
+    counts the entries of the module's `tnrt.parameters`. What a step computes is added to
+    what is there.
+
+    ```mlir
+    %dw = tnrt.gradient %context[3] : memref<192x64xf32>
+    %dv = tnrt.gradient %context[3 + %i] : memref<192x64xf32>
+    ```
+  }];
+  let arguments = (ins TNRT_Context:$handle, I64Attr:$index, Optional<Index>:$offset);
+  let results = (outs AnyStaticShapeMemRef:$result);
+  let assemblyFormat = [{
+    $handle `[` $index (`+` $offset^)? `]` attr-dict `:` type($result)
+  }];
+}
+
 def TNRT_RowOp : TNRT_Op<"row", [Pure]> {
   let summary = "one row of a table, as a buffer of its own";
   let description = [{

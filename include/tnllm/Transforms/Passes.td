@@ -375,12 +375,48 @@ def TNKOverlapLaunches : Pass<"tnk-overlap-launches", "::tnllm::tnk::KernelOp"> 
 // tnrt
 //===----------------------------------------------------------------------===//
 
+def TNRTStackBuffers : Pass<"tnrt-stack-buffers", "::mlir::func::FuncOp"> {
+  let summary = "what layers keep for later, one buffer each, to rows of one buffer";
+  let description = [{
+    In training, what one layer after another writes is read by the backward of each: many
+    buffers, which live at the same time. Those that three or more calls of one function
+    have at one place, and those between the calls, become rows of one buffer, in the order
+    of the calls. `tnrt-roll-layers` can then step through them, forwards and backwards.
+    Buffers that nothing but the calls uses stay: of those a loop needs two.
+
+    ```mlir
+    %a = tnrt.alloc : memref<256x64xf32>
+    func.call @block_forward(%context, %x, %y, %a) : ...
+    %b = tnrt.alloc : memref<256x64xf32>
+    func.call @block_forward(%context, %y, %z, %b) : ...
+    ...
+    func.call @block_backward(%context, %b, %dz, %dy) : ...
+    func.call @block_backward(%context, %a, %dy, %dx) : ...
+    ```
+    becomes
+    ```mlir
+    %kept = tnrt.alloc : memref<3x256x64xf32>
+    %a = tnrt.row %kept[%c0] : memref<3x256x64xf32> -> memref<256x64xf32>
+    %b = tnrt.row %kept[%c1] : memref<3x256x64xf32> -> memref<256x64xf32>
+    ...
+    ```
+  }];
+  let statistics = [
+    Statistic<"numStacks", "stacks", "buffers made of several">,
+    Statistic<"numBuffers", "buffers", "buffers that they replace">,
+  ];
+  let dependentDialects = [
+    "::mlir::arith::ArithDialect", "::tnllm::tnrt::TNRTDialect",
+  ];
+}
+
 def TNRTRollLayers : Pass<"tnrt-roll-layers", "::mlir::ModuleOp"> {
   let summary = "calls of one block for layer after layer to a loop";
   let description = [{
     Three or more calls of one function, one after the other, become one loop when each
-    operand is the same for all of them, a parameter or state whose index grows by the same
-    amount, a constant of one type, or the buffer between one call and the next. Constants
+    operand is the same for all of them, a parameter, state, gradient or row of a buffer whose
+    index grows by the same amount, a constant of one type, or the buffer between one call and
+    the next. Constants
     become the rows of one table. Of the buffers between calls two stay, which the loop
     exchanges. Probes right before a call go with it. The code of a model then does not
     grow with its layers. Calls that do not fit stay as they are.

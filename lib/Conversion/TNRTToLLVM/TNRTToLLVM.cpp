@@ -408,6 +408,8 @@ struct ConvertTNRTToLLVMPass
                                                         "tnrt_constants");
     patterns.add<LowerToPointerCall<tnrt::ParamOp>>(converter, "tnrt_param");
     patterns.add<LowerToPointerCall<tnrt::StateOp>>(converter, "tnrt_state");
+    patterns.add<LowerToPointerCall<tnrt::GradientOp>>(converter,
+                                                       "tnrt_gradient");
     patterns.add<LowerKernelArg, LowerMatmul, LowerProbe, LowerRow,
                  LowerTensorMap>(converter);
     patterns.add<LowerLaunch>(converter, kernels);

@@ -7,6 +7,7 @@
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
+#include "mlir/Dialect/Utils/StaticValueUtils.h"
 #include "mlir/IR/ImplicitLocOpBuilder.h"
 #include "llvm/ADT/MapVector.h"
 #include "llvm/ADT/SetVector.h"
@@ -42,6 +43,7 @@ struct Step {
     Same,   // the same value
     Entry,  // a parameter or state `stride` entries further
     Row,    // another constant of the same type
+    Number, // a row of a buffer, `stride` rows further
     Input,  // the buffer that the layer before wrote
     Output, // a new buffer
   };
@@ -85,6 +87,18 @@ static DenseElementsAttr constantOf(Value value, const SymbolTable &symbols) {
   return dyn_cast<DenseElementsAttr>(*global.getInitialValue());
 }
 
+// A row of a buffer that a constant numbers, to another row of it.
+static std::optional<Step> rowStep(Value from, Value to) {
+  auto a = from.getDefiningOp<tnrt::RowOp>(), b = to.getDefiningOp<tnrt::RowOp>();
+  if (!a || !b || a.getTable() != b.getTable())
+    return std::nullopt;
+  std::optional<int64_t> i = getConstantIntValue(a.getIndex());
+  std::optional<int64_t> j = getConstantIntValue(b.getIndex());
+  if (!i || !j)
+    return std::nullopt;
+  return Step{Step::Number, *j - *i};
+}
+
 // How an operand goes on from `from`, of a layer whose call is `call`, to `to`.
 static std::optional<Step> stepOf(Value from, Value to, func::CallOp call,
                                   const SymbolTable &symbols) {
@@ -95,6 +109,10 @@ static std::optional<Step> stepOf(Value from, Value to, func::CallOp call,
   if (auto step = entryStep<tnrt::ParamOp>(from, to))
     return step;
   if (auto step = entryStep<tnrt::StateOp>(from, to))
+    return step;
+  if (auto step = entryStep<tnrt::GradientOp>(from, to))
+    return step;
+  if (auto step = rowStep(from, to))
     return step;
   if (constantOf(from, symbols) && constantOf(to, symbols))
     return Step{Step::Row, 0};
@@ -402,9 +420,19 @@ private:
       return tnrt::RowOp::create(b, first.getType(), rowTables.lookup(position),
                                  loop.getInductionVar());
     case Step::Entry:
+    case Step::Number:
       break;
     }
     Value distance = offset(step.stride, loop);
+    if (auto row = first.getDefiningOp<tnrt::RowOp>()) {
+      if (!distance)
+        return first;
+      Value number = arith::AddIOp::create(b, row.getIndex(), distance);
+      return tnrt::RowOp::create(b, first.getType(), row.getTable(), number);
+    }
+    if (auto gradient = first.getDefiningOp<tnrt::GradientOp>())
+      return tnrt::GradientOp::create(b, first.getType(), gradient.getHandle(),
+                                      gradient.getIndex(), distance);
     if (auto param = first.getDefiningOp<tnrt::ParamOp>())
       return tnrt::ParamOp::create(b, first.getType(), param.getHandle(),
                                    param.getIndex(), distance);

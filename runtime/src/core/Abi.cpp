@@ -27,6 +27,10 @@ void *tnrt_state(void *context, int64_t layer) {
   return executor(context).state(layer);
 }
 
+void *tnrt_gradient(void *context, int64_t index) {
+  return executor(context).gradient(index);
+}
+
 void tnrt_probe(void *context, int64_t probe, void *data, int64_t rows,
                 int64_t columns) {
   executor(context).probe(probe, data, rows, columns);

@@ -32,6 +32,7 @@ public:
   virtual void *arena() = 0;
   virtual void *parameter(int64_t index) = 0;
   virtual void *state(int64_t layer) = 0;
+  virtual void *gradient(int64_t index) = 0;
   virtual void probe(int64_t index, const void *data, int64_t rows,
                      int64_t columns) = 0;
   virtual void *constants() = 0;

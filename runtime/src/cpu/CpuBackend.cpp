@@ -44,6 +44,10 @@ private:
   }
   void probe(int64_t index, const void *data, int64_t rows,
              int64_t columns) override;
+  void *gradient(int64_t) override {
+    fail("asks for gradients outside of training");
+    return nullptr;
+  }
   void *constants() override {
     fail("asks for the GPU's constants");
     return nullptr;

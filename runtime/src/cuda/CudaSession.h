@@ -55,6 +55,11 @@ private:
   void *state(int64_t layer) override {
     return reinterpret_cast<void *>(stateOf(layer, stepRow));
   }
+  void *gradient(int64_t) override {
+    note(Error{"the generated code asks for gradients outside of training: "
+               "compile the model again"});
+    return nullptr;
+  }
   void probe(int64_t index, const void *data, int64_t rows,
              int64_t columns) override;
   void *constants() override { return model.constants.data(); }

@@ -5,6 +5,7 @@
 // CHECK-DAG: llvm.func @tnrt_arena(!llvm.ptr) -> !llvm.ptr
 // CHECK-DAG: llvm.func @tnrt_param(!llvm.ptr, i64) -> !llvm.ptr
 // CHECK-DAG: llvm.func @tnrt_state(!llvm.ptr, i64) -> !llvm.ptr
+// CHECK-DAG: llvm.func @tnrt_gradient(!llvm.ptr, i64) -> !llvm.ptr
 // CHECK-DAG: llvm.func @tnrt_probe(!llvm.ptr, i64, !llvm.ptr, i64, i64)
 // CHECK-DAG: llvm.func @tnrt_constants(!llvm.ptr) -> !llvm.ptr
 // CHECK-DAG: llvm.func @tnrt_launch_device(!llvm.ptr, i64, i64, !llvm.ptr)
@@ -82,6 +83,9 @@ func.func @unmarked(%c: !tnrt.context) {
 // CHECK: %[[S1:.*]] = llvm.mlir.constant(1 : i64)
 // CHECK: %[[S2:.*]] = llvm.add %[[S1]], %[[I]] : i64
 // CHECK: llvm.call @tnrt_state(%[[C]], %[[S2]])
+// CHECK: %[[G2:.*]] = llvm.mlir.constant(2 : i64)
+// CHECK: %[[G3:.*]] = llvm.add %[[G2]], %[[I]] : i64
+// CHECK: llvm.call @tnrt_gradient(%[[C]], %[[G3]])
 // CHECK: %[[SIZE:.*]] = llvm.mlir.constant(8 : i64)
 // CHECK: %[[FIRST:.*]] = llvm.mul %[[I]], %[[SIZE]] : i64
 // CHECK: llvm.getelementptr %{{.*}}[%[[FIRST]]] : (!llvm.ptr, i64) -> !llvm.ptr, f32
@@ -93,8 +97,9 @@ func.func @unmarked(%c: !tnrt.context) {
 func.func @loop(%c: !tnrt.context, %i: index, %table: memref<4x8xf32>) {
   %w = tnrt.param %c[3 + %i] : memref<8x64xf32>
   %s = tnrt.state %c[1 + %i] : memref<8x4x32x16xf32>
+  %g = tnrt.gradient %c[2 + %i] : memref<8x64xf32>
   %r = tnrt.row %table[%i] : memref<4x8xf32> -> memref<8xf32>
-  "test.use"(%w, %s, %r) : (memref<8x64xf32>, memref<8x4x32x16xf32>, memref<8xf32>) -> ()
+  "test.use"(%w, %s, %g, %r) : (memref<8x64xf32>, memref<8x4x32x16xf32>, memref<8x64xf32>, memref<8xf32>) -> ()
   cf.br ^next(%w : memref<8x64xf32>)
 ^next(%x: memref<8x64xf32>):
   tnrt.probe %c[2 + %i] %x, %i : memref<8x64xf32>
