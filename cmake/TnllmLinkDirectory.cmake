@@ -56,7 +56,7 @@ endif()
 
 list(APPEND _arguments @object --start-group)
 set(_copies)
-foreach(_target tnrt_main tnrt_app tnrt_core tnrt_formats tnllm_sentencepiece)
+foreach(_target tnrt_main tnrt_app tnrt_train tnrt_core tnrt_formats tnllm_sentencepiece)
   list(APPEND _arguments @/lib${_target}.a)
   list(APPEND _copies COMMAND ${CMAKE_COMMAND} -E copy_if_different
        $<TARGET_FILE:${_target}> ${_directory}/lib${_target}.a)
@@ -75,7 +75,7 @@ add_custom_command(
   OUTPUT ${_stamp}
   ${_copies}
   COMMAND ${CMAKE_COMMAND} -E touch ${_stamp}
-  DEPENDS tnrt_main tnrt_app tnrt_core tnrt_formats tnllm_sentencepiece
+  DEPENDS tnrt_main tnrt_app tnrt_train tnrt_core tnrt_formats tnllm_sentencepiece
   COMMENT "Collecting what emitted executables link against"
   VERBATIM)
 add_custom_target(tnllm_link_directory ALL DEPENDS ${_stamp})

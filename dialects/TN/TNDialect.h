@@ -29,6 +29,9 @@ inline constexpr llvm::StringLiteral kStateAttrName = "tn.state";
 // On a function: the largest number of rows (batch x length) that one call
 // takes, an i64. It sizes every buffer below.
 inline constexpr llvm::StringLiteral kRowsAttrName = "tn.rows";
+// On a function: the largest number of sequences that one call takes, an i64;
+// as many as rows where it is missing. It sizes the buffers of states.
+inline constexpr llvm::StringLiteral kSequencesAttrName = "tn.sequences";
 // On a result of a gradient function: what it is the gradient of, the number of
 // an argument (i64) or a parameter (symbol).
 inline constexpr llvm::StringLiteral kGradientOfAttrName = "tn.gradient_of";

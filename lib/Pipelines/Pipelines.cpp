@@ -38,6 +38,8 @@ OwningOpRef<ModuleOp> tnllm::buildTNModule(MLIRContext &context,
   build.prefillRows = options.prefillRows;
   build.headRows = options.headRows;
   build.training = options.training;
+  build.trainTokens = options.trainTokens;
+  build.trainSequences = std::min(options.trainSequences, options.trainTokens);
   return convertSpecToTN(context, spec, build);
 }
 
@@ -77,6 +79,7 @@ static ConvertTNToTNKOptions kernelOptions(const CompileOptions &options) {
     convert.joinGates = features.joinGates;
     return convert;
   }
+  convert.training = options.training;
   convert.tileRows = options.target.tileRows;
   convert.panelWidth = options.target.panelWidth;
   convert.bf16Pairs = options.target.hasBF16Dot;
@@ -96,6 +99,9 @@ void tnllm::buildTNKPipeline(OpPassManager &pm, const CompileOptions &options) {
 
 void tnllm::buildTNRTPipeline(OpPassManager &pm,
                               const CompileOptions &options) {
+  // What they keep for the backward first.
+  if (options.training)
+    pm.addNestedPass<func::FuncOp>(createTNRTStackBuffers());
   // Layers of one shape become a loop.
   pm.addPass(createTNRTRollLayers());
   // Buffers become offsets in the arena.

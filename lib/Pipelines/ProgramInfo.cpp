@@ -118,6 +118,10 @@ FailureOr<ProgramInfo> tnllm::getProgramInfo(ModuleOp module) {
   info.prefillRows = rowsOf("prefill");
   info.decodeRows = rowsOf("decode");
   info.headRows = rowsOf("head");
+  info.trainTokens = rowsOf("loss_gradient");
+  if (auto sequences =
+          module->getAttrOfType<IntegerAttr>(tnrt::kSequencesAttrName))
+    info.trainSequences = sequences.getInt();
   info.arenaBytes =
       module->getAttrOfType<IntegerAttr>(tnrt::kArenaBytesAttrName).getInt();
   for (auto type : module->getAttrOfType<ArrayAttr>(tnrt::kStatesAttrName)

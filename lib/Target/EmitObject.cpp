@@ -145,16 +145,34 @@ private:
 
 } // namespace
 
-Error addModelDescriptor(Module &module, StringRef prefill, StringRef decode,
-                         StringRef head, StringRef manifest,
-                         const DeviceImage *image, StringRef constants) {
+// The functions of these names, null for an empty one.
+static Expected<SmallVector<Constant *>> findEntries(Module &module,
+                                                     ArrayRef<StringRef> names) {
   SmallVector<Constant *> entries;
-  for (StringRef name : {prefill, decode, head}) {
+  for (StringRef name : names) {
+    if (name.empty()) {
+      entries.push_back(ConstantPointerNull::get(
+          PointerType::getUnqual(module.getContext())));
+      continue;
+    }
     Function *function = module.getFunction(name);
     if (!function || function->isDeclaration())
       return createStringError("generated code does not define '" + name + "'");
     entries.push_back(function);
   }
+  return entries;
+}
+
+Error addModelDescriptor(Module &module, const EntryPoints &entries,
+                         StringRef manifest, const DeviceImage *image,
+                         StringRef constants) {
+  auto inference =
+      findEntries(module, {entries.prefill, entries.decode, entries.head});
+  if (!inference)
+    return inference.takeError();
+  auto training = findEntries(module, {entries.evaluate, entries.gradient});
+  if (!training)
+    return training.takeError();
   // The optimiser may then drop, inline and respecialise everything else.
   for (Function &function : module)
     if (!function.isDeclaration())
@@ -166,10 +184,12 @@ Error addModelDescriptor(Module &module, StringRef prefill, StringRef decode,
       builder.number(TNRT_ABI_VERSION),
       builder.text(manifest, "tnrt_manifest", /*addNull=*/false),
       builder.number(manifest.size())};
-  llvm::append_range(fields, entries);
+  llvm::append_range(fields, *inference);
   llvm::append_range(fields, builder.deviceFields(image));
   llvm::append_range(fields, builder.constantFields(constants));
-  static_assert(sizeof(tnrt_module) == 12 * 8, "tnrt_module has twelve words");
+  llvm::append_range(fields, *training);
+  static_assert(sizeof(tnrt_module) == 14 * 8,
+                "tnrt_module has fourteen words");
   Constant *descriptor = builder.structOf(fields);
   new GlobalVariable(module, descriptor->getType(), /*isConstant=*/true,
                      GlobalValue::ExternalLinkage, descriptor, "tnrt_model");

@@ -80,11 +80,17 @@ void writeParameter(json::OStream &out, const ProgramParameter &parameter) {
 }
 
 void writeProgram(json::OStream &out, const ProgramInfo &program) {
-  out.attributeObject("capacity", [&] {
-    out.attribute("prefill_rows", program.prefillRows);
-    out.attribute("decode_rows", program.decodeRows);
-    out.attribute("head_rows", program.headRows);
-  });
+  if (program.trainTokens > 0)
+    out.attributeObject("training", [&] {
+      out.attribute("max_tokens", program.trainTokens);
+      out.attribute("max_sequences", program.trainSequences);
+    });
+  else
+    out.attributeObject("capacity", [&] {
+      out.attribute("prefill_rows", program.prefillRows);
+      out.attribute("decode_rows", program.decodeRows);
+      out.attribute("head_rows", program.headRows);
+    });
   out.attribute("arena_bytes", program.arenaBytes);
   out.attributeArray("states", [&] {
     for (const ProgramState &state : program.states)

@@ -27,9 +27,18 @@ namespace tnllmc {
 namespace {
 
 // The names that buildTNModule and buildTNPipeline give the entry points.
-const char prefillName[] = "prefill";
-const char decodeName[] = "decode";
-const char headName[] = "head";
+EntryPoints entryPointsOf(const CompileOptions &options) {
+  EntryPoints entries;
+  if (options.training) {
+    entries.evaluate = "loss";
+    entries.gradient = "loss_gradient";
+    return entries;
+  }
+  entries.prefill = "prefill";
+  entries.decode = "decode";
+  entries.head = "head";
+  return entries;
+}
 
 WeightsSource describeWeights(const Options &options,
                               const LoadedModel &model) {
@@ -206,7 +215,7 @@ Error Compilation::translate() {
   machine = std::move(*created);
   setModuleTarget(*llvmModule, options.compile.target, *machine);
   if (Error error = addModelDescriptor(
-          *llvmModule, prefillName, decodeName, headName, buildManifest(),
+          *llvmModule, entryPointsOf(options.compile), buildManifest(),
           gpu() ? &image : nullptr, getDeviceConstantsName()))
     return error;
   internalError = false;

@@ -110,8 +110,13 @@ cl::opt<bool>
                      cl::cat(category));
 cl::opt<bool> trainOption(
     "train",
-    cl::desc("The loss and its gradients instead of inference; so far "
-             "with --emit=tn"),
+    cl::desc("A program that trains the model, instead of one that runs it; in "
+             "f32 on the CPU"),
+    cl::cat(category));
+cl::opt<std::string> trainTokensOption(
+    "train-tokens", cl::value_desc("n"), cl::init("4096"),
+    cl::desc("With --train: most tokens (batch x length) of one call, which "
+             "size its memory (4096)"),
     cl::cat(category));
 cl::opt<std::string> recomputeOption(
     "recompute", cl::value_desc("none|selective|full"), cl::init("none"),
@@ -134,6 +139,8 @@ Examples:
       shows the kernels that an AVX2 machine would run
   tnllmc spec.yaml --random-weights=1 --dtype=bf16 --target=sm_90a -o big
       an executable for machines with an H100 or H200; this one needs no GPU
+  tnllmc examples/tiny --train -o trainer
+      a program that trains the model; then: ./trainer train --help
   tnllmc examples/tiny --trace-tensors=trace
       runs it and writes each tensor of each layer to trace/trace.safetensors
   tnllmc examples/tiny -o tiny --dump-compilation-phases-to=phases
@@ -166,6 +173,8 @@ const Choice<tnllm::WeightsSource::Kind> weightKinds[] = {
 // Rows of one call on a GPU, which small calls leave idle.
 constexpr int64_t gpuPrefillRows = 4096;
 constexpr int64_t gpuHeadRows = 256;
+// So that every size stays far from overflow.
+constexpr int64_t mostTrainTokens = 1 << 24;
 const Choice<Phase> phases[] = {{"spec", Phase::Spec},
                                 {"tn", Phase::TN},
                                 {"tnk", Phase::TNK},
@@ -224,6 +233,45 @@ Error setTrace(Options &options) {
                              stringify(options.emit));
   options.compile.trace =
       traceFusedOption ? tnllm::Trace::Kernels : tnllm::Trace::Values;
+  return Error::success();
+}
+
+// The loss and its gradients have kernels in f32 for the CPU; as tn, the other
+// types can be looked at.
+Error setTraining(Options &options) {
+  options.compile.training = trainOption;
+  auto recompute = choose(recomputeOption, recomputes);
+  if (!recompute)
+    return recompute.takeError();
+  options.compile.recompute = recompute->str();
+  if (!trainOption) {
+    for (auto *option : {&recomputeOption, &trainTokensOption})
+      if (option->getNumOccurrences())
+        return createStringError("--" + option->ArgStr +
+                                 " says how to train, expected it with --train");
+    return Error::success();
+  }
+  if (StringRef(trainTokensOption)
+          .getAsInteger(10, options.compile.trainTokens) ||
+      options.compile.trainTokens < 1 ||
+      options.compile.trainTokens > mostTrainTokens)
+    return createStringError(
+        "--train-tokens: expected a number from 1 to 16777216, got '" +
+        tnllm::printable(trainTokensOption.getValue()) + "'");
+  if (options.emit == Stage::TN)
+    return Error::success();
+  if (targetOption != "cpu")
+    return createStringError("--train: kernels of the backward exist for the "
+                             "CPU, expected --target=cpu or --emit=tn");
+  if (dtypeOption != "f32")
+    return createStringError("--train: parameters are trained in f32, expected "
+                             "--dtype=f32 or --emit=tn");
+  if (options.weights == tnllm::WeightsSource::Embed)
+    return createStringError("--train: a trainer changes its weights, expected "
+                             "--weights=link");
+  if (!options.traceDirectory.empty())
+    return createStringError("--trace-tensors: a trainer has no 'run', expected "
+                             "it without --train");
   return Error::success();
 }
 
@@ -408,14 +456,6 @@ Expected<Options> parseOptions(int argc, char **argv) {
   if (!emit)
     return emit.takeError();
   options.emit = *emit;
-  options.compile.training = trainOption;
-  auto recompute = choose(recomputeOption, recomputes);
-  if (!recompute)
-    return recompute.takeError();
-  options.compile.recompute = recompute->str();
-  if (trainOption && options.emit != Stage::TN)
-    return createStringError("--train: kernels of the backward do not exist "
-                             "yet, expected it with --emit=tn");
   options.saveTemps = saveTempsOption;
   options.quiet = quietOption;
   if (Error error = setTrace(options))
@@ -427,6 +467,8 @@ Expected<Options> parseOptions(int argc, char **argv) {
   if (Error error = setWeights(options))
     return std::move(error);
   if (Error error = setTarget(options))
+    return std::move(error);
+  if (Error error = setTraining(options))
     return std::move(error);
   // lld, which runs in this process, registers an option of this name.
   marchOption.removeArgument();

@@ -18,6 +18,8 @@ struct SpecToTNOptions {
   int64_t prefillRows = 256;  // largest batch x length of one @prefill call
   int64_t headRows = 64;      // largest number of rows of one @head call
   bool training = false;      // @loss instead of @prefill and @head
+  int64_t trainTokens = 4096;   // largest batch x length of one @loss call
+  int64_t trainSequences = 256; // largest batch of one @loss call
 };
 
 // Builds

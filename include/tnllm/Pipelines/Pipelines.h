@@ -47,6 +47,9 @@ struct CompileOptions {
   bool debugInfo = false;
   // The loss and its gradients instead of @prefill, @decode and @head.
   bool training = false;
+  // Of one call: tokens (batch x length), and sequences.
+  int64_t trainTokens = 4096;
+  int64_t trainSequences = 256;
   // What a block's backward computes again instead of keeping it: none,
   // selective or full; see tn-differentiate.
   std::string recompute = "none";

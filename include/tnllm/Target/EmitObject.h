@@ -30,14 +30,19 @@ createTargetMachine(const CPUTarget &target);
 void setModuleTarget(llvm::Module &module, const CPUTarget &target,
                      const llvm::TargetMachine &machine);
 
+// The functions of a module that the runtime calls (tnrt/abi.h); an empty name
+// stands for an entry point that the program does not have.
+struct EntryPoints {
+  llvm::StringRef prefill, decode, head;
+  llvm::StringRef evaluate, gradient; // of training programs
+};
+
 // Adds the definition of `tnrt_model` (tnrt/abi.h), the one symbol the runtime
-// looks for: the manifest and the three entry points, which the module defines as
-// `prefill`, `decode` and `head`. All else becomes private to the object. For a GPU
-// program, `image` is its device code (a NUL is added to PTX), and the module's
-// global `constants`, where there is one, holds its constants. Fails when an entry
-// point is missing.
-llvm::Error addModelDescriptor(llvm::Module &module, llvm::StringRef prefill,
-                               llvm::StringRef decode, llvm::StringRef head,
+// looks for: the manifest and the entry points. All else becomes private to the
+// object. For a GPU program, `image` is its device code (a NUL is added to PTX),
+// and the module's global `constants`, where there is one, holds its constants.
+// Fails when an entry point is missing.
+llvm::Error addModelDescriptor(llvm::Module &module, const EntryPoints &entries,
                                llvm::StringRef manifest,
                                const DeviceImage *image = nullptr,
                                llvm::StringRef constants = "");

@@ -41,6 +41,9 @@ struct ProgramInfo {
   int64_t prefillRows = 0; // most batch * length of one prefill call
   int64_t decodeRows = 0;  // largest batch of one decode call
   int64_t headRows = 0;    // most rows of one head call
+  // Of a training program, 0 in others: most tokens (batch * length) and most
+  // sequences of one call.
+  int64_t trainTokens = 0, trainSequences = 0;
   int64_t arenaBytes = 0;  // of the static memory plan
   std::vector<ProgramState> states;         // one a layer
   std::vector<ProgramParameter> parameters; // in the order of tnrt_param's index

@@ -348,6 +348,9 @@ private:
     if (isPrivate)
       function.setPrivate();
     function->setAttr(kRowsAttrName, b.getI64IntegerAttr(rows));
+    if (options.training)
+      function->setAttr(kSequencesAttrName,
+                        b.getI64IntegerAttr(options.trainSequences));
     function.addEntryBlock();
     return function;
   }
@@ -378,8 +381,10 @@ private:
         if (isQuantised(role))
           inputs.push_back(RankedTensorType::get({parameter->shape[0]}, f32()));
       }
-    block = createFunction(useLrpe ? "block_lrpe" : "block", inputs, results,
-                           options.prefillRows, /*isPrivate=*/true);
+    block = createFunction(
+        useLrpe ? "block_lrpe" : "block", inputs, results,
+        options.training ? options.trainTokens : options.prefillRows,
+        /*isPrivate=*/true);
     if (!options.training)
       block.setArgAttr(3, kStateAttrName, b.getI64IntegerAttr(0));
     fillBlock(block, layer, useLrpe);
@@ -498,7 +503,7 @@ private:
         "loss",
         {ids, ids,
          RankedTensorType::get({ShapedType::kDynamic}, b.getI64Type())},
-        {loss}, options.prefillRows, /*isPrivate=*/false);
+        {loss}, options.trainTokens, /*isPrivate=*/false);
     OpBuilder::InsertionGuard guard(b);
     b.setInsertionPointToStart(&function.getBody().front());
     // As in the published code, whose table has a padding row.

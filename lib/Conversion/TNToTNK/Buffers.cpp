@@ -11,6 +11,10 @@ bool kernels::isActivation(RankedTensorType type) {
   return llvm::is_contained(type.getShape(), ShapedType::kDynamic);
 }
 
+bool kernels::isStateType(RankedTensorType type) {
+  return type.getRank() == 4 && type.isDynamicDim(0) && !type.isDynamicDim(1);
+}
+
 int64_t kernels::leadingRankOf(func::FuncOp function) {
   auto first = cast<RankedTensorType>(function.getArgument(0).getType());
   return first.getRank() > 2 || first.getElementType().isInteger() ? 2 : 1;
@@ -75,8 +79,6 @@ MemRefType kernels::parameterBufferType(RankedTensorType type, Layout layout,
   return MemRefType::get(type.getShape(), type.getElementType());
 }
 
-// Activations are matrices of `rows` rows; ids and positions vectors; states
-// keep their shape, with room for `rows` sequences.
 MemRefType kernels::activationBufferType(RankedTensorType type, int64_t rows,
                                          int64_t leadingRank) {
   SmallVector<int64_t> shape = {rows};
@@ -87,9 +89,9 @@ MemRefType kernels::activationBufferType(RankedTensorType type, int64_t rows,
   return MemRefType::get(shape, type.getElementType());
 }
 
-MemRefType kernels::stateBufferType(RankedTensorType type, int64_t rows) {
+MemRefType kernels::stateBufferType(RankedTensorType type, int64_t sequences) {
   SmallVector<int64_t> shape(type.getShape());
-  shape[0] = rows;
+  shape[0] = sequences;
   return MemRefType::get(shape, type.getElementType());
 }
 

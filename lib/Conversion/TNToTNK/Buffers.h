@@ -18,6 +18,9 @@ using Layout = tnrt::LayoutKind;
 // Activations have a leading dimension of unknown size, parameters have none.
 bool isActivation(mlir::RankedTensorType type);
 
+// True for states of attention, [B, H, Dk, Dv], and gradients of them.
+bool isStateType(mlir::RankedTensorType type);
+
 // Dimensions before the features: 2 in functions of ids [B, N] or of
 // activations [B, N, ...], 1 in functions of rows [R, C].
 int64_t leadingRankOf(mlir::func::FuncOp function);
@@ -48,8 +51,9 @@ mlir::MemRefType parameterBufferType(mlir::RankedTensorType type, Layout layout,
 mlir::MemRefType activationBufferType(mlir::RankedTensorType type, int64_t rows,
                                       int64_t leadingRank);
 
-// States keep their shape, with room for `rows` sequences.
-mlir::MemRefType stateBufferType(mlir::RankedTensorType type, int64_t rows);
+// States keep their shape, with room for so many sequences.
+mlir::MemRefType stateBufferType(mlir::RankedTensorType type,
+                                 int64_t sequences);
 
 // What the verifiers of tn allow and this lowering does not, with a diagnostic:
 // for an operation of a function of `leadingRank`, and for all functions.

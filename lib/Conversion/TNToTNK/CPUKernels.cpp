@@ -10,9 +10,10 @@ namespace {
 
 class CPUKernels final : public KernelChoice {
 public:
-  using KernelChoice::KernelChoice;
+  CPUKernels(const TileSizes &sizes, Layout weights)
+      : KernelChoice(sizes), weights(weights) {}
 
-  Layout weightLayout() const override { return Layout::Panels; }
+  Layout weightLayout() const override { return weights; }
 
   Type storageOf(Value tensor) const override {
     return getElementTypeOrSelf(tensor.getType());
@@ -45,10 +46,14 @@ public:
                                in.output));
         });
   }
+
+private:
+  const Layout weights;
 };
 
 } // namespace
 
-std::unique_ptr<KernelChoice> kernels::chooseForCPU(const TileSizes &sizes) {
-  return std::make_unique<CPUKernels>(sizes);
+std::unique_ptr<KernelChoice> kernels::chooseForCPU(const TileSizes &sizes,
+                                                    Layout weights) {
+  return std::make_unique<CPUKernels>(sizes, weights);
 }

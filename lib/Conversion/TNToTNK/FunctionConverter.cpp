@@ -15,15 +15,27 @@ using namespace mlir;
 using namespace tnllm;
 using namespace tnllm::kernels;
 
+// The parameter whose gradient a result of an entry point is, or null. Such a
+// result goes where the runtime sums it.
+static FlatSymbolRefAttr gradientOf(func::FuncOp function, unsigned result) {
+  if (!function.isPublic())
+    return {};
+  return dyn_cast_or_null<FlatSymbolRefAttr>(
+      function.getResultAttr(result, tn::kGradientOfAttrName));
+}
+
 // Host signature: context, batch (or rows), length where there are two leading
 // dimensions, then the arguments that are not states of an entry point, then a
-// buffer for each result that is not a state.
+// buffer for each result that is neither a state nor summed elsewhere.
 LogicalResult FunctionConverter::declare() {
   auto rowsAttr = source->getAttrOfType<IntegerAttr>(tn::kRowsAttrName);
   if (!rowsAttr)
     return source.emitError("expected the attribute '")
            << tn::kRowsAttrName << "', the rows that one call takes";
   capacity = rowsAttr.getInt();
+  sequences = capacity;
+  if (auto attr = source->getAttrOfType<IntegerAttr>(tn::kSequencesAttrName))
+    sequences = std::min(capacity, attr.getInt());
   bool isEntry = source.isPublic();
   auto contextType = tnrt::ContextType::get(b.getContext());
   SmallVector<Type> inputs = {contextType, b.getIndexType()};
@@ -42,7 +54,7 @@ LogicalResult FunctionConverter::declare() {
       continue;
     if (isActivation(type)) {
       inputs.push_back(stateArgument
-                           ? stateBufferType(type, capacity)
+                           ? stateBufferType(type, sequences)
                            : activationBufferType(type, capacity, leadingRank));
       continue;
     }
@@ -53,9 +65,9 @@ LogicalResult FunctionConverter::declare() {
     inputs.push_back(parameterBufferType(type, *layout, state.target.sizes));
   }
   for (auto [index, type] : llvm::enumerate(source.getResultTypes()))
-    if (!tiedArgument(source, index, state.symbols))
-      inputs.push_back(activationBufferType(cast<RankedTensorType>(type),
-                                            capacity, leadingRank));
+    if (!tiedArgument(source, index, state.symbols) &&
+        !gradientOf(source, index))
+      inputs.push_back(resultBufferType(cast<RankedTensorType>(type)));
   b.setInsertionPoint(source);
   host = func::FuncOp::create(b, (source.getName() + ".host").str(),
                               b.getFunctionType(inputs, {}));
@@ -80,17 +92,21 @@ LogicalResult FunctionConverter::convertBody() {
         old.getArgNumber(), tn::kStateAttrName);
     if (layer && source.isPublic())
       buffers[old] = tnrt::StateOp::create(
-          b, stateBufferType(cast<RankedTensorType>(old.getType()), capacity),
+          b, stateBufferType(cast<RankedTensorType>(old.getType()), sequences),
           context, layer.getInt(), /*offset=*/Value());
     else
       buffers[old] = *argument++;
   }
   auto returnOp =
       cast<func::ReturnOp>(source.getBody().front().getTerminator());
-  for (auto [index, value] : llvm::enumerate(returnOp.getOperands()))
-    if (!tiedArgument(source, index, state.symbols))
-      if (!outputs.try_emplace(value, *argument++).second)
-        return refuseResult(index);
+  for (auto [index, value] : llvm::enumerate(returnOp.getOperands())) {
+    if (tiedArgument(source, index, state.symbols))
+      continue;
+    FlatSymbolRefAttr parameter = gradientOf(source, index);
+    Value output = parameter ? gradientBuffer(parameter) : *argument++;
+    if (!outputs.try_emplace(value, output).second)
+      return refuseResult(index);
+  }
   for (Operation &op : source.getBody().front()) {
     b.setLoc(op.getLoc());
     if (failed(convertOp(op)))
@@ -159,6 +175,15 @@ LogicalResult FunctionConverter::convertOp(Operation &op) {
 // Values
 //===----------------------------------------------------------------------===//
 
+// What a result, or a value like one, is stored in.
+MemRefType FunctionConverter::resultBufferType(RankedTensorType type) const {
+  if (!isActivation(type))
+    return parameterBufferType(type, Layout::Rows, state.target.sizes);
+  if (isStateType(type))
+    return stateBufferType(type, sequences);
+  return activationBufferType(type, capacity, leadingRank);
+}
+
 Value FunctionConverter::outputFor(Value tensor) {
   Value &buffer = buffers[tensor];
   if (buffer)
@@ -168,8 +193,7 @@ Value FunctionConverter::outputFor(Value tensor) {
     return buffer = given->second;
   auto stored = cast<RankedTensorType>(tensor.getType())
                     .clone(state.target.storageOf(tensor));
-  return buffer = tnrt::AllocOp::create(
-             b, activationBufferType(stored, capacity, leadingRank));
+  return buffer = tnrt::AllocOp::create(b, resultBufferType(stored));
 }
 
 Value FunctionConverter::contiguous(Value tensor) {
@@ -195,10 +219,9 @@ Value FunctionConverter::rowTasks(const TileSizes &sizes) {
   return arith::CeilDivUIOp::create(b, rows, index(sizes.rowBlock));
 }
 
-// The entry of the module's table, made once for each tensor and layout, and
-// the buffer it gives. `result` has the type of the data, or of the scales.
-void FunctionConverter::convertParam(Value result, FlatSymbolRefAttr symbol,
-                                     Layout layout) {
+// The entry of the module's table, made once for each tensor and layout.
+int64_t FunctionConverter::parameterIndex(FlatSymbolRefAttr symbol,
+                                          Layout layout) {
   auto param = state.symbols.lookup<tn::ParamOp>(symbol.getValue());
   RankedTensorType type = param.getTensorType();
   auto [it, inserted] = state.parameters.try_emplace(
@@ -219,10 +242,27 @@ void FunctionConverter::convertParam(Value result, FlatSymbolRefAttr symbol,
         {parameter_keys::kLayout, layoutAttr},
     }));
   }
+  return it->second;
+}
+
+// `result` has the type of the data, or of the scales.
+void FunctionConverter::convertParam(Value result, FlatSymbolRefAttr symbol,
+                                     Layout layout) {
   MemRefType buffer = parameterBufferType(
       cast<RankedTensorType>(result.getType()), layout, state.target.sizes);
-  buffers[result] = tnrt::ParamOp::create(b, buffer, context, it->second,
-                                          /*offset=*/Value());
+  buffers[result] =
+      tnrt::ParamOp::create(b, buffer, context, parameterIndex(symbol, layout),
+                            /*offset=*/Value());
+}
+
+Value FunctionConverter::gradientBuffer(FlatSymbolRefAttr symbol) {
+  auto param = state.symbols.lookup<tn::ParamOp>(symbol.getValue());
+  MemRefType buffer = parameterBufferType(
+      param.getTensorType().clone(b.getF32Type()), Layout::Rows,
+      state.target.sizes);
+  return tnrt::GradientOp::create(b, buffer, context,
+                                  parameterIndex(symbol, Layout::Rows),
+                                  /*offset=*/Value());
 }
 
 LogicalResult FunctionConverter::convertConstant(Operation &op, Value result,
@@ -291,8 +331,10 @@ LogicalResult FunctionConverter::convertCall(func::CallOp op) {
     if (std::optional<unsigned> tied =
             tiedArgument(callee, result.getResultNumber(), state.symbols))
       buffers[result] = bufferOf(op.getOperand(*tied));
-    else
+    else if (isActivation(cast<RankedTensorType>(result.getType())))
       arguments.push_back(outputFor(result));
+    else
+      arguments.push_back(accumulatorFor(result));
   }
   func::CallOp::create(b, (callee.getName() + ".host").str(), TypeRange(),
                        arguments);
@@ -303,7 +345,10 @@ LogicalResult FunctionConverter::convertReturn(func::ReturnOp op) {
   for (auto [index, value] : llvm::enumerate(op.getOperands())) {
     if (tiedArgument(source, index, state.symbols))
       continue;
-    if (bufferOf(value) != outputs.lookup(value))
+    // The terms of a parameter's gradient have been added up in its buffer.
+    bool isSum = value.getDefiningOp<tn::AddOp>() &&
+                 !isActivation(cast<RankedTensorType>(value.getType()));
+    if (!isSum && bufferOf(value) != outputs.lookup(value))
       return refuseResult(index);
   }
   func::ReturnOp::create(b);

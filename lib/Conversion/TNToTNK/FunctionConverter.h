@@ -122,6 +122,9 @@ private:
   mlir::LogicalResult refuseResult(size_t index);
   mlir::LogicalResult convertConstant(mlir::Operation &op, mlir::Value result,
                                       mlir::DenseElementsAttr value);
+  int64_t parameterIndex(mlir::FlatSymbolRefAttr symbol, Layout layout);
+  mlir::Value gradientBuffer(mlir::FlatSymbolRefAttr symbol);
+  mlir::MemRefType resultBufferType(mlir::RankedTensorType type) const;
   void convertParam(mlir::Value result, mlir::FlatSymbolRefAttr symbol,
                     Layout layout);
   void convertSlice(tn::SliceOp op);
@@ -146,6 +149,7 @@ private:
   mlir::func::FuncOp source, host;
   mlir::ImplicitLocOpBuilder b;
   int64_t capacity = 0;    // rows that one call takes
+  int64_t sequences = 0;   // sequences that one call takes
   int64_t leadingRank = 2; // see leadingRankOf
   // Values of the host function.
   mlir::Value context, batch, length, rows;

@@ -64,8 +64,10 @@ public:
   const TileSizes sizes;
 };
 
-// One kernel for a linear map and its tail; weights in panels.
-std::unique_ptr<KernelChoice> chooseForCPU(const TileSizes &sizes);
+// One kernel for a linear map and its tail. Weights lie in panels or, where they
+// are trained, in rows.
+std::unique_ptr<KernelChoice> chooseForCPU(const TileSizes &sizes,
+                                           Layout weights);
 
 struct GPUOptions {
   int64_t maxThreads = 256; // of a block that treats rows

@@ -12,8 +12,13 @@ using namespace tnllm::kernels;
 // head's.
 static bool readsColumns(Operation *op) {
   auto activation = dyn_cast<tn::ActivationOp>(op);
-  return isa<tn::LinearOp, tn::NormOp, tn::SliceOp>(op) ||
-         (activation && activation.getColumns());
+  auto gradient = dyn_cast<tn::ActivationGradOp>(op);
+  return isa<tn::LinearOp, tn::NormOp, tn::SliceOp, tn::CrossEntropyOp,
+             tn::CrossEntropyGradOp, tn::LinearInputGradOp,
+             tn::LinearWeightGradOp, tn::SumRowsOp, tn::NormGradOp,
+             tn::NormWeightGradOp, tn::UnsliceOp>(op) ||
+         (activation && activation.getColumns()) ||
+         (gradient && gradient.getColumns());
 }
 
 // The operand that must be packed data of the model, if the operation has one.
@@ -22,7 +27,29 @@ static Value packedOperand(Operation *op) {
     return linear.getWeight();
   if (auto embedding = dyn_cast<tn::EmbeddingOp>(op))
     return embedding.getTable();
+  if (auto gradient = dyn_cast<tn::LinearInputGradOp>(op))
+    return gradient.getWeight();
+  if (auto entropy = dyn_cast<tn::CrossEntropyOp>(op))
+    return entropy.getWeight();
+  if (auto gradient = dyn_cast<tn::CrossEntropyGradOp>(op))
+    return gradient.getWeight();
   return {};
+}
+
+// True for operations that sum over rows, to a result of static shape: a loss
+// or the gradient of a parameter.
+static bool sumsRows(Operation *op) {
+  return isa<tn::CrossEntropyOp, tn::CrossEntropyGradOp, tn::LinearWeightGradOp,
+             tn::SumRowsOp, tn::EmbeddingGradOp, tn::NormWeightGradOp,
+             tn::LRPEGradOp>(op);
+}
+
+// True for the sum of two gradients of one parameter.
+static bool isParameterSum(Operation *op) {
+  return isa<tn::AddOp>(op) &&
+         llvm::none_of(op->getOperandTypes(), [](Type type) {
+           return isActivation(cast<RankedTensorType>(type));
+         });
 }
 
 // True for a tensor that has a size unknown before run time after the leading
@@ -50,7 +77,7 @@ LogicalResult kernels::checkOperation(Operation *op, int64_t leadingRank) {
     if (isa<RankedTensorType>(result) && isTooLarge(result))
       return op->emitOpError("expected at most 2^40 elements, got ") << result;
   if (!isa<tn::TNDialect>(op->getDialect()) || op->getNumOperands() == 0 ||
-      isa<tn::FusedOp, tn::YieldOp>(op))
+      isa<tn::FusedOp, tn::YieldOp>(op) || isParameterSum(op))
     return success();
   auto type = cast<RankedTensorType>(op->getOperand(0).getType());
   bool allActivations = isActivation(type);
@@ -58,7 +85,8 @@ LogicalResult kernels::checkOperation(Operation *op, int64_t leadingRank) {
     allActivations &=
         isActivation(cast<RankedTensorType>(op->getOperand(1).getType()));
   for (Type result : op->getResultTypes())
-    allActivations &= isActivation(cast<RankedTensorType>(result));
+    allActivations &=
+        sumsRows(op) || isActivation(cast<RankedTensorType>(result));
   if (!allActivations)
     return op->emitOpError("expected activations of unknown batch here, got ")
            << type;

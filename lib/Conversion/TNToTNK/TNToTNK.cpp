@@ -44,6 +44,10 @@ struct ConvertTNToTNKPass
         return emitError(UnknownLoc::get(&getContext()),
                          "expected tile sizes from 1 to 4096, got ")
                << value;
+    if (gpuThreads != 0 && training)
+      return emitError(UnknownLoc::get(&getContext()),
+                       "training has kernels for the CPU alone, expected it "
+                       "without gpu-threads");
     if (chunk % panelWidth != 0 && panelWidth % chunk != 0)
       return emitError(UnknownLoc::get(&getContext()),
                        "expected the chunk to be a multiple of the panel width "
@@ -70,7 +74,7 @@ struct ConvertTNToTNKPass
     TileSizes sizes{tileRows,         panelWidth, bf16Pairs, blockBytes,
                     streamBlockBytes, streamRows, chunk,     rowBlock};
     if (gpuThreads == 0)
-      return chooseForCPU(sizes);
+      return chooseForCPU(sizes, training ? Layout::Rows : Layout::Panels);
     return chooseForGPU(sizes,
                         {gpuThreads, bf16Storage, tensorCores, attentionBlocks,
                          rowProducts, foldNorms, joinGates});
@@ -94,9 +98,12 @@ struct ConvertTNToTNKPass
     for (auto [function, converter] : llvm::zip(functions, converters)) {
       if (failed(converter.declare()))
         return signalPassFailure();
-      if (function.isPublic())
-        capacity.emplace_back(function.getSymNameAttr(),
-                              function->getAttr(tn::kRowsAttrName));
+      if (!function.isPublic())
+        continue;
+      capacity.emplace_back(function.getSymNameAttr(),
+                            function->getAttr(tn::kRowsAttrName));
+      if (Attribute sequences = function->getAttr(tn::kSequencesAttrName))
+        module->setAttr(tnrt::kSequencesAttrName, sequences);
     }
     for (FunctionConverter &converter : converters)
       if (failed(converter.convertBody()))

@@ -28,8 +28,7 @@ enum class Recompute { None, Selective, Full };
 struct Split {
   func::FuncOp forward;  // also returns what is saved
   func::FuncOp backward; // (arguments or saved values..., gradients) -> ...
-  unsigned numResults;   // of the original
-  // What the backward takes: argument i (>= 0) or saved value -1 - i.
+  // What the backward takes: argument i (>= 0) or result -1 - i of the forward.
   SmallVector<int> inputs;
   SmallVector<unsigned> arguments; // whose gradients it returns
 };
@@ -99,6 +98,9 @@ public:
 private:
   bool isRecomputed(Operation *op) const {
     if (op->getNumOperands() == 0 && isPure(op)) // constants, parameters
+      return true;
+    // A view costs nothing, and what it shows is kept once for all its views.
+    if (isa<tn::SliceOp, tn::SplitHeadsOp, tn::MergeHeadsOp>(op))
       return true;
     if (!isa<tn::AdjointOpInterface, tn::ZerosOp>(op))
       return false;
@@ -239,8 +241,7 @@ LogicalResult Differentiator::callBack(func::CallOp call,
   SmallVector<Value> inputs;
   for (int input : (*split)->inputs)
     inputs.push_back(gradients.primal(
-        input >= 0 ? call.getOperand(input)
-                   : forward.getResult((*split)->numResults - 1 - input)));
+        input >= 0 ? call.getOperand(input) : forward.getResult(-1 - input)));
   for (unsigned result : results)
     inputs.push_back(gradients.gradientOf(call.getResult(result)));
   auto backward = func::CallOp::create(gradients.b, (*split)->backward, inputs);
@@ -271,7 +272,6 @@ FailureOr<Split *> Differentiator::split(func::FuncOp function,
   if (made)
     return made.get();
   auto split = std::make_unique<Split>();
-  split->numResults = function.getNumResults();
   FailureOr<func::FuncOp> forward = cloneForward(
       function, (function.getSymName() + "_forward" + suffix).str());
   if (failed(forward))
@@ -285,8 +285,9 @@ FailureOr<Split *> Differentiator::split(func::FuncOp function,
       b.getFunctionType({}, {}));
   split->backward.setPrivate();
   symbols.insert(split->backward);
-  if (Attribute rows = function->getAttr(tn::kRowsAttrName))
-    split->backward->setAttr(tn::kRowsAttrName, rows);
+  for (StringRef name : {tn::kRowsAttrName, tn::kSequencesAttrName})
+    if (Attribute capacity = function->getAttr(name))
+      split->backward->setAttr(name, capacity);
   Block *body = split->backward.addEntryBlock();
   b.setInsertionPointToStart(body);
 
@@ -319,15 +320,18 @@ FailureOr<Split *> Differentiator::split(func::FuncOp function,
   body->eraseArguments(0, incoming.size());
   updateType(split->backward);
 
-  int numSaved = 0;
   func::ReturnOp forwardReturn = returnOf(split->forward);
   for (Value value : gradients.saved) {
     if (auto argument = dyn_cast<BlockArgument>(value)) {
       split->inputs.push_back(argument.getArgNumber());
       continue;
     }
-    split->inputs.push_back(-1 - numSaved++);
-    forwardReturn->insertOperands(forwardReturn->getNumOperands(), value);
+    // A result that is also saved is returned once.
+    SmallVector<Value> returned(forwardReturn.getOperands());
+    int number = std::distance(returned.begin(), llvm::find(returned, value));
+    if (number == static_cast<int>(returned.size()))
+      forwardReturn->insertOperands(number, value);
+    split->inputs.push_back(-1 - number);
   }
   updateType(split->forward);
   made = std::move(split);

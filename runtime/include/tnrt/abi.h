@@ -12,7 +12,7 @@ extern "C" {
 #endif
 
 /* Raised whenever ABI.def, tnrt_module or the manifest's schema changes. */
-#define TNRT_ABI_VERSION 3
+#define TNRT_ABI_VERSION 4
 
 typedef int64_t tnrt_i64;
 typedef int32_t tnrt_i32;
@@ -41,6 +41,23 @@ typedef void (*tnrt_forward)(void *context, int64_t batch, int64_t length,
 typedef void (*tnrt_head)(void *context, int64_t rows, const float *hidden,
                           float *logits);
 
+/* The mean cross entropy of `labels`, of training programs: [1] at `loss`.
+ *   tokens, labels int32 [batch, length], tokens each in [0, vocab_size), labels
+ *   too, or negative where none counts; at least one counts
+ *   positions      int64 [batch]: position of each sequence's first token
+ * batch * length <= training.max_tokens, batch <= training.max_sequences. Each
+ * sequence begins with states of zeros. */
+typedef void (*tnrt_loss)(void *context, int64_t batch, int64_t length,
+                          const int32_t *tokens, const int32_t *labels,
+                          const int64_t *positions, float *loss);
+
+/* The same, and adds `scale` [1] times the loss's gradient to what tnrt_gradient
+ * gives for each parameter. */
+typedef void (*tnrt_loss_gradient)(void *context, int64_t batch, int64_t length,
+                                   const int32_t *tokens, const int32_t *labels,
+                                   const int64_t *positions, const float *scale,
+                                   float *loss);
+
 /* A kernel of a GPU program; tnrt_launch_device names it by its place in the
  * module's table. */
 struct tnrt_device_kernel {
@@ -63,6 +80,7 @@ struct tnrt_module {
   uint64_t abi_version; /* TNRT_ABI_VERSION of the compiler */
   const char *manifest; /* JSON, not NUL-terminated; see docs/Manifest.md */
   uint64_t manifest_size;
+  /* Null in training programs. */
   tnrt_forward prefill;
   tnrt_forward decode;
   tnrt_head head;
@@ -77,6 +95,9 @@ struct tnrt_module {
    * tnrt_constants gives. Null and 0 where there are none. */
   const void *device_constants;
   uint64_t device_constants_size;
+  /* Of training programs, null in others. */
+  tnrt_loss evaluate;
+  tnrt_loss_gradient gradient;
 };
 
 /* Defined by generated code. */

@@ -120,14 +120,19 @@ public:
     app.add_flag("-q,--quiet", common.quiet,
                  "no progress bar and no notes on stderr");
     app.footer(
-        "Example: " + program + " generate -p \"Once upon a time\"\n" +
-        program +
+        "Example: " + program +
+        (manifest.isTraining() ? " info" : " generate -p \"Once upon a time\"") +
+        "\n" + program +
         " COMMAND --help shows the options of a command and an example.");
     addInfo();
-    addGenerate();
-    addScore();
-    addRun();
-    addBench();
+    if (manifest.isTraining()) {
+      addGrad();
+    } else {
+      addGenerate();
+      addScore();
+      addRun();
+      addBench();
+    }
     addTokenize();
     addDetokenize();
   }
@@ -274,6 +279,20 @@ private:
         ->check(partName());
   }
 
+  void addGrad() {
+    auto *sub = add("grad", "loss and gradients, tensors in and out",
+                    "grad --input ids.safetensors --output out.safetensors",
+                    [this](Environment &e) { return gradCommand(e, grad); });
+    sub->add_option("--input", grad.input,
+                    "train_ids [B, N]: each id is the label of the one before")
+        ->required()
+        ->type_name("FILE");
+    sub->add_option("--output", grad.output,
+                    "train_loss [1], the mean, and grad.<parameter>")
+        ->required()
+        ->type_name("FILE");
+  }
+
   void addBench() {
     auto *sub = add("bench", "measure prefill and decode",
                     "bench --prompt 512 --gen 128 --batch 4 --json",
@@ -330,6 +349,7 @@ private:
   GenerateOptions generate;
   ScoreOptions score;
   RunOptions run;
+  GradOptions grad;
   BenchOptions bench;
   TokenizeOptions tokenize;
   DetokenizeOptions detokenize;

@@ -39,6 +39,10 @@ struct RunOptions {
   std::vector<std::string> only; // logits, hidden, state; empty: all
 };
 
+struct GradOptions {
+  std::string input, output;
+};
+
 struct BenchOptions {
   int64_t prompt = 512, gen = 128, batch = 1, position = 0, repeat = 3;
   bool json = false;
@@ -60,6 +64,7 @@ Result<int> generateCommand(Environment &environment,
                             const GenerateOptions &options);
 Result<int> scoreCommand(Environment &environment, const ScoreOptions &options);
 Result<int> runCommand(Environment &environment, const RunOptions &options);
+Result<int> gradCommand(Environment &environment, const GradOptions &options);
 Result<int> benchCommand(Environment &environment, const BenchOptions &options);
 Result<int> tokenizeCommand(Environment &environment,
                             const TokenizeOptions &options);

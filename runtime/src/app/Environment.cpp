@@ -2,6 +2,7 @@
 #include "Environment.h"
 
 #include "tnrt/formats/Payload.h"
+#include "train/CreateBackend.h"
 
 #include <cstdio>
 #include <sys/stat.h>
@@ -16,6 +17,14 @@ Result<std::unique_ptr<Model>> Environment::loadModel(int64_t batch) const {
   load.threads = options.threads;
   load.progress = !options.quiet;
   return Model::load(module, load);
+}
+
+Result<std::unique_ptr<TrainBackend>> Environment::loadTrainBackend() const {
+  LoadOptions load;
+  load.weightsPath = options.weightsPath;
+  load.threads = options.threads;
+  load.progress = !options.quiet;
+  return createTrainBackend(module, manifest, load);
 }
 
 Result<std::unique_ptr<Tokenizer>> Environment::loadTokenizer() const {

@@ -6,6 +6,7 @@
 #include "Tokenizer.h"
 
 #include "core/Session.h"
+#include "train/TrainBackend.h"
 #include "tnrt/abi.h"
 
 #include <memory>
@@ -35,6 +36,8 @@ struct Environment {
 
   // Of a GPU program, with memory for `batch` sequences.
   Result<std::unique_ptr<Model>> loadModel(int64_t batch) const;
+  // Of a training program.
+  Result<std::unique_ptr<TrainBackend>> loadTrainBackend() const;
   // From the payload of this executable, the path in the manifest, or
   // `tokenizer.model` beside --weights; bytes where the manifest says so.
   Result<std::unique_ptr<Tokenizer>> loadTokenizer() const;

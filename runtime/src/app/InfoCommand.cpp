@@ -36,6 +36,11 @@ int64_t stateBytes(const Manifest &manifest) {
   return elements * static_cast<int64_t>(sizeof(float));
 }
 
+// Parameters, gradients, two moments, and the values of a step.
+int64_t trainingBytes(const Manifest &manifest) {
+  return 4 * parameterBytes(manifest) + manifest.arenaBytes;
+}
+
 std::string weightsText(const Manifest &manifest) {
   switch (manifest.weights.kind) {
   case Manifest::Weights::Kind::Link:
@@ -78,7 +83,10 @@ Json toJson(const Environment &environment) {
   Json json = m.raw;
   json["parameter_count"] = parameterCount(m);
   json["parameter_bytes"] = parameterBytes(m);
-  json["state_bytes"] = stateBytes(m);
+  if (m.isTraining())
+    json["planned_bytes"] = trainingBytes(m);
+  else
+    json["state_bytes"] = stateBytes(m);
   json["libraries"] = linkedVersions();
   if (!m.target.isGpu())
     return json;
@@ -110,10 +118,20 @@ Result<int> infoCommand(Environment &environment, const InfoOptions &options) {
                          " in memory)");
   line("dtype", m.raw["dtype"].get<std::string>() +
                     (m.dtype == DType::I8 ? " with row scales" : "") +
-                    ", state f32");
-  line("state",
-       groupDigits(stateBytes(m)) + " bytes per sequence, at any length");
-  line("arena", groupDigits(m.arenaBytes) + " bytes");
+                    (m.isTraining() ? "" : ", state f32"));
+  if (m.isTraining()) {
+    line("training", "up to " + groupDigits(m.training.maxTokens) +
+                         " tokens in " + groupDigits(m.training.maxSequences) +
+                         " sequences at a time");
+    line("arena", groupDigits(m.arenaBytes) +
+                      " bytes for the values of that many tokens");
+    line("memory", groupDigits(trainingBytes(m)) +
+                       " bytes planned, with gradients and moments");
+  } else {
+    line("state",
+         groupDigits(stateBytes(m)) + " bytes per sequence, at any length");
+    line("arena", groupDigits(m.arenaBytes) + " bytes");
+  }
   if (m.target.isGpu()) {
     auto device = findDevice(environment);
     line("target", "NVIDIA GPU, " + m.target.chip + "; host " +

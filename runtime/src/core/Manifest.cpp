@@ -5,6 +5,7 @@
 #include "tnrt/formats/Text.h"
 
 #include <limits>
+#include <set>
 
 namespace tnrt {
 
@@ -262,6 +263,26 @@ void readCapacity(Reader capacity, Manifest::Capacity &value) {
   capacity.integer("head_rows", value.headRows, 1);
 }
 
+void readTraining(Reader training, Manifest::Training &value) {
+  training.integer("max_tokens", value.maxTokens, 1);
+  training.integer("max_sequences", value.maxSequences, 1);
+}
+
+// What the optimizer can update, each tensor once.
+void checkTrained(Reader &root, const Manifest &manifest) {
+  std::set<std::string> tensors;
+  for (const Manifest::Parameter &parameter : manifest.parameters) {
+    if (parameter.dtype != DType::F32 ||
+        parameter.layout.kind != Layout::Kind::Rows)
+      root.fail("parameters", "expected f32 in rows to train, found another "
+                              "type or layout of " +
+                                  quote(parameter.tensor));
+    if (!tensors.insert(parameter.tensor).second)
+      root.fail("parameters", "expected each tensor once to train, found " +
+                                  quote(parameter.tensor) + " twice");
+  }
+}
+
 void readWeights(Reader weights, Manifest::Weights &value) {
   weights.choice("kind", value.kind, {"link", "embed", "random"});
   if (!weights.ok())
@@ -290,10 +311,14 @@ void readRoot(Reader root, Manifest &manifest) {
   readTarget(root.child("target"), manifest.target);
   root.dtype("dtype", manifest.dtype, "int8");
   readModel(root.child("model"), manifest);
-  readCapacity(root.child("capacity"), manifest.capacity);
+  const bool isTraining = root.member("training", false) != nullptr;
+  if (isTraining)
+    readTraining(root.child("training"), manifest.training);
+  else
+    readCapacity(root.child("capacity"), manifest.capacity);
   root.integer("arena_bytes", manifest.arenaBytes, 0);
   readStates(root, manifest);
-  if (root.ok() &&
+  if (root.ok() && !isTraining &&
       static_cast<int64_t>(manifest.states.size()) != manifest.layers)
     root.fail("states", "expected one for each of the " +
                             std::to_string(manifest.layers) +
@@ -302,6 +327,8 @@ void readRoot(Reader root, Manifest &manifest) {
   for (const Json &json : root.array("parameters"))
     manifest.parameters.push_back(readParameter(
         root.item("parameters", manifest.parameters.size(), json)));
+  if (isTraining)
+    checkTrained(root, manifest);
   readProbes(root, manifest);
   readWeights(root.child("weights"), manifest.weights);
   readTokenizer(root.child("tokenizer"), manifest.tokenizer);

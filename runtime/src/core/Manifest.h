@@ -26,6 +26,11 @@ struct Manifest {
   struct Capacity {
     int64_t prefillRows = 0, decodeRows = 0, headRows = 0;
   };
+  // Of a training program: most tokens (batch * length) and most sequences of
+  // one call. It has no other capacity, no states, and f32 parameters in rows.
+  struct Training {
+    int64_t maxTokens = 0, maxSequences = 0;
+  };
   struct State {
     int64_t heads = 0, keyWidth = 0, valueWidth = 0;
     int64_t elements() const { return heads * keyWidth * valueWidth; }
@@ -65,6 +70,8 @@ struct Manifest {
   int64_t padTokenId = -1, bosTokenId = -1, eosTokenId = -1; // -1: none
   bool addBosToken = false;
   Capacity capacity;
+  Training training; // zeros in programs that run a model
+  bool isTraining() const { return training.maxTokens > 0; }
   int64_t arenaBytes = 0;
   std::vector<State> states; // one a layer
   std::vector<Parameter> parameters;

@@ -24,6 +24,9 @@ Result<std::unique_ptr<Model>> Model::load(const tnrt_module &module,
     return manifest.takeError();
   if (manifest->abi != TNRT_ABI_VERSION)
     return Error{"manifest: abi: expected " + std::to_string(TNRT_ABI_VERSION)};
+  if (manifest->isTraining())
+    return Error{"this program trains a model, expected one that runs it: "
+                 "compiled without --train"};
   if (Status status = checkCpu(manifest->target); !status)
     return status.takeError();
   if (options.threads < 0)

@@ -169,7 +169,7 @@ inline std::string manifestText(const Config &c) {
     states += std::string(layer ? ", " : "") + R"({"heads": )" +
               number(c.heads) + R"(, "key_width": )" + number(c.keyWidth) +
               R"(, "value_width": )" + number(c.valueWidth) + "}";
-  return R"({"abi": 3, "compiler": "fake", "fingerprint": "00112233445566778899aabbccddeeff",
+  return R"({"abi": )" + number(TNRT_ABI_VERSION) + R"(, "compiler": "fake", "fingerprint": "00112233445566778899aabbccddeeff",
   "target": {"triple": "x86_64-unknown-linux-gnu", "march": "x86-64-v4",
              "cpu": "x86-64-v4", "requires": [)" +
          c.required + R"(]},

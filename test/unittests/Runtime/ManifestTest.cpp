@@ -2,6 +2,7 @@
 #include "core/Manifest.h"
 
 #include "FakeModule.h"
+#include "FakeTrainer.h"
 #include "TestFiles.h"
 
 using namespace tnrt;
@@ -25,7 +26,7 @@ TEST(Manifest, ReadsEveryField) {
   config.tokenizer = R"({"kind": "sentencepiece", "path": "/t"})";
   Result<Manifest> manifest = Manifest::parse(fake::manifestText(config));
   ASSERT_TRUE(manifest) << manifest.message();
-  EXPECT_EQ(manifest->abi, 2);
+  EXPECT_EQ(manifest->abi, TNRT_ABI_VERSION);
   EXPECT_EQ(manifest->fingerprint, "00112233445566778899aabbccddeeff");
   EXPECT_EQ(manifest->target.march, "x86-64-v4");
   EXPECT_EQ(manifest->target.required,
@@ -70,6 +71,31 @@ TEST(Manifest, ReadsTheShapesOfProbes) {
     EXPECT_TRUE(contains(Manifest::parse(with(bad)).message(),
                          "manifest: probe_shapes: expected a list"))
         << bad;
+}
+
+TEST(Manifest, ReadsTheCapacityOfATrainer) {
+  const std::string text = fake::trainerManifest();
+  auto manifest = Manifest::parse(text);
+  ASSERT_TRUE(manifest) << manifest.message();
+  EXPECT_TRUE(manifest->isTraining());
+  EXPECT_EQ(manifest->training.maxTokens, 12);
+  EXPECT_EQ(manifest->training.maxSequences, 2);
+  EXPECT_TRUE(manifest->states.empty());
+  EXPECT_FALSE(Manifest::parse(fake::manifestText({}))->isTraining());
+
+  auto replaced = [&](const std::string &from, const std::string &to) {
+    std::string changed = text;
+    changed.replace(changed.find(from), from.size(), to);
+    return Manifest::parse(changed).message();
+  };
+  EXPECT_TRUE(contains(replaced("\"max_sequences\": 2", "\"max_sequences\": 0"),
+                       "manifest: training.max_sequences: expected an integer "
+                       "of at least 1"));
+  EXPECT_TRUE(contains(replaced("\"f32\", \"layout\"", "\"bf16\", \"layout\""),
+                       "expected f32 in rows to train, found another type or "
+                       "layout of 'table'"));
+  EXPECT_TRUE(contains(replaced("\"tensor\": \"bias\"", "\"tensor\": \"table\""),
+                       "expected each tensor once to train, found 'table' twice"));
 }
 
 TEST(Manifest, SaysWhatIsWrong) {

@@ -30,6 +30,8 @@ const char entryPoints[] = R"(
   define void @helper() { ret void }
 )";
 
+const EntryPoints inference = {"prefill", "decode", "head", "", ""};
+
 class EmitObjectTest : public testing::Test {
 protected:
   // The module of `source` for `march`, with the descriptor.
@@ -48,7 +50,7 @@ protected:
   }
   std::string describe() {
     return llvm::toString(
-        addModelDescriptor(*module, "prefill", "decode", "head", "{\"a\":1}"));
+        addModelDescriptor(*module, inference, "{\"a\":1}"));
   }
   std::string emit(llvm::CodeGenFileType type) {
     llvm::SmallString<0> buffer;
@@ -111,7 +113,20 @@ TEST_F(EmitObjectTest, ACPUProgramHasNoDeviceCode) {
   EXPECT_EQ(wordsOf(module->getGlobalVariable("tnrt_model")),
             (std::vector<std::string>{"3", "@tnrt_manifest", "7", "@prefill",
                                       "@decode", "@head", "null", "0", "null",
-                                      "0", "null", "0"}));
+                                      "0", "null", "0", "null", "null"}));
+}
+
+TEST_F(EmitObjectTest, ATrainingProgramHasItsOwnEntryPoints) {
+  prepare("x86-64-v3", "define void @loss() { ret void }\n"
+                       "define void @loss_gradient() { ret void }\n");
+  EntryPoints training;
+  training.evaluate = "loss";
+  training.gradient = "loss_gradient";
+  ASSERT_FALSE(bool(addModelDescriptor(*module, training, "{}")));
+  EXPECT_EQ(wordsOf(module->getGlobalVariable("tnrt_model")),
+            (std::vector<std::string>{"3", "@tnrt_manifest", "2", "null",
+                                      "null", "null", "null", "0", "null", "0",
+                                      "null", "0", "@loss", "@loss_gradient"}));
 }
 
 TEST_F(EmitObjectTest, AGPUProgramCarriesImageKernelsAndConstants) {
@@ -122,14 +137,15 @@ TEST_F(EmitObjectTest, AGPUProgramCarriesImageKernelsAndConstants) {
   DeviceImage image;
   image.code = ".version 8.0";
   image.kernels = {{"norm", 128, 0, {0, 0}}, {"tiles", 384, 200000, {1, 0, 0}, true}};
-  ASSERT_FALSE(bool(addModelDescriptor(*module, "prefill", "decode", "head",
-                                       "{}", &image, "bytes")));
+  ASSERT_FALSE(bool(addModelDescriptor(*module, inference, "{}", &image,
+                                       "bytes")));
   EXPECT_FALSE(llvm::verifyModule(*module, &llvm::errs()));
   // PTX ends in a NUL that is part of the image.
   EXPECT_EQ(wordsOf(module->getGlobalVariable("tnrt_model")),
             (std::vector<std::string>{"3", "@tnrt_manifest", "2", "@prefill",
                                       "@decode", "@head", "@tnrt_image", "13",
-                                      "@tnrt_kernels", "2", "@bytes", "80"}));
+                                      "@tnrt_kernels", "2", "@bytes", "80",
+                                      "null", "null"}));
   const llvm::Constant *table =
       module->getGlobalVariable("tnrt_kernels", true)->getInitializer();
   const llvm::Constant *second = table->getAggregateElement(1u);
@@ -147,8 +163,8 @@ TEST_F(EmitObjectTest, ACubinIsStoredAsItIs) {
   prepare("x86-64-v3");
   DeviceImage image;
   image.code = std::string("\x7f" "ELF\0\1", 6);
-  ASSERT_FALSE(bool(addModelDescriptor(*module, "prefill", "decode", "head",
-                                       "{}", &image, "missing")));
+  ASSERT_FALSE(bool(addModelDescriptor(*module, inference, "{}", &image,
+                                       "missing")));
   std::vector<std::string> words =
       wordsOf(module->getGlobalVariable("tnrt_model"));
   EXPECT_EQ(words[7], "6");
