@@ -6,8 +6,6 @@
 //   M_ij = lambda^(i-j) for i >= j and 0 else,
 //     O  = [(Q K^T) * M] V + diag(lambda^(i+1)) Q S
 //     S' = lambda^n S + (diag(lambda^(n-1-j)) K)^T V.
-//
-// Nothing is ever divided by a power of lambda: it would overflow.
 #include "AttentionHead.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
@@ -18,17 +16,6 @@ using namespace mlir;
 using namespace tnllm;
 using namespace tnllm::kernels;
 
-// Positions of a chunk: as asked for, halved while the two key matrices would
-// take more than a megabyte of the task's stack.
-static int64_t chunkFor(int64_t wanted, int64_t keyWidth) {
-  constexpr int64_t kScratchBytes = 1 << 20;
-  int64_t chunk = wanted;
-  while (chunk % 32 == 0 &&
-         2 * chunk * keyWidth * int64_t(sizeof(float)) > kScratchBytes)
-    chunk /= 2;
-  return chunk;
-}
-
 namespace {
 
 class ChunkedAttention {
@@ -36,28 +23,23 @@ public:
   ChunkedAttention(KernelBuilder &k, const AttentionBuffers &buffers,
                    HeadPlace place)
       : k(k), b(k.b), in(buffers), at(place),
-        chunk(chunkFor(k.sizes.chunk, buffers.keyWidth)) {}
+        chunk(chunkFor(k.sizes.chunk, buffers.keyWidth)),
+        powers(k, place.slope, chunk) {}
 
   void build();
 
 private:
-  void fillPowers();
-  Value power(Value exponent);
-  Value powersFrom(Value exponent, int64_t columns);
-  void transposeKeys(Value row, Value n);
   void scores(Value row, Value n);
   void outputs(Value row, Value n);
   void updateState(Value row, Value n);
-  Value scaleRows(Value tile, Value firstExponent, int64_t rows,
-                  int64_t columns);
 
   KernelBuilder &k;
   ImplicitLocOpBuilder &b;
   const AttentionBuffers &in;
   HeadPlace at;
   int64_t chunk;
+  DecayPowers powers;
   // Scratch of the task.
-  Value powers;         // [1, 2C]: lambda^(C-1-t) for t < C, then zeros
   Value keysTransposed; // [Dk, C]
   Value keysDecayed;    // [C, Dk]: lambda^(n-1-j) k_j
   Value probabilities;  // [C, C]: (Q K^T) * M
@@ -65,88 +47,9 @@ private:
 
 } // namespace
 
-HeadPlace kernels::placeOfHead(KernelBuilder &k, const AttentionBuffers &in,
-                               Value number) {
-  HeadPlace at;
-  ImplicitLocOpBuilder &b = k.b;
-  at.sequence = k.div(number, k.index(in.heads));
-  at.head = k.rem(number, k.index(in.heads));
-  at.key = k.mul(at.head, k.index(in.keyWidth));
-  at.value = k.mul(at.head, k.index(in.valueWidth));
-  at.slope = k.loadScalar(in.slopes, at.head);
-  auto type = cast<MemRefType>(in.state.getType());
-  SmallVector<OpFoldResult> offsets = {at.sequence, at.head, b.getIndexAttr(0),
-                                       b.getIndexAttr(0)};
-  SmallVector<OpFoldResult> sizes = {b.getIndexAttr(1), b.getIndexAttr(1),
-                                     b.getIndexAttr(in.keyWidth),
-                                     b.getIndexAttr(in.valueWidth)};
-  SmallVector<OpFoldResult> strides(4, b.getIndexAttr(1));
-  auto viewType =
-      cast<MemRefType>(memref::SubViewOp::inferRankReducedResultType(
-          {in.keyWidth, in.valueWidth}, type, offsets, sizes, strides));
-  at.state =
-      memref::SubViewOp::create(b, viewType, in.state, offsets, sizes, strides);
-  return at;
-}
-
-Value kernels::decay(KernelBuilder &k, Value slope, Value exponent) {
-  ImplicitLocOpBuilder &b = k.b;
-  Value negative = arith::NegFOp::create(b, slope);
-  if (auto type = dyn_cast<VectorType>(exponent.getType()))
-    negative = k.broadcast(negative, type);
-  return math::ExpOp::create(b, arith::MulFOp::create(b, negative, exponent));
-}
-
 //===----------------------------------------------------------------------===//
 // Chunked form
 //===----------------------------------------------------------------------===//
-
-// lambda^(C-1-t) for t < C from exponents that never go below zero, then zeros:
-// row i of M is a contiguous piece, M_ij = powers[C-1-i+j].
-void ChunkedAttention::fillPowers() {
-  VectorType type = VectorType::get({chunk}, b.getF32Type());
-  SmallVector<float> exponents;
-  for (int64_t t = 0; t < chunk; ++t)
-    exponents.push_back(chunk - 1 - t);
-  Value exponent = arith::ConstantOp::create(
-      b, type, DenseElementsAttr::get(type, ArrayRef<float>(exponents)));
-  auto store = [&](Value vector, int64_t column) {
-    k.storeRow(vector, powers, k.index(0), k.index(column));
-  };
-  store(decay(k, at.slope, exponent), 0);
-  store(k.constant(type, 0.0), chunk);
-}
-
-// lambda^exponent for an index exponent in [0, C).
-Value ChunkedAttention::power(Value exponent) {
-  return k.loadScalar(powers,
-                      {k.index(0), k.sub(k.index(chunk - 1), exponent)});
-}
-
-void ChunkedAttention::transposeKeys(Value row, Value n) {
-  // Tiles of 16 positions by 16 features; the rest position by position.
-  k.forTiles(n, {16, 1}, [&](Value j, int64_t positions) {
-    k.forColumns(in.keyWidth, 16, [&](Value d, int64_t features) {
-      Value tile = k.loadTile(
-          in.k, {k.add(row, j), k.add(at.key, d), positions, features, true});
-      Value transposed =
-          vector::TransposeOp::create(b, tile, ArrayRef<int64_t>{1, 0});
-      k.storeTile(transposed, keysTransposed,
-                  {d, j, features, positions, true});
-    });
-  });
-  k.forLoop(k.index(0), n, 1, [&](Value j) {
-    Value factor = power(k.sub(k.sub(n, k.index(1)), j));
-    k.forColumns(
-        in.keyWidth, k.sizes.panelWidth, [&](Value d, int64_t features) {
-          Value tile = k.loadTile(
-              in.k, {k.add(row, j), k.add(at.key, d), 1, features, true});
-          tile = arith::MulFOp::create(
-              b, tile, k.broadcast(factor, k.tileType(1, features)));
-          k.storeTile(tile, keysDecayed, {j, d, 1, features, true});
-        });
-  });
-}
 
 // (Q K^T) * M for the tiles on and below the diagonal.
 void ChunkedAttention::scores(Value row, Value n) {
@@ -160,38 +63,10 @@ void ChunkedAttention::scores(Value row, Value n) {
           Value tile = k.contract(in.q, {k.add(row, i), at.key}, keysTransposed,
                                   {k.index(0), j}, k.constant(type, 0.0),
                                   k.index(in.keyWidth));
-          Value mask = k.constant(type, 0.0);
-          for (int64_t r = 0; r < tileRows; ++r) {
-            Value start = k.sub(k.add(j, k.index(chunk - 1 - r)), i);
-            Value powersOfRow = k.loadRow(powers, k.index(0), start, width);
-            mask = vector::InsertOp::create(b, powersOfRow, mask,
-                                            ArrayRef<int64_t>{r});
-          }
-          Value zero = k.constant(type, 0.0);
-          Value below =
-              arith::CmpFOp::create(b, arith::CmpFPredicate::OGT, mask, zero);
-          // Select rather than multiply alone: infinity times zero is not a
-          // number.
-          tile = arith::SelectOp::create(
-              b, below, arith::MulFOp::create(b, tile, mask), zero);
+          tile = powers.mask(tile, i, j);
           k.storeTile(tile, probabilities, {i, j, tileRows, width, true});
         });
       });
-}
-
-// Multiplies row r of the tile by lambda^(firstExponent + r).
-Value ChunkedAttention::scaleRows(Value tile, Value firstExponent, int64_t rows,
-                                  int64_t columns) {
-  VectorType type = k.tileType(rows, columns);
-  Value factors = k.constant(type, 0.0);
-  for (int64_t r = 0; r < rows; ++r) {
-    Value factor = power(k.add(firstExponent, k.index(r)));
-    Value vector =
-        k.broadcast(factor, VectorType::get({columns}, b.getF32Type()));
-    factors =
-        vector::InsertOp::create(b, vector, factors, ArrayRef<int64_t>{r});
-  }
-  return arith::MulFOp::create(b, tile, factors);
 }
 
 void ChunkedAttention::outputs(Value row, Value n) {
@@ -206,7 +81,8 @@ void ChunkedAttention::outputs(Value row, Value n) {
               Value tile = k.contract(in.q, {k.add(row, i), at.key}, at.state,
                                       {k.index(0), e}, k.constant(type, 0.0),
                                       k.index(in.keyWidth));
-              tile = scaleRows(tile, i, tileRows, width);
+              tile = powers.scaleRows(
+                  tile, [&](int64_t r) { return k.add(i, k.index(r)); });
               tile = arith::MulFOp::create(b, tile, k.broadcast(lambda, type));
               tile = k.contract(probabilities, {i, k.index(0)}, in.v,
                                 {row, k.add(at.value, e)}, tile,
@@ -243,16 +119,22 @@ void ChunkedAttention::updateState(Value row, Value n) {
 }
 
 void ChunkedAttention::build() {
-  powers = k.scratch(1, 2 * chunk);
   keysTransposed = k.scratch(in.keyWidth, chunk);
   keysDecayed = k.scratch(chunk, in.keyWidth);
   probabilities = k.scratch(chunk, chunk);
-  fillPowers();
+  powers.fill();
+  if (!at.state) { // a sequence that begins and ends in this call
+    at.state = k.scratch(in.keyWidth, in.valueWidth);
+    fillZeros(k, at.state);
+  }
   Value firstRow = k.mul(at.sequence, in.length);
   k.forLoop(k.index(0), in.length, chunk, [&](Value start) {
     Value n = k.min(k.index(chunk), k.sub(in.length, start));
     Value row = k.add(firstRow, start);
-    transposeKeys(row, n);
+    transposeRows(k, in.k, row, at.key, n, in.keyWidth, keysTransposed);
+    scaleRowsInto(
+        k, in.k, row, at.key, n, in.keyWidth, keysDecayed,
+        [&](Value j) { return powers.power(k.sub(k.sub(n, k.index(1)), j)); });
     scores(row, n);
     outputs(row, n);
     updateState(row, n);

@@ -26,7 +26,6 @@ Value FunctionConverter::tensorMap(Value buffer, int64_t heads) {
 
 LogicalResult FunctionConverter::convertAttention(tn::LightningAttentionOp op) {
   int64_t heads = op.getQ().getType().getDimSize(2);
-  buffers[op.getNewState()] = bufferOf(op.getState());
   SmallVector<Value> matrices = {bufferOf(op.getQ()), bufferOf(op.getK()),
                                  bufferOf(op.getV()), outputFor(op.getOut())};
   AttentionKernel kernel = state.target.attentionKernel(
@@ -36,12 +35,13 @@ LogicalResult FunctionConverter::convertAttention(tn::LightningAttentionOp op) {
   if (kernel.usesMaps)
     for (Value &matrix : matrices)
       matrix = tensorMap(matrix, heads);
-  AttentionOperands in{matrices[0],
-                       matrices[1],
-                       matrices[2],
-                       bufferOf(op.getSlopes()),
-                       bufferOf(op.getState()),
-                       matrices[3]};
+  Value states = bufferOf(op.getState()); // null: zeros of tn.zeros
+  if (!states && !(kernel.mayLackState && op.getNewState().use_empty()))
+    states = zeroStates(op.getState().getType());
+  buffers[op.getNewState()] = states;
+  AttentionOperands in{matrices[0], matrices[1],
+                       matrices[2], bufferOf(op.getSlopes()),
+                       states,      matrices[3]};
   // A call must take the chunks of two segments.
   if (kernel.fillingBlocks > 1 && capacity > kMinChunks * kAttentionChunk)
     launchSegments(op, kernel, in);
@@ -50,17 +50,18 @@ LogicalResult FunctionConverter::convertAttention(tn::LightningAttentionOp op) {
   return success();
 }
 
-// Heads and widths, by the kernel's arguments.
-static AttentionBuffers attentionBuffers(KernelBuilder &k,
-                                         tn::LightningAttentionOp op) {
+// Heads and widths, by the kernel's arguments, of which one may be the state.
+static AttentionBuffers
+attentionBuffers(KernelBuilder &k, tn::LightningAttentionOp op, bool hasState) {
   RankedTensorType q = op.getQ().getType(), v = op.getV().getType();
+  unsigned behind = hasState ? 5 : 4;
   return {k.argument(0),
           k.argument(1),
           k.argument(2),
           k.argument(3),
-          k.argument(4),
-          k.argument(5),
-          k.argument(6),
+          hasState ? k.argument(4) : Value(),
+          k.argument(behind),
+          k.argument(behind + 1),
           q.getDimSize(2),
           q.getDimSize(3),
           v.getDimSize(3),
@@ -71,13 +72,18 @@ void FunctionConverter::launchAttention(tn::LightningAttentionOp op,
                                         const AttentionKernel &kernel,
                                         const AttentionOperands &in) {
   int64_t heads = op.getQ().getType().getDimSize(2);
-  Value arguments[] = {in.q, in.k, in.v, in.slopes, in.state, in.out, length};
+  SmallVector<Value> arguments = {in.q, in.k, in.v, in.slopes};
+  if (in.state)
+    arguments.push_back(in.state);
+  arguments.append({in.out, length});
   Value tasks =
       arith::MulIOp::create(b, batch, index(heads * kernel.tasksPerHead));
   std::string key =
       (kernel.name + std::to_string(heads) + attributesOf(op)).str();
   launch(kernel.name, arguments, tasks, kernel.sizes, key,
-         [&](KernelBuilder &k) { kernel.build(k, attentionBuffers(k, op)); });
+         [&](KernelBuilder &k) {
+           kernel.build(k, attentionBuffers(k, op, in.state != Value()));
+         });
 }
 
 //===----------------------------------------------------------------------===//

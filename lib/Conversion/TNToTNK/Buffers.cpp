@@ -11,8 +11,12 @@ bool kernels::isActivation(RankedTensorType type) {
   return llvm::is_contained(type.getShape(), ShapedType::kDynamic);
 }
 
-bool kernels::isStateType(RankedTensorType type) {
-  return type.getRank() == 4 && type.isDynamicDim(0) && !type.isDynamicDim(1);
+bool kernels::isParameterSum(Operation *op) {
+  return isa<tn::AddOp>(op) && llvm::all_of(op->getOperands(), [](Value value) {
+           return value.getDefiningOp() &&
+                  !value.getDefiningOp()->hasTrait<OpTrait::ConstantLike>() &&
+                  !isActivation(cast<RankedTensorType>(value.getType()));
+         });
 }
 
 int64_t kernels::leadingRankOf(func::FuncOp function) {
@@ -50,6 +54,50 @@ FailureOr<Layout> kernels::layoutOf(Value value, const SymbolTable &symbols,
     layout = wanted;
   }
   return layout.value_or(Layout::Rows);
+}
+
+// The function that a call calls.
+static func::FuncOp calleeOf(func::CallOp call, const SymbolTable &symbols) {
+  return symbols.lookup<func::FuncOp>(call.getCallee());
+}
+
+static bool comesFromState(Value value, const SymbolTable &symbols) {
+  Operation *op = value.getDefiningOp();
+  if (auto attention = dyn_cast_or_null<tn::LightningAttentionOp>(op))
+    return value == attention.getNewState();
+  if (auto gradient = dyn_cast_or_null<tn::LightningAttentionGradOp>(op))
+    return value == gradient.getDState();
+  if (auto copy = dyn_cast_or_null<tn::CopyOp>(op))
+    return comesFromState(copy.getX(), symbols);
+  auto call = dyn_cast_or_null<func::CallOp>(op);
+  if (!call)
+    return false;
+  Block &body = calleeOf(call, symbols).getBody().front();
+  unsigned index = cast<OpResult>(value).getResultNumber();
+  return comesFromState(body.getTerminator()->getOperand(index), symbols);
+}
+
+static bool goesToState(Value value, const SymbolTable &symbols) {
+  return llvm::any_of(value.getUses(), [&](OpOperand &use) {
+    Operation *op = use.getOwner();
+    if (auto attention = dyn_cast<tn::LightningAttentionOp>(op))
+      return value == attention.getState();
+    if (auto gradient = dyn_cast<tn::LightningAttentionGradOp>(op))
+      return value == gradient.getState() || value == gradient.getDNewState();
+    if (auto copy = dyn_cast<tn::CopyOp>(op))
+      return goesToState(copy.getResult(), symbols);
+    auto call = dyn_cast<func::CallOp>(op);
+    return call && goesToState(calleeOf(call, symbols)
+                                   .getArgument(use.getOperandNumber()),
+                               symbols);
+  });
+}
+
+// A state's shape alone does not tell: [B, 1, H, d] are activations of one
+// position.
+bool kernels::isStateValue(Value value, const SymbolTable &symbols) {
+  return cast<RankedTensorType>(value.getType()).getRank() == 4 &&
+         (comesFromState(value, symbols) || goesToState(value, symbols));
 }
 
 bool kernels::usesPairs(RankedTensorType type, const TileSizes &sizes) {

@@ -18,8 +18,8 @@ using Layout = tnrt::LayoutKind;
 // Activations have a leading dimension of unknown size, parameters have none.
 bool isActivation(mlir::RankedTensorType type);
 
-// True for states of attention, [B, H, Dk, Dv], and gradients of them.
-bool isStateType(mlir::RankedTensorType type);
+// True for the sum of two gradients of one parameter.
+bool isParameterSum(mlir::Operation *op);
 
 // Dimensions before the features: 2 in functions of ids [B, N] or of
 // activations [B, N, ...], 1 in functions of rows [R, C].
@@ -27,6 +27,10 @@ int64_t leadingRankOf(mlir::func::FuncOp function);
 
 // True for an argument that the function updates in place.
 bool isState(mlir::func::FuncOp function, unsigned argument);
+
+// True for states of attention, [B, H, Dk, Dv], and gradients of them: what
+// attention made or reads as one, in this function or by calls.
+bool isStateValue(mlir::Value value, const mlir::SymbolTable &symbols);
 
 // The argument that result `index` updates in place, if the result is a state.
 std::optional<unsigned> tiedArgument(mlir::func::FuncOp function,

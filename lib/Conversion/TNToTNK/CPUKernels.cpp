@@ -1,5 +1,6 @@
 // The kernels that a CPU runs: one for each group.
 #include "FunctionConverter.h"
+#include "GradKernels.h"
 #include "KernelChoice.h"
 
 using namespace mlir;
@@ -21,33 +22,66 @@ public:
 
   TileSizes rowSizes(int64_t) const override { return sizes; }
 
-  AttentionKernel
-  attentionKernel(tn::LightningAttentionOp op,
-                  ArrayRef<MemRefType>) const override {
+  AttentionKernel attentionKernel(tn::LightningAttentionOp op,
+                                  ArrayRef<MemRefType>) const override {
     if (op.getQ().getType().getDimSize(1) == 1)
       return {"attention_recurrent", sizes, buildRecurrentAttention};
-    return {"attention_chunked", sizes, buildChunkedAttention};
+    return {"attention_chunked",   sizes,
+            buildChunkedAttention,
+            /*tasksPerHead=*/1,    /*usesMaps=*/false,
+            /*mayLackState=*/true};
   }
 
   void launchLinear(FunctionConverter &converter,
                     const Group &group) const override {
     auto linear = cast<tn::LinearOp>(group.root);
+    if (weightLayout() == Layout::Rows)
+      return launchProduct(converter, linear, group);
     // A task is a panel of the weight.
     auto weight =
         cast<MemRefType>(converter.bufferOf(linear.getWeight()).getType());
     converter.launchGroup(
         group, sizes, converter.index(weight.getDimSize(0)),
         [&](KernelBuilder &k, const KernelArguments &in) {
-          buildLinear(k,
-                      {in.of(linear.getX()), in.of(linear.getWeight()),
-                       in.of(linear.getScales()), in.of(linear.getBias()),
-                       in.rows, linear.getResult().getType().getShape().back()},
-                      Epilogue(group.tail, linear.getResult(), in.buffers,
-                               in.output));
+          buildLinear(
+              k,
+              {in.of(linear.getX()), in.of(linear.getWeight()),
+               in.of(linear.getScales()), in.of(linear.getBias()), in.rows,
+               linear.getResult().getType().getShape().back()},
+              Epilogue(group.tail, linear.getResult(), in.buffers, in.output));
         });
   }
 
 private:
+  // The weight lies in rows, as training changes it: each task packs what it
+  // reads.
+  void launchProduct(FunctionConverter &converter, tn::LinearOp linear,
+                     const Group &group) const {
+    ArrayRef<int64_t> shape = linear.getWeight().getType().getShape();
+    converter.launchGroup(
+        group, sizes, converter.productTasks(converter.numRows(), shape[0]),
+        [&](KernelBuilder &k, const KernelArguments &in) {
+          ProductBuffers product{in.of(linear.getX()),
+                                 in.of(linear.getWeight()), in.output};
+          product.transposeB = true;
+          product.m = in.rows;
+          product.depth = k.index(shape[1]);
+          Value bias = in.of(linear.getBias());
+          Epilogue epilogue(group.tail, linear.getResult(), in.buffers,
+                            in.output);
+          buildProduct(k, product, [&](Value tile, const TilePlace &place) {
+            if (bias)
+              tile = arith::AddFOp::create(
+                  k.b, tile,
+                  k.broadcastRow(k.loadRow(bias, {}, place.column,
+                                           place.columns,
+                                           place.columnsInBounds),
+                                 place.rows));
+            epilogue.apply(k, tile, place);
+          });
+        });
+  }
+
   const Layout weights;
 };
 

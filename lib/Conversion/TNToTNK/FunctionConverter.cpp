@@ -1,5 +1,6 @@
 // Signatures, values and calls of host functions.
 #include "FunctionConverter.h"
+#include "GradKernels.h"
 
 #include "TN/TNDialect.h"
 #include "TNK/TNKDialect.h"
@@ -53,9 +54,8 @@ LogicalResult FunctionConverter::declare() {
     if (stateArgument && isEntry)
       continue;
     if (isActivation(type)) {
-      inputs.push_back(stateArgument
-                           ? stateBufferType(type, sequences)
-                           : activationBufferType(type, capacity, leadingRank));
+      inputs.push_back(stateArgument ? stateBufferType(type, sequences)
+                                     : bufferTypeOf(argument));
       continue;
     }
     FailureOr<Layout> layout =
@@ -64,10 +64,11 @@ LogicalResult FunctionConverter::declare() {
       return failure();
     inputs.push_back(parameterBufferType(type, *layout, state.target.sizes));
   }
-  for (auto [index, type] : llvm::enumerate(source.getResultTypes()))
+  Operation *terminator = source.getBody().front().getTerminator();
+  for (auto [index, value] : llvm::enumerate(terminator->getOperands()))
     if (!tiedArgument(source, index, state.symbols) &&
         !gradientOf(source, index))
-      inputs.push_back(resultBufferType(cast<RankedTensorType>(type)));
+      inputs.push_back(bufferTypeOf(value));
   b.setInsertionPoint(source);
   host = func::FuncOp::create(b, (source.getName() + ".host").str(),
                               b.getFunctionType(inputs, {}));
@@ -123,6 +124,8 @@ LogicalResult FunctionConverter::convertOp(Operation &op) {
   });
   if (checked.wasInterrupted())
     return failure();
+  if (isGradientOp(&op))
+    return convertGradient(op);
   return llvm::TypeSwitch<Operation *, LogicalResult>(&op)
       .Case<tn::FusedOp>([&](auto o) { return convertFused(o), success(); })
       .Case<tn::LinearOp, tn::NormOp, tn::AddOp, tn::MulOp, tn::ActivationOp,
@@ -175,11 +178,11 @@ LogicalResult FunctionConverter::convertOp(Operation &op) {
 // Values
 //===----------------------------------------------------------------------===//
 
-// What a result, or a value like one, is stored in.
-MemRefType FunctionConverter::resultBufferType(RankedTensorType type) const {
+MemRefType FunctionConverter::bufferTypeOf(Value tensor) const {
+  auto type = cast<RankedTensorType>(tensor.getType());
   if (!isActivation(type))
     return parameterBufferType(type, Layout::Rows, state.target.sizes);
-  if (isStateType(type))
+  if (isStateValue(tensor, state.symbols))
     return stateBufferType(type, sequences);
   return activationBufferType(type, capacity, leadingRank);
 }
@@ -191,9 +194,9 @@ Value FunctionConverter::outputFor(Value tensor) {
   auto given = outputs.find(tensor);
   if (given != outputs.end())
     return buffer = given->second;
-  auto stored = cast<RankedTensorType>(tensor.getType())
-                    .clone(state.target.storageOf(tensor));
-  return buffer = tnrt::AllocOp::create(b, resultBufferType(stored));
+  auto type = MemRefType::get(bufferTypeOf(tensor).getShape(),
+                              state.target.storageOf(tensor));
+  return buffer = tnrt::AllocOp::create(b, type);
 }
 
 Value FunctionConverter::contiguous(Value tensor) {

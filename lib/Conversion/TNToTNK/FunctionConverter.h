@@ -93,6 +93,9 @@ public:
   mlir::Value index(int64_t value) {
     return mlir::arith::ConstantIndexOp::create(b, value);
   }
+  // Rows of the call, and the tasks of a product of `m` rows (see GradKernels.h).
+  mlir::Value numRows() { return rows; }
+  mlir::Value productTasks(mlir::Value m, int64_t columns);
 
 private:
   mlir::LogicalResult convertOp(mlir::Operation &op);
@@ -124,11 +127,40 @@ private:
                                       mlir::DenseElementsAttr value);
   int64_t parameterIndex(mlir::FlatSymbolRefAttr symbol, Layout layout);
   mlir::Value gradientBuffer(mlir::FlatSymbolRefAttr symbol);
-  mlir::MemRefType resultBufferType(mlir::RankedTensorType type) const;
+  // What a result, or a value like one, is stored in.
+  mlir::MemRefType bufferTypeOf(mlir::Value tensor) const;
   void convertParam(mlir::Value result, mlir::FlatSymbolRefAttr symbol,
                     Layout layout);
   void convertSlice(tn::SliceOp op);
   mlir::LogicalResult convertProbe(tn::ProbeOp op);
+
+  //===--------------------------------------------------------------------===//
+  // Training: GradLaunches.cpp
+  //===--------------------------------------------------------------------===//
+
+  mlir::LogicalResult convertGradient(mlir::Operation &op);
+  // The buffer of a gradient of a parameter, or of the sum that it joins, which
+  // kernels add onto. One that the function does not return begins as zeros.
+  mlir::Value accumulatorFor(mlir::Value tensor);
+  void accumulate(mlir::Value x, mlir::Value buffer);
+  void addGradients(tn::AddOp op);
+  void convertColumnGrad(mlir::Operation *op);
+  void convertNormWeightGrad(tn::NormWeightGradOp op, mlir::Value result,
+                             mlir::Value tasks);
+  void convertRowGrad(mlir::Operation *op);
+  void convertZeros(tn::ZerosOp op);
+  void convertCopy(tn::CopyOp op);
+  void copyStates(mlir::Value from, mlir::Value to);
+  mlir::Value zeroStates(mlir::RankedTensorType type);
+  void convertLinearGrad(mlir::Operation *op);
+  void
+  forPieces(int64_t vocabulary,
+            llvm::function_ref<void(mlir::Value first, mlir::Value logits)>
+                body);
+  void convertCrossEntropy(tn::CrossEntropyOp op);
+  void convertCrossEntropyGrad(tn::CrossEntropyGradOp op);
+  void convertLRPEGrad(tn::LRPEGradOp op);
+  void convertAttentionGrad(tn::LightningAttentionGradOp op);
 
   using Body = llvm::function_ref<void(KernelBuilder &)>;
   void launch(llvm::StringRef name, llvm::ArrayRef<mlir::Value> arguments,

@@ -35,6 +35,8 @@ struct AttentionKernel {
   // With maps: blocks that fill the GPU. Where tasks are fewer, sequences are
   // cut in segments (TiledKernels.h); 0 where that is not wanted.
   int64_t fillingBlocks = 0;
+  // The state may be null: a sequence that begins and ends in the call.
+  bool mayLackState = false;
 };
 
 class KernelChoice {

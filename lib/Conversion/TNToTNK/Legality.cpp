@@ -44,14 +44,6 @@ static bool sumsRows(Operation *op) {
              tn::LRPEGradOp>(op);
 }
 
-// True for the sum of two gradients of one parameter.
-static bool isParameterSum(Operation *op) {
-  return isa<tn::AddOp>(op) &&
-         llvm::none_of(op->getOperandTypes(), [](Type type) {
-           return isActivation(cast<RankedTensorType>(type));
-         });
-}
-
 // True for a tensor that has a size unknown before run time after the leading
 // ones.
 static bool hasDynamicFeatures(Type type, int64_t leadingRank) {

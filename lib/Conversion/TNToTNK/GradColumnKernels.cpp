@@ -1,0 +1,194 @@
+// Kernels of training that sum over rows: gradients of biases, of the weights
+// of norms, of theta and of the embedding. A task owns columns and passes over
+// all rows, so that sums have one order whatever the number of threads.
+#include "GradKernels.h"
+
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+
+using namespace mlir;
+using namespace tnllm;
+using namespace tnllm::kernels;
+
+// Rows whose sum is made before it joins the others: the rounding of a long sum
+// grows with the number of its terms.
+static constexpr int64_t kRowsOfPartialSum = 128;
+
+int64_t kernels::columnTasks(int64_t columns, const TileSizes &sizes) {
+  return llvm::divideCeil(columns, sizes.panelWidth);
+}
+
+// for i in [begin, end) step `step`: sum += term(i), from zero.
+static Value sumOver(KernelBuilder &k, Value begin, Value end, int64_t step,
+                     VectorType type, llvm::function_ref<Value(Value)> term) {
+  auto loop = scf::ForOp::create(k.b, begin, end, k.index(step),
+                                 ValueRange{k.constant(type, 0.0)});
+  OpBuilder::InsertionGuard guard(k.b);
+  k.b.setInsertionPointToStart(loop.getBody());
+  Value next = arith::AddFOp::create(k.b, loop.getRegionIterArg(0),
+                                     term(loop.getInductionVar()));
+  scf::YieldOp::create(k.b, next);
+  return loop.getResult(0);
+}
+
+// Sum over all rows of `term(row)`, in the order of the rows by blocks.
+static Value sumOverRows(KernelBuilder &k, Value rows, VectorType type,
+                         llvm::function_ref<Value(Value row)> term) {
+  return sumOver(k, k.index(0), rows, kRowsOfPartialSum, type, [&](Value from) {
+    Value end = k.min(k.add(from, k.index(kRowsOfPartialSum)), rows);
+    return sumOver(k, from, end, 1, type, term);
+  });
+}
+
+// Calls `body` for the task's columns: a full vector, or what is left of the
+// last one.
+static void forColumnsOfTask(KernelBuilder &k, int64_t columns,
+                             KernelBuilder::TileBody body) {
+  int64_t width = std::min(k.sizes.panelWidth, columns);
+  int64_t full = columns / width, rest = columns % width;
+  Value column = k.mul(k.task(), k.index(width));
+  if (rest == 0)
+    return body(column, width);
+  Value isFull = k.compare(arith::CmpIPredicate::ult, k.task(), k.index(full));
+  scf::IfOp::create(
+      k.b, isFull,
+      [&](OpBuilder &, Location) {
+        body(column, width);
+        scf::YieldOp::create(k.b);
+      },
+      [&](OpBuilder &, Location) {
+        body(k.index(columns - rest), rest);
+        scf::YieldOp::create(k.b);
+      });
+}
+
+// result[column..] += sum, of a vector.
+static void addTo(KernelBuilder &k, Value result, Value column, Value sum) {
+  int64_t width = cast<VectorType>(sum.getType()).getDimSize(0);
+  Value before = k.loadRow(result, {}, column, width);
+  vector::TransferWriteOp::create(k.b, arith::AddFOp::create(k.b, before, sum),
+                                  result, ValueRange{column},
+                                  ArrayRef<bool>{true});
+}
+
+void kernels::buildSumRows(KernelBuilder &k, Value x, Value result,
+                           Value rows) {
+  forColumnsOfTask(k, columnsOf(x), [&](Value column, int64_t width) {
+    auto type = VectorType::get({width}, k.b.getF32Type());
+    addTo(k, result, column, sumOverRows(k, rows, type, [&](Value row) {
+            return k.loadRow(x, row, column, width);
+          }));
+  });
+  k.finish();
+}
+
+void kernels::buildNormWeightGrad(KernelBuilder &k, tn::NormKind kind, Value x,
+                                  Value dy, Value statistics, Value result,
+                                  Value rows) {
+  forColumnsOfTask(k, columnsOf(x), [&](Value column, int64_t width) {
+    auto type = VectorType::get({width}, k.b.getF32Type());
+    auto term = [&](Value row) -> Value {
+      RowStatistics values;
+      if (kind == tn::NormKind::Layer)
+        values.mean = k.loadScalar(statistics, {row, k.index(0)});
+      values.inverse = k.loadScalar(statistics, {row, k.index(1)});
+      return arith::MulFOp::create(
+          k.b, k.loadRow(dy, row, column, width),
+          normalise(k, values, k.loadRow(x, row, column, width)));
+    };
+    addTo(k, result, column, sumOverRows(k, rows, type, term));
+  });
+  k.finish();
+}
+
+void kernels::buildEmbeddingGrad(KernelBuilder &k, Value ids, Value dy,
+                                 Value table, Value rows, double scale,
+                                 int64_t padding) {
+  ImplicitLocOpBuilder &b = k.b;
+  forColumnsOfTask(k, columnsOf(dy), [&](Value column, int64_t width) {
+    auto type = VectorType::get({width}, b.getF32Type());
+    auto addRow = [&](Value row, Value id) {
+      Value gradient = arith::MulFOp::create(
+          b, k.loadRow(dy, row, column, width), k.constant(type, scale));
+      Value sum = arith::AddFOp::create(b, k.loadRow(table, id, column, width),
+                                        gradient);
+      k.storeRow(sum, table, id, column);
+    };
+    k.forLoop(k.index(0), rows, 1, [&](Value row) {
+      Value id = arith::IndexCastOp::create(b, b.getIndexType(),
+                                            k.loadScalar(ids, row));
+      if (padding < 0)
+        return addRow(row, id);
+      Value counts = k.compare(arith::CmpIPredicate::ne, id, k.index(padding));
+      scf::IfOp::create(b, counts, [&](OpBuilder &, Location) {
+        addRow(row, id);
+        scf::YieldOp::create(b);
+      });
+    });
+  });
+  k.finish();
+}
+
+//===----------------------------------------------------------------------===//
+// LRPE
+//===----------------------------------------------------------------------===//
+
+// Few columns a task: heads are few, and sines are dear.
+static int64_t thetaColumns(int64_t width, const TileSizes &sizes) {
+  return std::min({int64_t(16), width, sizes.panelWidth});
+}
+
+int64_t kernels::thetaTasksPerHead(int64_t width, const TileSizes &sizes) {
+  return llvm::divideCeil(width, thetaColumns(width, sizes));
+}
+
+// dtheta += sum over rows of t x (dy2 cos(a) - dy1 sin(a))
+void kernels::buildThetaGrad(KernelBuilder &k, const LRPEGradBuffers &in) {
+  ImplicitLocOpBuilder &b = k.b;
+  int64_t columns = thetaColumns(in.width, k.sizes);
+  Value perHead = k.index(thetaTasksPerHead(in.width, k.sizes));
+  Value head = k.div(k.task(), perHead);
+  Value from = k.mul(head, k.index(in.width));
+  Value twice = k.mul(head, k.index(2 * in.width));
+  auto ofColumns = [&](Value column, int64_t width) {
+    auto type = VectorType::get({width}, b.getF32Type());
+    Value source = k.add(from, column), first = k.add(twice, column);
+    Value second = k.add(first, k.index(in.width));
+    Value theta = k.loadRow(in.theta, {}, source, width);
+    auto term = [&](Value row) -> Value {
+      Value position =
+          k.broadcast(positionOfRow(k, in.positions, in.length, row), type);
+      Value angle = arith::MulFOp::create(b, theta, position);
+      Value cosine =
+          arith::MulFOp::create(b, k.loadRow(in.dy, row, second, width),
+                                math::CosOp::create(b, angle));
+      Value sine = arith::MulFOp::create(b, k.loadRow(in.dy, row, first, width),
+                                         math::SinOp::create(b, angle));
+      Value x = arith::MulFOp::create(b, k.loadRow(in.x, row, source, width),
+                                      position);
+      return arith::MulFOp::create(b, x,
+                                   arith::SubFOp::create(b, cosine, sine));
+    };
+    addTo(k, in.output, source, sumOverRows(k, in.rows, type, term));
+  };
+  Value column = k.mul(k.rem(k.task(), perHead), k.index(columns));
+  int64_t rest = in.width % columns;
+  if (rest == 0) {
+    ofColumns(column, columns);
+    return k.finish();
+  }
+  Value isFull =
+      k.compare(arith::CmpIPredicate::ult, column, k.index(in.width - rest));
+  scf::IfOp::create(
+      b, isFull,
+      [&](OpBuilder &, Location) {
+        ofColumns(column, columns);
+        scf::YieldOp::create(b);
+      },
+      [&](OpBuilder &, Location) {
+        ofColumns(k.index(in.width - rest), rest);
+        scf::YieldOp::create(b);
+      });
+  k.finish();
+}

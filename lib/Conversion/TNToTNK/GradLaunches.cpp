@@ -1,0 +1,482 @@
+// Which kernels the operations of training become, and their launches.
+// Gradients of activations are buffers like any activation; those of parameters
+// are accumulators, which the kernels add onto.
+#include "FunctionConverter.h"
+#include "GradKernels.h"
+
+#include "TN/TNDialect.h"
+#include "TNRT/TNRTDialect.h"
+
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+#include "llvm/ADT/TypeSwitch.h"
+
+using namespace mlir;
+using namespace tnllm;
+using namespace tnllm::kernels;
+
+bool kernels::isGradientOp(Operation *op) {
+  return isParameterSum(op) ||
+         isa<tn::CrossEntropyOp, tn::CrossEntropyGradOp, tn::LinearInputGradOp,
+             tn::LinearWeightGradOp, tn::SumRowsOp, tn::EmbeddingGradOp,
+             tn::ActivationGradOp, tn::NormGradOp, tn::NormWeightGradOp,
+             tn::UnsliceOp, tn::ZerosOp, tn::CopyOp, tn::LRPEGradOp,
+             tn::LightningAttentionGradOp>(op);
+}
+
+// The operation's name and attributes, with every digit of a number.
+static std::string keyOf(Operation *op) {
+  std::string text;
+  llvm::raw_string_ostream(text) << op->getName() << op->getAttrDictionary();
+  return text;
+}
+
+static int64_t widthOf(Value tensor) {
+  return cast<RankedTensorType>(tensor.getType()).getShape().back();
+}
+
+static bool isStateOf(OpOperand &use) {
+  auto attention = dyn_cast<tn::LightningAttentionOp>(use.getOwner());
+  return attention && &use == &attention.getStateMutable();
+}
+
+LogicalResult FunctionConverter::convertGradient(Operation &op) {
+  if (state.target.rowSizes(1).threads != 0)
+    return op.emitError("expected a program for a CPU: a GPU has no kernels "
+                        "for training yet");
+  return llvm::TypeSwitch<Operation *, LogicalResult>(&op)
+      .Case<tn::AddOp>([&](auto o) { return addGradients(o), success(); })
+      .Case<tn::CrossEntropyOp>(
+          [&](auto o) { return convertCrossEntropy(o), success(); })
+      .Case<tn::CrossEntropyGradOp>(
+          [&](auto o) { return convertCrossEntropyGrad(o), success(); })
+      .Case<tn::LinearInputGradOp, tn::LinearWeightGradOp>(
+          [&](auto o) { return convertLinearGrad(o), success(); })
+      .Case<tn::SumRowsOp, tn::EmbeddingGradOp, tn::NormWeightGradOp>(
+          [&](auto o) { return convertColumnGrad(o), success(); })
+      .Case<tn::ActivationGradOp, tn::NormGradOp, tn::UnsliceOp>(
+          [&](auto o) { return convertRowGrad(o), success(); })
+      .Case<tn::ZerosOp>([&](auto o) { return convertZeros(o), success(); })
+      .Case<tn::CopyOp>([&](auto o) { return convertCopy(o), success(); })
+      .Case<tn::LRPEGradOp>(
+          [&](auto o) { return convertLRPEGrad(o), success(); })
+      .Case<tn::LightningAttentionGradOp>(
+          [&](auto o) { return convertAttentionGrad(o), success(); })
+      .Default([](Operation *o) {
+        return o->emitError("expected an operation of training");
+      });
+}
+
+//===----------------------------------------------------------------------===//
+// Gradients of parameters
+//===----------------------------------------------------------------------===//
+
+// The sum that a gradient joins and that nothing else reads.
+static Value wholeSumOf(Value gradient) {
+  while (gradient.hasOneUse() && isParameterSum(*gradient.user_begin()))
+    gradient = (*gradient.user_begin())->getResult(0);
+  return gradient;
+}
+
+Value FunctionConverter::accumulatorFor(Value tensor) {
+  Value sum = wholeSumOf(tensor);
+  Value buffer = bufferOf(sum);
+  auto given = outputs.find(sum);
+  if (!buffer && given != outputs.end())
+    buffer = given->second;
+  if (!buffer) {
+    auto type = cast<RankedTensorType>(sum.getType());
+    buffer = tnrt::AllocOp::create(
+        b, parameterBufferType(type, Layout::Rows, state.target.sizes));
+    accumulate(/*x=*/{}, buffer);
+  }
+  buffers[sum] = buffer;
+  return buffers[tensor] = buffer;
+}
+
+// buffer += x, or zeros where there is no x.
+void FunctionConverter::accumulate(Value x, Value buffer) {
+  auto type = cast<MemRefType>(buffer.getType());
+  const TileSizes &sizes = state.target.sizes;
+  int64_t tasks = type.getRank() == 1
+                      ? 1
+                      : llvm::divideCeil(type.getDimSize(0), sizes.rowBlock);
+  SmallVector<Value> arguments = {buffer};
+  if (x)
+    arguments.push_back(x);
+  StringRef name = x ? "add_gradient" : "zero_gradient";
+  launch(name, arguments, index(tasks), sizes, name, [&](KernelBuilder &k) {
+    buildAccumulate(k, x ? k.argument(1) : Value(), k.argument(0));
+  });
+}
+
+// Operands that were accumulated where the sum is are there already.
+void FunctionConverter::addGradients(tn::AddOp op) {
+  Value sum = accumulatorFor(op.getResult());
+  for (Value operand : op.getOperands())
+    if (bufferOf(operand) != sum)
+      accumulate(bufferOf(operand), sum);
+}
+
+void FunctionConverter::convertColumnGrad(Operation *op) {
+  Value result = accumulatorFor(op->getResult(0));
+  const TileSizes &sizes = state.target.sizes;
+  Value tasks = index(columnTasks(widthOf(op->getResult(0)), sizes));
+  if (auto sum = dyn_cast<tn::SumRowsOp>(op)) {
+    Value arguments[] = {bufferOf(sum.getX()), result, rows};
+    launch("sum_rows", arguments, tasks, sizes, keyOf(op),
+           [&](KernelBuilder &k) {
+             buildSumRows(k, k.argument(0), k.argument(1), k.argument(2));
+           });
+  } else if (auto embedding = dyn_cast<tn::EmbeddingGradOp>(op)) {
+    Value arguments[] = {bufferOf(embedding.getIds()),
+                         bufferOf(embedding.getDy()), result, rows};
+    launch("embedding_grad", arguments, tasks, sizes, keyOf(op),
+           [&](KernelBuilder &k) {
+             buildEmbeddingGrad(k, k.argument(0), k.argument(1), k.argument(2),
+                                k.argument(3),
+                                embedding.getScale().convertToFloat(),
+                                embedding.getPadding().value_or(-1));
+           });
+  } else {
+    convertNormWeightGrad(cast<tn::NormWeightGradOp>(op), result, tasks);
+  }
+}
+
+// The statistics of all rows first: tasks of the sum own columns.
+void FunctionConverter::convertNormWeightGrad(tn::NormWeightGradOp op,
+                                              Value result, Value tasks) {
+  NormRule norm{op.getKind(), op.getEpsilon().convertToFloat()};
+  Value x = bufferOf(op.getX()), dy = bufferOf(op.getDy());
+  Value statistics =
+      tnrt::AllocOp::create(b, MemRefType::get({capacity, 2}, b.getF32Type()));
+  TileSizes sizes = state.target.rowSizes(widthOf(op.getX()));
+  Value ofRows[] = {x, statistics, rows};
+  launch("norm_statistics", ofRows, rowTasks(sizes), sizes,
+         "statistics" + keyOf(op), [&](KernelBuilder &k) {
+           buildNormStatistics(k, norm, k.argument(0), k.argument(1),
+                               k.argument(2));
+         });
+  Value ofColumns[] = {x, dy, statistics, result, rows};
+  launch("norm_weight_grad", ofColumns, tasks, state.target.sizes, keyOf(op),
+         [&](KernelBuilder &k) {
+           buildNormWeightGrad(k, norm.kind, k.argument(0), k.argument(1),
+                               k.argument(2), k.argument(3), k.argument(4));
+         });
+}
+
+//===----------------------------------------------------------------------===//
+// Rows
+//===----------------------------------------------------------------------===//
+
+void FunctionConverter::convertRowGrad(Operation *op) {
+  TileSizes sizes = state.target.rowSizes(widthOf(op->getResult(0)));
+  SmallVector<Value> arguments;
+  for (Value operand : op->getOperands())
+    arguments.push_back(bufferOf(operand));
+  size_t output = arguments.size();
+  arguments.push_back(outputFor(op->getResult(0)));
+  arguments.push_back(rows);
+  StringRef name = op->getName().stripDialect();
+  launch(name, arguments, rowTasks(sizes), sizes, keyOf(op),
+         [&](KernelBuilder &k) {
+           Value result = k.argument(output), count = k.argument(output + 1);
+           if (auto activation = dyn_cast<tn::ActivationGradOp>(op)) {
+             int64_t all[] = {0, columnsOf(result)};
+             ArrayRef<int64_t> columns = activation.getColumns().value_or(all);
+             buildActivationGrad(k, activation.getKind(), columns[0],
+                                 columns[1],
+                                 {k.argument(0), k.argument(1), result, count});
+           } else if (auto norm = dyn_cast<tn::NormGradOp>(op)) {
+             buildNormGrad(
+                 k, {norm.getKind(), norm.getEpsilon().convertToFloat()},
+                 {k.argument(0), k.argument(1),
+                  norm.getWeight() ? k.argument(2) : Value(), result, count});
+           } else {
+             auto unslice = cast<tn::UnsliceOp>(op);
+             SmallVector<Value> pieces;
+             for (size_t i = 0; i < output; ++i)
+               pieces.push_back(k.argument(i));
+             buildUnslice(k, pieces, unslice.getBegins(), result, count);
+           }
+         });
+}
+
+// A state that attention begins with is made where attention wants it.
+void FunctionConverter::convertZeros(tn::ZerosOp op) {
+  if (llvm::all_of(op.getResult().getUses(), isStateOf))
+    return;
+  TileSizes sizes = state.target.rowSizes(widthOf(op.getResult()));
+  Value arguments[] = {outputFor(op.getResult()), rows};
+  launch(
+      "zeros", arguments, rowTasks(sizes), sizes, "zeros",
+      [&](KernelBuilder &k) { buildZeros(k, k.argument(0), k.argument(1)); });
+}
+
+void FunctionConverter::convertCopy(tn::CopyOp op) {
+  Value from = bufferOf(op.getX());
+  auto type = cast<MemRefType>(from.getType());
+  if (type.getRank() == 4) {
+    Value to = tnrt::AllocOp::create(b, type);
+    buffers[op.getResult()] = to;
+    return copyStates(from, to);
+  }
+  TileSizes sizes = state.target.rowSizes(type.getDimSize(1));
+  Value arguments[] = {from, outputFor(op.getResult()), rows};
+  launch("copy", arguments, rowTasks(sizes), sizes, "copy",
+         [&](KernelBuilder &k) {
+           llvm::DenseMap<Value, Value> none;
+           buildElementwise(k, k.argument(0), /*bias=*/{}, k.argument(2),
+                            Epilogue({}, {}, none, k.argument(1)));
+         });
+}
+
+// The states of this call's sequences; zeros where there are none to copy.
+void FunctionConverter::copyStates(Value from, Value to) {
+  const TileSizes &sizes = state.target.sizes;
+  Value heads = index(cast<MemRefType>(to.getType()).getDimSize(1));
+  Value tasks = arith::MulIOp::create(b, batch, heads);
+  SmallVector<Value> arguments = {to};
+  if (from)
+    arguments.push_back(from);
+  StringRef name = from ? "copy_states" : "zero_states";
+  launch(name, arguments, tasks, sizes, name, [&](KernelBuilder &k) {
+    buildCopyStates(k, from ? k.argument(1) : Value(), k.argument(0));
+  });
+}
+
+Value FunctionConverter::zeroStates(RankedTensorType type) {
+  Value states = tnrt::AllocOp::create(b, stateBufferType(type, sequences));
+  copyStates(/*from=*/{}, states);
+  return states;
+}
+
+//===----------------------------------------------------------------------===//
+// Matrix products
+//===----------------------------------------------------------------------===//
+
+Value FunctionConverter::productTasks(Value m, int64_t columns) {
+  const TileSizes &sizes = state.target.sizes;
+  Value blocks = arith::CeilDivUIOp::create(b, m, index(productRows(sizes)));
+  return arith::MulIOp::create(b, blocks,
+                               index(productColumnBlocks(columns, sizes)));
+}
+
+static Value makeTrue(KernelBuilder &k) {
+  return arith::ConstantOp::create(k.b, k.b.getBoolAttr(true));
+}
+
+// A kernel's name with the sizes of its product.
+static std::string productName(StringRef name, int64_t depth, int64_t columns) {
+  return (name + "_k" + Twine(depth) + "_n" + Twine(columns)).str();
+}
+
+void FunctionConverter::convertLinearGrad(Operation *op) {
+  const TileSizes &sizes = state.target.sizes;
+  Value dy = bufferOf(op->getOperand(0)), other = bufferOf(op->getOperand(1));
+  int64_t n = widthOf(op->getOperand(0)), columns = widthOf(op->getResult(0));
+  bool isInput = isa<tn::LinearInputGradOp>(op);
+  Value result =
+      isInput ? outputFor(op->getResult(0)) : accumulatorFor(op->getResult(0));
+  Value arguments[] = {dy, other, result, rows};
+  launch(productName(op->getName().stripDialect(), n, columns), arguments,
+         productTasks(isInput ? rows : index(n), columns), sizes, keyOf(op),
+         [&](KernelBuilder &k) {
+           ProductBuffers in{k.argument(0), k.argument(1), k.argument(2)};
+           in.transposeA = !isInput;
+           in.m = isInput ? k.argument(3) : k.index(n);
+           in.depth = isInput ? k.index(n) : k.argument(3);
+           if (!isInput)
+             in.accumulate = makeTrue(k);
+           buildProduct(k, in);
+         });
+}
+
+//===----------------------------------------------------------------------===//
+// Cross entropy
+//===----------------------------------------------------------------------===//
+
+// Calls `body` with the first word of each piece and its words, in order.
+void FunctionConverter::forPieces(
+    int64_t vocabulary,
+    llvm::function_ref<void(Value first, Value logits)> body) {
+  int64_t piece = vocabularyPiece(vocabulary, capacity, state.target.sizes);
+  int64_t whole = vocabulary / piece * piece;
+  auto logitsOf = [&](int64_t words) {
+    return tnrt::AllocOp::create(
+        b, MemRefType::get({capacity, words}, b.getF32Type()));
+  };
+  Value logits = logitsOf(piece);
+  auto loop = scf::ForOp::create(b, index(0), index(whole), index(piece));
+  {
+    OpBuilder::InsertionGuard guard(b);
+    b.setInsertionPointToStart(loop.getBody());
+    body(loop.getInductionVar(), logits);
+  }
+  if (whole < vocabulary)
+    body(index(whole), logitsOf(vocabulary - whole));
+}
+
+void FunctionConverter::convertCrossEntropy(tn::CrossEntropyOp op) {
+  const TileSizes &sizes = state.target.sizes;
+  Value x = bufferOf(op.getX()), weight = bufferOf(op.getWeight());
+  Value labels = bufferOf(op.getLabels());
+  int64_t depth = widthOf(op.getX());
+  Value statistics =
+      tnrt::AllocOp::create(b, MemRefType::get({capacity, 3}, b.getF32Type()));
+  forPieces(op.getWeight().getType().getDimSize(0), [&](Value first,
+                                                        Value logits) {
+    int64_t words = columnsOf(logits);
+    Value ofProduct[] = {x, weight, logits, rows, first};
+    launch(productName("logits", depth, words), ofProduct,
+           productTasks(rows, words), sizes, "logits", [&](KernelBuilder &k) {
+             ProductBuffers in{k.argument(0), k.argument(1), k.argument(2)};
+             in.transposeB = true;
+             in.m = k.argument(3);
+             in.depth = k.index(depth);
+             in.bRow = k.argument(4);
+             buildProduct(k, in);
+           });
+    Value ofRows[] = {logits, labels, statistics, first, rows};
+    launch("logit_statistics", ofRows, rowTasks(sizes), sizes,
+           "logit_statistics", [&](KernelBuilder &k) {
+             buildLogitStatistics(k, k.argument(0), k.argument(1),
+                                  k.argument(2), k.argument(3), k.argument(4));
+           });
+  });
+  Value ofRows[] = {statistics, labels, outputFor(op.getLogSumExp()), rows};
+  launch("row_losses", ofRows, rowTasks(sizes), sizes, "row_losses",
+         [&](KernelBuilder &k) {
+           buildRowLosses(k, k.argument(0), k.argument(1), k.argument(2),
+                          k.argument(3));
+         });
+  Value ofAll[] = {statistics, labels, outputFor(op.getLoss()), rows};
+  launch("mean_loss", ofAll, index(1), sizes, "mean_loss",
+         [&](KernelBuilder &k) {
+           buildMeanLoss(k, k.argument(0), k.argument(1), k.argument(2),
+                         k.argument(3));
+         });
+}
+
+// dz of a piece, then what it adds to dx and to the rows of dweight.
+void FunctionConverter::convertCrossEntropyGrad(tn::CrossEntropyGradOp op) {
+  const TileSizes &sizes = state.target.sizes;
+  Value x = bufferOf(op.getX()), weight = bufferOf(op.getWeight());
+  Value labels = bufferOf(op.getLabels());
+  Value lse = bufferOf(op.getLogSumExp());
+  Value dx = outputFor(op.getDx()), dweight = accumulatorFor(op.getDweight());
+  int64_t depth = widthOf(op.getX());
+  Value scale = tnrt::AllocOp::create(b, MemRefType::get({1}, b.getF32Type()));
+  Value ofScale[] = {labels, bufferOf(op.getGradient()), scale, rows};
+  launch("loss_scale", ofScale, index(1), sizes, "loss_scale",
+         [&](KernelBuilder &k) {
+           buildLossScale(k, k.argument(0), k.argument(1), k.argument(2),
+                          k.argument(3));
+         });
+  forPieces(op.getWeight().getType().getDimSize(0), [&](Value first, Value dz) {
+    int64_t words = columnsOf(dz);
+    Value ofLogits[] = {x, weight, dz, labels, lse, scale, rows, first};
+    launch(productName("logit_grad", depth, words), ofLogits,
+           productTasks(rows, words), sizes, "logit_grad",
+           [&](KernelBuilder &k) { buildLogitGradient(k, depth); });
+    Value ofInput[] = {dz, weight, dx, rows, first};
+    launch(productName("cross_entropy_input_grad", words, depth), ofInput,
+           productTasks(rows, depth), sizes, "cross_entropy_input_grad",
+           [&](KernelBuilder &k) {
+             ProductBuffers in{k.argument(0), k.argument(1), k.argument(2)};
+             in.m = k.argument(3);
+             in.depth = k.index(words);
+             in.bRow = k.argument(4);
+             in.accumulate =
+                 k.compare(arith::CmpIPredicate::ne, k.argument(4), k.index(0));
+             buildProduct(k, in);
+           });
+    Value ofWeight[] = {dz, x, dweight, rows, first};
+    launch(productName("cross_entropy_weight_grad", words, depth), ofWeight,
+           productTasks(index(words), depth), sizes,
+           "cross_entropy_weight_grad", [&](KernelBuilder &k) {
+             ProductBuffers in{k.argument(0), k.argument(1), k.argument(2)};
+             in.transposeA = true;
+             in.m = k.index(words);
+             in.depth = k.argument(3);
+             in.cRow = k.argument(4);
+             in.accumulate = makeTrue(k);
+             buildProduct(k, in);
+           });
+  });
+}
+
+//===----------------------------------------------------------------------===//
+// LRPE and attention
+//===----------------------------------------------------------------------===//
+
+void FunctionConverter::convertLRPEGrad(tn::LRPEGradOp op) {
+  ArrayRef<int64_t> shape = op.getX().getType().getShape();
+  int64_t heads = shape[2], width = shape[3];
+  auto run = [&](StringRef name, Value output, Value tasks,
+                 const TileSizes &sizes,
+                 void (*build)(KernelBuilder &, const LRPEGradBuffers &)) {
+    Value arguments[] = {bufferOf(op.getX()),
+                         bufferOf(op.getTheta()),
+                         bufferOf(op.getPositions()),
+                         bufferOf(op.getDy()),
+                         output,
+                         rows,
+                         length};
+    launch(name, arguments, tasks, sizes, (name + Twine(heads)).str(),
+           [&](KernelBuilder &k) {
+             build(k,
+                   {k.argument(0), k.argument(1), k.argument(2), k.argument(3),
+                    k.argument(4), k.argument(5), k.argument(6), heads, width});
+           });
+  };
+  TileSizes sizes = state.target.rowSizes(width);
+  run("lrpe_input_grad", outputFor(op.getDx()), headTasks(sizes, heads), sizes,
+      buildLRPEInputGrad);
+  Value tasks = index(heads * thetaTasksPerHead(width, state.target.sizes));
+  run("lrpe_theta_grad", accumulatorFor(op.getDtheta()), tasks,
+      state.target.sizes, buildThetaGrad);
+}
+
+void FunctionConverter::convertAttentionGrad(tn::LightningAttentionGradOp op) {
+  RankedTensorType q = op.getQ().getType(), v = op.getV().getType();
+  int64_t heads = q.getDimSize(2);
+  double scale = op.getScale().convertToFloat();
+  SmallVector<Value> arguments;
+  llvm::DenseMap<int, unsigned> places;
+  enum Argument { Q, K, V, Slopes, DOut, State, DNewState, DQ, DK, DV, DState };
+  auto add = [&](Argument which, Value buffer) {
+    places[which] = arguments.size();
+    arguments.push_back(buffer);
+  };
+  add(Q, bufferOf(op.getQ()));
+  add(K, bufferOf(op.getK()));
+  add(V, bufferOf(op.getV()));
+  add(Slopes, bufferOf(op.getSlopes()));
+  add(DOut, bufferOf(op.getDout()));
+  if (op.getState())
+    add(State, bufferOf(op.getState()));
+  if (op.getDNewState())
+    add(DNewState, bufferOf(op.getDNewState()));
+  add(DQ, outputFor(op.getDq()));
+  add(DK, outputFor(op.getDk()));
+  add(DV, outputFor(op.getDv()));
+  if (!op.getDState().use_empty())
+    add(DState, outputFor(op.getDState()));
+  unsigned lengthPlace = arguments.size();
+  arguments.push_back(length);
+  Value tasks = arith::MulIOp::create(b, batch, index(heads));
+  launch("attention_grad", arguments, tasks, state.target.sizes,
+         keyOf(op) + std::to_string(heads), [&](KernelBuilder &k) {
+           auto at = [&](Argument which) {
+             auto place = places.find(which);
+             return place == places.end() ? Value() : k.argument(place->second);
+           };
+           buildAttentionGrad(k,
+                              {at(Q), at(K), at(V), at(Slopes), at(DOut),
+                               at(State), at(DNewState), at(DQ), at(DK), at(DV),
+                               at(DState), k.argument(lengthPlace), heads,
+                               q.getDimSize(3), v.getDimSize(3), scale});
+         });
+}
