@@ -17,7 +17,7 @@ namespace {
 // the depth it packs B once and takes A `packedRows` rows at a time.
 struct ProductBlocks {
   explicit ProductBlocks(const TileSizes &sizes)
-      : rows(64 * sizes.tileRows),
+      : rows(96 * sizes.tileRows),
         panels(std::max<int64_t>(1, 256 / sizes.panelWidth)),
         packedRows(16 * sizes.tileRows) {}
 
@@ -47,6 +47,16 @@ private:
   void packB(Value panel, Value start, Value size);
   void packTransposedB(Value panel, Value start, Value size);
   void packA(Value row, Value start, Value size);
+  // Asks for the lines of `count` elements of a row, for the second cache. They
+  // may lie behind the end of the matrix.
+  void prefetch(Value matrix, Value row, Value column, int64_t count) {
+    auto type = cast<MemRefType>(matrix.getType());
+    int64_t line = 64 * 8 / type.getElementTypeBitWidth();
+    for (int64_t i = 0; i < count; i += line)
+      memref::PrefetchOp::create(
+          b, matrix, ValueRange{row, k.add(column, k.index(i))},
+          /*isWrite=*/false, /*localityHint=*/2, /*isDataCache=*/true);
+  }
   void addBlock(Value start, Value size);
   void addTile(Value row, int64_t tileRows, Value panel, Value start,
                Value size, Value packedFrom);
@@ -54,6 +64,13 @@ private:
   TilePlace placeInC(Value row, Value column, int64_t rows) {
     return {in.cRow ? k.add(row, in.cRow) : row, column, rows, width,
             columns % width == 0};
+  }
+
+  // Where the row `i` of what packA packed begins, transposed.
+  SmallVector<Value> placeInPackedA(Value i) {
+    Value tileRows = k.index(k.sizes.tileRows);
+    return {k.mul(k.div(i, tileRows), k.index(blocks.depth)),
+            k.rem(i, tileRows)};
   }
 
   KernelBuilder &k;
@@ -65,8 +82,8 @@ private:
   Value firstRow, rowsEnd;       // of the task, in C
   Value firstColumn, panelsHere; // of the task
   // Scratch: B's panels one behind the other, [panels * depth, width]; rows of
-  // A, [packedRows, depth], transposed [depth, packedRows]; sums of a block of
-  // C.
+  // A, [packedRows, depth], or transposed the register tiles of them one behind
+  // the other, [packedRows / tileRows * depth, tileRows]; sums of a block of C.
   Value packedB, packedA, sums;
 };
 
@@ -116,15 +133,22 @@ void ProductKernel::packTransposedB(Value panel, Value start, Value size) {
   });
 }
 
-// `packedRows` rows of A from `row` on. Rows and columns past the end of A are
-// zeros, which no sum that is stored reads.
+// `packedRows` rows of A from `row` on, those of a register tile together.
+// Rows past the end of A are zeros, which no sum that is stored reads.
 void ProductKernel::packA(Value row, Value start, Value size) {
-  int64_t rows = blocks.packedRows;
+  int64_t rows = blocks.packedRows, tileRows = k.sizes.tileRows;
   if (in.transposeA) {
     bool fits = columnsOf(in.a) % rows == 0;
-    k.forTiles(size, {4, 1}, [&](Value d, int64_t depths) {
-      Value tile = k.loadTile(in.a, {k.add(start, d), row, depths, rows, fits});
-      k.storeTile(tile, packedA, {d, k.index(0), depths, rows, true});
+    k.forLoop(k.index(0), size, 1, [&](Value d) {
+      for (int64_t i = 0; i < rows; i += tileRows) {
+        Value tile = k.loadTile(
+            in.a, {k.add(start, d), k.add(row, k.index(i)), 1, tileRows, fits});
+        Value to = k.add(d, k.index(i / tileRows * blocks.depth));
+        k.storeTile(tile, packedA, {to, k.index(0), 1, tileRows, true});
+      }
+      // The next rows of A: each depth of them is a page of its own, which no
+      // machine foresees.
+      prefetch(in.a, k.add(start, d), k.add(row, k.index(rows)), rows);
     });
     return;
   }
@@ -173,7 +197,7 @@ void ProductKernel::addTile(Value row, int64_t tileRows, Value panel,
   if (!needsPackedA())
     tile = k.contract(in.a, {row, start}, packedB, bPlace, tile, size);
   else if (in.transposeA)
-    tile = k.contract(packedA, {k.index(0), k.sub(row, packedFrom)}, packedB,
+    tile = k.contract(packedA, placeInPackedA(k.sub(row, packedFrom)), packedB,
                       bPlace, tile, size, /*transposeA=*/true);
   else
     tile = k.contract(packedA, {k.sub(row, packedFrom), k.index(0)}, packedB,
@@ -220,8 +244,11 @@ void ProductKernel::build() {
   int64_t most = std::min(blocks.panels, panels);
   packedB = k.scratch(most * blocks.depth, width);
   if (needsPackedA())
-    packedA = in.transposeA ? k.scratch(blocks.depth, blocks.packedRows)
-                            : k.scratch(blocks.packedRows, blocks.depth);
+    packedA =
+        in.transposeA
+            ? k.scratch(blocks.packedRows / k.sizes.tileRows * blocks.depth,
+                        k.sizes.tileRows)
+            : k.scratch(blocks.packedRows, blocks.depth);
   if (!isF32(in.c))
     sums = k.scratch(blocks.rows, most * width);
   Value perRow = k.index(columnBlocks());

@@ -7,7 +7,7 @@
 // CHECK-SAME: %[[C:.*]]: !tnrt.context, %{{.*}}: index, %{{.*}}: index, %[[DY:[^:]*]]: memref<8x40xf32>,
 // CHECK-SAME: %[[X:[^:]*]]: memref<8x24xf32>, %[[W:[^:]*]]: memref<40x24xf32>, %[[DX:[^:]*]]: memref<8x24xf32>, %[[DW:[^:]*]]: memref<40x24xf32>)
 // CHECK: %[[ROWS:.*]] = arith.muli
-// CHECK: %[[BLOCKS:.*]] = arith.ceildivui %[[ROWS]], %c384
+// CHECK: %[[BLOCKS:.*]] = arith.ceildivui %[[ROWS]], %c576
 // CHECK: tnrt.launch %[[C]] @linear_input_grad_k40_n24 tasks(%[[BLOCKS]]) (%[[DY]], %[[W]], %[[DX]], %[[ROWS]])
 // CHECK: tnrt.launch %[[C]] @linear_weight_grad_k40_n24 tasks(%c1) (%[[DY]], %[[X]], %[[DW]], %[[ROWS]])
 
@@ -23,9 +23,9 @@
 // CHECK-LABEL: tnk.kernel @linear_weight_grad_k40_n24(
 // CHECK-SAME: %[[A:[^:]*]]: memref<8x40xf32>, %[[B:[^:]*]]: memref<8x24xf32>, %[[R:[^:]*]]: memref<40x24xf32>
 // CHECK-DAG: %[[PACKED:.*]] = memref.alloca() {alignment = 64 : i64} : memref<512x16xf32>
-// CHECK-DAG: %[[ROWS:.*]] = memref.alloca() {alignment = 64 : i64} : memref<256x96xf32>
+// CHECK-DAG: %[[ROWS:.*]] = memref.alloca() {alignment = 64 : i64} : memref<4096x6xf32>
 // CHECK: vector.transfer_read %[[R]]
-// CHECK: tnk.contract transpose_a %[[ROWS]][{{.*}}], %[[PACKED]][{{.*}}], {{.*}} : memref<256x96xf32>, memref<512x16xf32>, vector<6x16xf32>
+// CHECK: tnk.contract transpose_a %[[ROWS]][{{.*}}], %[[PACKED]][{{.*}}], {{.*}} : memref<4096x6xf32>, memref<512x16xf32>, vector<6x16xf32>
 func.func @linear(%dy: tensor<?x?x40xf32>, %x: tensor<?x?x24xf32>, %w: tensor<40x24xf32>)
     -> (tensor<?x?x24xf32>, tensor<40x24xf32>) attributes {tn.rows = 8 : i64} {
   %dx = tn.linear_input_grad %dy, %w : tensor<?x?x40xf32>, tensor<40x24xf32> -> tensor<?x?x24xf32>
