@@ -63,6 +63,8 @@ struct PipelineOptions : public PassPipelineOptions<PipelineOptions> {
       *this, "march",
       llvm::cl::desc("the CPU, as for tnllmc: native, x86-64-v3, x86-64-v4"),
       llvm::cl::init("x86-64-v4")};
+  Option<bool> training{*this, "training", llvm::cl::init(false),
+                        llvm::cl::desc("of a module that trains, as --train")};
 };
 
 using BuildPipeline = void (*)(OpPassManager &, const CompileOptions &);
@@ -84,6 +86,7 @@ static void registerPipeline(StringRef name, StringRef description,
       return failure();
     CompileOptions compile;
     compile.target = *target;
+    compile.training = options.training;
     build(pm, compile);
     return success();
   };
