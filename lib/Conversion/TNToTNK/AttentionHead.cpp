@@ -49,6 +49,11 @@ Value kernels::decay(KernelBuilder &k, Value slope, Value exponent) {
   return math::ExpOp::create(b, arith::MulFOp::create(b, negative, exponent));
 }
 
+bool kernels::fitsOnStack(int64_t keyWidth, int64_t valueWidth) {
+  constexpr int64_t kElements = 1 << 18; // a megabyte
+  return keyWidth <= kElements / valueWidth;
+}
+
 int64_t kernels::chunkFor(int64_t wanted, int64_t keyWidth) {
   constexpr int64_t kScratchBytes = 1 << 20;
   int64_t chunk = wanted;

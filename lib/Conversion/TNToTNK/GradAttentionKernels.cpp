@@ -253,7 +253,9 @@ void AttentionGrad::build() {
   p = k.scratch(chunk, chunk);
   w = k.scratch(chunk, chunk);
   decayed = k.scratch(chunk, widest);
-  transposedState = k.scratch(in.valueWidth, in.keyWidth);
+  transposedState = in.transposed
+                        ? stateOfHead(k, in.transposed, at.sequence, at.head)
+                        : k.scratch(in.valueWidth, in.keyWidth);
   r = in.dState ? stateOfHead(k, in.dState, at.sequence, at.head)
                 : k.scratch(in.keyWidth, in.valueWidth);
   powers.fill();

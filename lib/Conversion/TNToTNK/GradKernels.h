@@ -159,11 +159,13 @@ void buildLogitGradient(KernelBuilder &k, int64_t depth);
 //===----------------------------------------------------------------------===//
 
 // q, k, dq, dk: [rows, H Dk]; v, dout, dv: [rows, H Dv]; slopes [H]. The states
-// [*, H, Dk, Dv] at the start, the gradient of the one at the end, and of the
-// one at the start, may be null. One task is one head of one sequence.
+// [*, H, Dk, Dv] at the start and the gradient of the one at the end may be
+// null; so may, where they fit on the stack, that of the one at the start and
+// the room for transposed states, [*, H, Dv, Dk]. One task is one head of one
+// sequence.
 struct AttentionGradBuffers {
   mlir::Value q, k, v, slopes, dout, state, dNewState;
-  mlir::Value dq, dk, dv, dState, length;
+  mlir::Value dq, dk, dv, dState, transposed, length;
   int64_t heads, keyWidth, valueWidth;
   double scale;
 };

@@ -440,43 +440,51 @@ void FunctionConverter::convertLRPEGrad(tn::LRPEGradOp op) {
 }
 
 void FunctionConverter::convertAttentionGrad(tn::LightningAttentionGradOp op) {
+  using Buffers = AttentionGradBuffers;
   RankedTensorType q = op.getQ().getType(), v = op.getV().getType();
   int64_t heads = q.getDimSize(2);
-  double scale = op.getScale().convertToFloat();
+  int64_t keyWidth = q.getDimSize(3), valueWidth = v.getDimSize(3);
+  // The arguments, and what the body knows them as.
   SmallVector<Value> arguments;
-  llvm::DenseMap<int, unsigned> places;
-  enum Argument { Q, K, V, Slopes, DOut, State, DNewState, DQ, DK, DV, DState };
-  auto add = [&](Argument which, Value buffer) {
-    places[which] = arguments.size();
+  SmallVector<Value Buffers::*> names;
+  auto add = [&](Value Buffers::*name, Value buffer) {
+    names.push_back(name);
     arguments.push_back(buffer);
   };
-  add(Q, bufferOf(op.getQ()));
-  add(K, bufferOf(op.getK()));
-  add(V, bufferOf(op.getV()));
-  add(Slopes, bufferOf(op.getSlopes()));
-  add(DOut, bufferOf(op.getDout()));
+  add(&Buffers::q, bufferOf(op.getQ()));
+  add(&Buffers::k, bufferOf(op.getK()));
+  add(&Buffers::v, bufferOf(op.getV()));
+  add(&Buffers::slopes, bufferOf(op.getSlopes()));
+  add(&Buffers::dout, bufferOf(op.getDout()));
   if (op.getState())
-    add(State, bufferOf(op.getState()));
+    add(&Buffers::state, bufferOf(op.getState()));
   if (op.getDNewState())
-    add(DNewState, bufferOf(op.getDNewState()));
-  add(DQ, outputFor(op.getDq()));
-  add(DK, outputFor(op.getDk()));
-  add(DV, outputFor(op.getDv()));
-  if (!op.getDState().use_empty())
-    add(DState, outputFor(op.getDState()));
-  unsigned lengthPlace = arguments.size();
-  arguments.push_back(length);
+    add(&Buffers::dNewState, bufferOf(op.getDNewState()));
+  add(&Buffers::dq, outputFor(op.getDq()));
+  add(&Buffers::dk, outputFor(op.getDk()));
+  add(&Buffers::dv, outputFor(op.getDv()));
+  bool isLarge = !fitsOnStack(keyWidth, valueWidth);
+  if (isLarge || !op.getDState().use_empty())
+    add(&Buffers::dState, outputFor(op.getDState()));
+  if (isLarge) {
+    auto type = MemRefType::get({sequences, heads, valueWidth, keyWidth},
+                                b.getF32Type());
+    add(&Buffers::transposed, tnrt::AllocOp::create(b, type));
+  }
+  add(&Buffers::length, length);
   Value tasks = arith::MulIOp::create(b, batch, index(heads));
-  launch("attention_grad", arguments, tasks, state.target.sizes,
-         keyOf(op) + std::to_string(heads), [&](KernelBuilder &k) {
-           auto at = [&](Argument which) {
-             auto place = places.find(which);
-             return place == places.end() ? Value() : k.argument(place->second);
-           };
-           buildAttentionGrad(k,
-                              {at(Q), at(K), at(V), at(Slopes), at(DOut),
-                               at(State), at(DNewState), at(DQ), at(DK), at(DV),
-                               at(DState), k.argument(lengthPlace), heads,
-                               q.getDimSize(3), v.getDimSize(3), scale});
+  // operandSegmentSizes, an attribute, tells which operands there are.
+  std::string key = keyOf(op) + std::to_string(heads) +
+                    (op.getDState().use_empty() ? "" : "with dState");
+  launch("attention_grad", arguments, tasks, state.target.sizes, key,
+         [&](KernelBuilder &k) {
+           Buffers in{};
+           for (auto [number, name] : llvm::enumerate(names))
+             in.*name = k.argument(number);
+           in.heads = heads;
+           in.keyWidth = keyWidth;
+           in.valueWidth = valueWidth;
+           in.scale = op.getScale().convertToFloat();
+           buildAttentionGrad(k, in);
          });
 }

@@ -203,7 +203,11 @@ struct AttentionBuffers {
   int64_t heads, keyWidth, valueWidth;
   double scale;
 };
-// Any length, in chunks (arXiv 2401.04658, algorithm 1).
+// True for states that a task may keep on its stack: of a sequence that begins
+// and ends in the call.
+bool fitsOnStack(int64_t keyWidth, int64_t valueWidth);
+// Any length, in chunks (arXiv 2401.04658, algorithm 1). The state may be null
+// where it fits on the stack.
 void buildChunkedAttention(KernelBuilder &k, const AttentionBuffers &buffers);
 // One position.
 void buildRecurrentAttention(KernelBuilder &k, const AttentionBuffers &buffers);
