@@ -9,6 +9,7 @@ tnk.kernel @k(%x: memref<8x64xf32>, %y: memref<8x64xf32>, %task: index) {
 // CHECK: %[[W:.*]] = tnrt.param %{{.*}}[0]
 // CHECK-NOT: tnrt.param
 // CHECK-NOT: tnrt.state
+// CHECK-NOT: tnrt.gradient
 // CHECK-NOT: tnrt.alloc
 // CHECK: tnrt.launch %{{.*}} @k tasks(%{{.*}}) (%[[W]], %[[W]])
 // CHECK: tnrt.launch %{{.*}} @k tasks(%{{.*}}) (%[[W]], %[[W]])
@@ -18,6 +19,7 @@ func.func @handles(%context: !tnrt.context, %n: index) {
   %same = tnrt.param %context[0] : memref<8x64xf32>
   %unused = tnrt.param %context[1] : memref<8x64xf32>
   %state = tnrt.state %context[0] : memref<8x64xf32>
+  %gradient = tnrt.gradient %context[0] : memref<8x64xf32>
   %buffer = tnrt.alloc : memref<8x64xf32>
   tnrt.launch %context @k tasks(%n) (%w, %same) : memref<8x64xf32>, memref<8x64xf32>
   tnrt.launch %context @k tasks(%n) (%w, %same) : memref<8x64xf32>, memref<8x64xf32>

@@ -34,6 +34,14 @@ func.func @f(%context: !tnrt.context) {
 // -----
 
 func.func @f(%context: !tnrt.context) {
+  // expected-error @+1 {{'tnrt.gradient' op result #0 must be statically shaped memref}}
+  %g = tnrt.gradient %context[0] : memref<?x64xf32>
+  return
+}
+
+// -----
+
+func.func @f(%context: !tnrt.context) {
   // expected-error @+1 {{'tnrt.state' op result #0 must be statically shaped memref}}
   %s = tnrt.state %context[0] : memref<?x4x32x16xf32>
   return

@@ -19,6 +19,8 @@ func.func @schedule(%context: !tnrt.context, %rows: index) {
   %w = tnrt.param %context[3] : memref<1x64x64xf32>
   // CHECK: tnrt.state %{{.*}}[0] : memref<64x4x32x16xf32>
   %s = tnrt.state %context[0] : memref<64x4x32x16xf32>
+  // CHECK: tnrt.gradient %{{.*}}[3] : memref<192x64xf32>
+  %g = tnrt.gradient %context[3] : memref<192x64xf32>
   // CHECK: tnrt.launch %{{.*}} @linear tasks(%{{.*}}) (%{{.*}}, %{{.*}}, %{{.*}}, %{{.*}}) : memref<256x64xf32>, memref<1x64x64xf32>, memref<256x64xf32>, index
   tnrt.launch %context @linear tasks(%rows) (%x, %w, %y, %rows)
       : memref<256x64xf32>, memref<1x64x64xf32>, memref<256x64xf32>, index
@@ -28,6 +30,8 @@ func.func @schedule(%context: !tnrt.context, %rows: index) {
   %v = tnrt.param %context[3 + %rows] : memref<1x64x64xf32>
   // CHECK: tnrt.state %{{.*}}[1 + %{{.*}}] : memref<64x4x32x16xf32>
   %t = tnrt.state %context[1 + %rows] : memref<64x4x32x16xf32>
+  // CHECK: tnrt.gradient %{{.*}}[3 + %{{.*}}] : memref<192x64xf32>
+  %h = tnrt.gradient %context[3 + %rows] : memref<192x64xf32>
   // CHECK: tnrt.probe %{{.*}}[0 + %{{.*}}] %{{.*}}, %{{.*}} : memref<256x64xf32>
   tnrt.probe %context[0 + %rows] %y, %rows : memref<256x64xf32>
   // CHECK: tnrt.row %{{.*}}[%{{.*}}] : memref<1x64x64xf32> -> memref<64x64xf32>

@@ -10,7 +10,7 @@
 // CHECK: %[[X1:.*]] = tnrt.row %[[X]][%c1{{.*}}]
 // CHECK: %[[X2:.*]] = tnrt.row %[[X]][%c2{{.*}}]
 // CHECK: %[[X3:.*]] = tnrt.row %[[X]][%c3{{.*}}]
-// CHECK: tnrt.probe %[[C]][0] %[[X0]]
+// CHECK: tnrt.launch %[[C]] @embed tasks(%[[N]]) (%[[X0]])
 // CHECK: %[[S:.*]] = tnrt.alloc : memref<3x8x6xf32>
 // CHECK: %[[S0:.*]] = tnrt.row %[[S]][%c0{{.*}}] : memref<3x8x6xf32> -> memref<8x6xf32>
 // CHECK: %[[S1:.*]] = tnrt.row %[[S]][%c1{{.*}}]
@@ -43,6 +43,9 @@
 // LOOP-COUNT-3: call @backward(
 func.func private @forward(!tnrt.context, memref<8x4xf32>, memref<4x4xf32>, memref<8x4xf32>, memref<8x6xf32>)
 func.func private @backward(!tnrt.context, memref<8x4xf32>, memref<8x6xf32>, memref<4x4xf32>, memref<8x4xf32>, memref<8x4xf32>)
+tnk.kernel @embed(%x: memref<8x4xf32>, %task: index) {
+  tnk.return
+}
 tnk.kernel @loss(%x: memref<8x4xf32>, %d: memref<8x4xf32>, %task: index) {
   tnk.return
 }
@@ -51,7 +54,7 @@ func.func @step(%c: !tnrt.context, %n: index, %out: memref<8x4xf32>) {
   %g1 = tnrt.gradient %c[3] : memref<4x4xf32>
   %g2 = tnrt.gradient %c[4] : memref<4x4xf32>
   %x0 = tnrt.alloc : memref<8x4xf32>
-  tnrt.probe %c[0] %x0, %n : memref<8x4xf32>
+  tnrt.launch %c @embed tasks(%n) (%x0) : memref<8x4xf32>
   %w0 = tnrt.param %c[2] : memref<4x4xf32>
   %w1 = tnrt.param %c[3] : memref<4x4xf32>
   %w2 = tnrt.param %c[4] : memref<4x4xf32>
@@ -79,6 +82,7 @@ func.func @step(%c: !tnrt.context, %n: index, %out: memref<8x4xf32>) {
 // Three backwards that write no argument are a loop that walks down: rows, parameters and
 // gradients by steps of -1, and two buffers that it exchanges.
 // LOOP-LABEL: func.func @down(
+// LOOP: call @forward
 // LOOP: scf.for %[[I:.*]] = %{{.*}} to %{{.*}} step %{{.*}} iter_args(%[[IN:.*]] = %{{.*}}, %[[OUT:.*]] = %{{.*}})
 // LOOP: %[[MINUS:.*]] = arith.muli %[[I]], %c-1
 // LOOP: %[[A:.*]] = arith.addi %c2{{.*}}, %[[MINUS]]
@@ -88,6 +92,9 @@ func.func @step(%c: !tnrt.context, %n: index, %out: memref<8x4xf32>) {
 // LOOP: scf.yield %[[OUT]], %[[IN]]
 func.func private @forward(!tnrt.context, memref<8x6xf32>)
 func.func private @backward(!tnrt.context, memref<8x6xf32>, memref<4x4xf32>, memref<8x4xf32>, memref<8x4xf32>)
+tnk.kernel @loss(%d: memref<8x4xf32>, %task: index) {
+  tnk.return
+}
 func.func @down(%c: !tnrt.context, %n: index) {
   %g0 = tnrt.gradient %c[2] : memref<4x4xf32>
   %g1 = tnrt.gradient %c[3] : memref<4x4xf32>
@@ -99,7 +106,7 @@ func.func @down(%c: !tnrt.context, %n: index) {
   %s2 = tnrt.alloc : memref<8x6xf32>
   call @forward(%c, %s2) : (!tnrt.context, memref<8x6xf32>) -> ()
   %d3 = tnrt.alloc : memref<8x4xf32>
-  tnrt.probe %c[0] %d3, %n : memref<8x4xf32>
+  tnrt.launch %c @loss tasks(%n) (%d3) : memref<8x4xf32>
   %d2 = tnrt.alloc : memref<8x4xf32>
   call @backward(%c, %s2, %g2, %d3, %d2) : (!tnrt.context, memref<8x6xf32>, memref<4x4xf32>, memref<8x4xf32>, memref<8x4xf32>) -> ()
   %d1 = tnrt.alloc : memref<8x4xf32>
