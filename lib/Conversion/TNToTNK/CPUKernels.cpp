@@ -26,10 +26,10 @@ public:
                                   ArrayRef<MemRefType>) const override {
     if (op.getQ().getType().getDimSize(1) == 1)
       return {"attention_recurrent", sizes, buildRecurrentAttention};
-    return {"attention_chunked",   sizes,
-            buildChunkedAttention,
-            /*tasksPerHead=*/1,    /*usesMaps=*/false,
-            /*mayLackState=*/true};
+    AttentionKernel kernel = {"attention_chunked", sizes,
+                              buildChunkedAttention};
+    kernel.mayLackState = true;
+    return kernel;
   }
 
   void launchLinear(FunctionConverter &converter,
