@@ -111,7 +111,7 @@ TEST_F(EmitObjectTest, ACPUProgramHasNoDeviceCode) {
   prepare("x86-64-v3");
   ASSERT_EQ(describe(), "");
   EXPECT_EQ(wordsOf(module->getGlobalVariable("tnrt_model")),
-            (std::vector<std::string>{"3", "@tnrt_manifest", "7", "@prefill",
+            (std::vector<std::string>{"4", "@tnrt_manifest", "7", "@prefill",
                                       "@decode", "@head", "null", "0", "null",
                                       "0", "null", "0", "null", "null"}));
 }
@@ -124,7 +124,7 @@ TEST_F(EmitObjectTest, ATrainingProgramHasItsOwnEntryPoints) {
   training.gradient = "loss_gradient";
   ASSERT_FALSE(bool(addModelDescriptor(*module, training, "{}")));
   EXPECT_EQ(wordsOf(module->getGlobalVariable("tnrt_model")),
-            (std::vector<std::string>{"3", "@tnrt_manifest", "2", "null",
+            (std::vector<std::string>{"4", "@tnrt_manifest", "2", "null",
                                       "null", "null", "null", "0", "null", "0",
                                       "null", "0", "@loss", "@loss_gradient"}));
 }
@@ -142,7 +142,7 @@ TEST_F(EmitObjectTest, AGPUProgramCarriesImageKernelsAndConstants) {
   EXPECT_FALSE(llvm::verifyModule(*module, &llvm::errs()));
   // PTX ends in a NUL that is part of the image.
   EXPECT_EQ(wordsOf(module->getGlobalVariable("tnrt_model")),
-            (std::vector<std::string>{"3", "@tnrt_manifest", "2", "@prefill",
+            (std::vector<std::string>{"4", "@tnrt_manifest", "2", "@prefill",
                                       "@decode", "@head", "@tnrt_image", "13",
                                       "@tnrt_kernels", "2", "@bytes", "80",
                                       "null", "null"}));

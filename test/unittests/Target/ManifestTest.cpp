@@ -92,7 +92,7 @@ json::Object build(const WeightsSource &weights, const TokenizerSource &tokenize
 
 TEST(Manifest, SaysWhatTheProgramIs) {
   json::Object manifest = build({}, {});
-  EXPECT_EQ(manifest.getInteger("abi"), 3);
+  EXPECT_EQ(manifest.getInteger("abi"), 4);
   EXPECT_EQ(manifest.getString("dtype"), "bf16");
   EXPECT_EQ(manifest.getString("compiler"), getCompilerVersion());
   EXPECT_EQ(manifest.getInteger("arena_bytes"), 1 << 20);
@@ -113,6 +113,18 @@ TEST(Manifest, SaysWhatTheProgramIs) {
   const json::Object *model = manifest.getObject("model");
   ASSERT_TRUE(model);
   EXPECT_EQ(model->getInteger("decoder_layers"), 2);
+}
+
+TEST(Manifest, SaysWhatATrainerTakes) {
+  ProgramInfo program = makeProgram();
+  program.trainTokens = 4096;
+  program.trainSequences = 256;
+  json::Object manifest = parse(
+      buildManifest(makeSpec(), makeTarget(), DType::F32, program, {}, {}));
+  EXPECT_EQ(*manifest.getObject("training"),
+            (json::Object{{"max_tokens", 4096}, {"max_sequences", 256}}));
+  EXPECT_FALSE(manifest.get("capacity"));
+  EXPECT_FALSE(build({}, {}).get("training"));
 }
 
 TEST(Manifest, NamesTheGPUAndItsHost) {
