@@ -37,7 +37,8 @@ static SmallVector<Calls> collectCalls(Block &block) {
 
 // The longest beginnings of `calls`, one after the other, that call one
 // function each.
-static SmallVector<ArrayRef<func::CallOp>> splitRuns(ArrayRef<func::CallOp> calls) {
+static SmallVector<ArrayRef<func::CallOp>>
+splitRuns(ArrayRef<func::CallOp> calls) {
   SmallVector<ArrayRef<func::CallOp>> runs;
   while (!calls.empty()) {
     func::CallOp first = calls.front();
@@ -121,7 +122,8 @@ static SmallVector<Value> collectChain(ArrayRef<func::CallOp> calls) {
     if (!canStack(chain))
       chain.erase(chain.begin());
   }
-  if (Value output = counterpart(calls[last], calls[last - 1], carried.back())) {
+  if (Value output =
+          counterpart(calls[last], calls[last - 1], carried.back())) {
     chain.push_back(output);
     if (!canStack(chain))
       chain.pop_back();
@@ -156,8 +158,8 @@ static void stack(ArrayRef<Value> buffers) {
   auto type = cast<MemRefType>(buffers[0].getType());
   SmallVector<int64_t> shape = {int64_t(buffers.size())};
   llvm::append_range(shape, type.getShape());
-  Value table = tnrt::AllocOp::create(
-      b, MemRefType::get(shape, type.getElementType()));
+  Value table =
+      tnrt::AllocOp::create(b, MemRefType::get(shape, type.getElementType()));
   for (auto [number, buffer] : llvm::enumerate(buffers)) {
     b.setLoc(buffer.getLoc());
     Value index = arith::ConstantIndexOp::create(b, number);

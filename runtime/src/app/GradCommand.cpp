@@ -57,8 +57,8 @@ Result<Sequences> readSequences(const SafetensorsFile &file,
   result.length = view->shape[1] - 1;
   for (int64_t row = 0; row < result.batch; ++row)
     for (int64_t at = 0; at <= result.length; ++at) {
-      const int64_t id = readInteger(
-          *view, static_cast<size_t>(row * view->shape[1] + at));
+      const int64_t id =
+          readInteger(*view, static_cast<size_t>(row * view->shape[1] + at));
       if (id < 0 || id >= vocabulary)
         return fail("train_ids[" + std::to_string(row) + ", " +
                     std::to_string(at) + "] is " + std::to_string(id) +

@@ -112,8 +112,10 @@ Status CudaModel::load(const LoadOptions &options) {
   if (!memory)
     return memory.takeError();
   arena = std::move(*memory);
-  if (Status status = uploadConstants(); !status)
-    return status;
+  memory = uploadConstants(gpu, module);
+  if (!memory)
+    return memory.takeError();
+  constants = std::move(*memory);
   // Now, and not at the first product, which may be captured in a graph. A
   // program without products does not need the library.
   Result<std::unique_ptr<Matmul>> made = Matmul::create(gpu);
@@ -130,25 +132,28 @@ Status CudaModel::load(const LoadOptions &options) {
                        parameterMemory.address(), pool, options.progress);
 }
 
-Status CudaModel::uploadConstants() {
+Result<DeviceMemory> uploadConstants(const std::shared_ptr<Device> &gpu,
+                                     const tnrt_module &module) {
   const size_t bytes = module.device_constants_size;
   if (bytes == 0)
-    return {};
+    return DeviceMemory();
   Result<DeviceMemory> memory =
       DeviceMemory::allocate(gpu, static_cast<int64_t>(bytes), "the constants");
   if (!memory)
     return memory.takeError();
-  constants = std::move(*memory);
   Result<Stream> stream = createStream(gpu);
   if (!stream)
     return stream.takeError();
   const Driver &d = gpu->driver();
   if (Status status =
-          TNRT_CUDA_CALL(d, cuMemcpyHtoDAsync_v2, constants.address(),
+          TNRT_CUDA_CALL(d, cuMemcpyHtoDAsync_v2, memory->address(),
                          module.device_constants, bytes, stream->get());
       !status)
-    return status;
-  return TNRT_CUDA_CALL(d, cuStreamSynchronize, stream->get());
+    return status.takeError();
+  if (Status status = TNRT_CUDA_CALL(d, cuStreamSynchronize, stream->get());
+      !status)
+    return status.takeError();
+  return memory;
 }
 
 Result<std::unique_ptr<SessionBackend>>

@@ -53,14 +53,16 @@ public:
 
 private:
   Status checkMemory(int64_t needed) const;
-  Status uploadConstants();
-
   int loadingThreads = 0;
   WeightPlan weights;
   DeviceMemory parameterMemory;
   std::unique_ptr<Matmul> products;
   std::string productsError; // where there are none
 };
+
+// The constants of a program on the device; empty where it has none.
+Result<DeviceMemory> uploadConstants(const std::shared_ptr<Device> &gpu,
+                                     const tnrt_module &module);
 
 // Opens GPU `index` and checks that it runs the program.
 Result<std::shared_ptr<Device>> openDevice(const tnrt_module &module,

@@ -29,8 +29,9 @@ void updateAdamW(const AdamWFactors &factors, bool decays, int64_t count,
     const float second = f.beta2 * v[i] + f.beta2Rest * gradient * gradient;
     m[i] = first;
     v[i] = second;
-    p[i] = decay * p[i] -
-           f.stepSize * (first / (std::sqrt(second) / f.rootOfBias2 + f.epsilon));
+    p[i] =
+        decay * p[i] -
+        f.stepSize * (first / (std::sqrt(second) / f.rootOfBias2 + f.epsilon));
   }
 }
 

@@ -19,11 +19,11 @@ struct AdamWFactors {
   explicit AdamWFactors(const AdamWUpdate &update);
 
   float gradientScale;
-  float decay;               // 1 - lr * weightDecay
-  float beta1Rest;           // 1 - beta1
-  float beta2, beta2Rest;    // and 1 - beta2
-  float stepSize;            // lr / (1 - beta1^t)
-  float rootOfBias2;         // sqrt(1 - beta2^t)
+  float decay;            // 1 - lr * weightDecay
+  float beta1Rest;        // 1 - beta1
+  float beta2, beta2Rest; // and 1 - beta2
+  float stepSize;         // lr / (1 - beta1^t)
+  float rootOfBias2;      // sqrt(1 - beta2^t)
   float epsilon;
 };
 
