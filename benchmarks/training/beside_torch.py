@@ -1,0 +1,259 @@
+#!/usr/bin/env python3
+"""Trains a model of 10 million parameters here and in PyTorch, and compares the losses.
+
+beside_torch.py TNLLMC DIR [--steps 300] [--sequences 4] [--length 128] [--texts FILE...]
+
+Both begin with the same weights and take the same batches, in the order that
+docs/TrainingFormats.md defines and this file computes again, the learning rates that the
+trainer states, the same clipping and AdamW. The peer is plain PyTorch: the model as its
+formulas, attention as masked products over all pairs, autograd, torch.optim.AdamW in f32.
+Needs numpy and PyTorch. DIR keeps the run, its report and losses.csv. Exit code 1 where a
+loss differs by more than 1e-3.
+"""
+import argparse
+import csv
+import glob
+import json
+import math
+import os
+import struct
+import subprocess
+import sys
+import time
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+CONFIG = {
+    "model_type": "transnormer", "torch_dtype": "float32", "vocab_size": 6000,
+    "decoder_embed_dim": 256, "decoder_layers": 8, "decoder_attention_heads": 4,
+    "hidden_dim": 256, "glu_dim": 704, "linear_act_fun": "silu",
+    "norm_type": "simplermsnorm", "linear_use_lrpe_list": [1] + [0] * 7, "bias": False,
+    "no_scale_embedding": False, "tie_word_embeddings": False, "pad_token_id": 0,
+    "bos_token_id": 1, "eos_token_id": 2, "add_bos_token": False, "init_std": 0.02,
+}
+MASK64 = (1 << 64) - 1
+TOLERANCE = 1e-3
+
+
+# --------------------------------------------------------------------------------------
+# Weights
+# --------------------------------------------------------------------------------------
+
+def initial_weights():
+    random = np.random.RandomState(1)
+    c = CONFIG
+    width, hidden, glu = c["decoder_embed_dim"], c["hidden_dim"], c["glu_dim"]
+    heads = c["decoder_attention_heads"]
+    matrix = lambda *shape: (random.standard_normal(shape) * c["init_std"]).astype("<f4")
+    weights = {"model.embed_tokens.weight": matrix(c["vocab_size"], width)}
+    for layer in range(c["decoder_layers"]):
+        prefix = f"model.layers.{layer}."
+        weights[prefix + "token_mixer.qkvu_proj.weight"] = matrix(4 * hidden, width)
+        if c["linear_use_lrpe_list"][layer]:
+            theta = 10000.0 ** (-2.0 / hidden * np.arange(hidden))
+            weights[prefix + "token_mixer.lrpe.theta"] = (
+                theta.reshape(heads, 1, -1).astype("<f4"))
+        weights[prefix + "token_mixer.out_proj.weight"] = matrix(width, hidden)
+        weights[prefix + "channel_mixer.l1.weight"] = matrix(glu, width)
+        weights[prefix + "channel_mixer.l2.weight"] = matrix(glu, width)
+        weights[prefix + "channel_mixer.l3.weight"] = matrix(width, glu)
+    weights["lm_head.weight"] = matrix(c["vocab_size"], width)
+    return weights
+
+
+def write_model(directory, weights):
+    os.makedirs(directory, exist_ok=True)
+    with open(os.path.join(directory, "config.json"), "w") as file:
+        json.dump(CONFIG, file, indent=2)
+    header, offset = {}, 0
+    for name, values in weights.items():
+        header[name] = {"dtype": "F32", "shape": list(values.shape),
+                        "data_offsets": [offset, offset + values.nbytes]}
+        offset += values.nbytes
+    text = json.dumps(header).encode()
+    text += b" " * (-(8 + len(text)) % 64)
+    with open(os.path.join(directory, "model.safetensors"), "wb") as file:
+        file.write(struct.pack("<Q", len(text)) + text)
+        for values in weights.values():
+            file.write(values.tobytes())
+
+
+# --------------------------------------------------------------------------------------
+# The order of the data (docs/TrainingFormats.md, runtime/src/train/Permutation.h)
+# --------------------------------------------------------------------------------------
+
+def mix(value):
+    value = (value + 0x9E3779B97F4A7C15) & MASK64
+    value = ((value ^ value >> 30) * 0xBF58476D1CE4E5B9) & MASK64
+    value = ((value ^ value >> 27) * 0x94D049BB133111EB) & MASK64
+    return value ^ value >> 31
+
+
+def permuted(size, key, index):
+    half = 1
+    while 1 << (2 * half) < size:
+        half += 1
+    keys = [mix((key + r * 0xD1342543DE82EF95) & MASK64) for r in range(6)]
+    low = (1 << half) - 1
+    while True:
+        left, right = index >> half, index & low
+        for k in keys:
+            left, right = right, left ^ (mix(right ^ k) & low)
+        index = left << half | right
+        if index < size:
+            return index
+
+
+def batch_of(tokens, length, rows, seed, number):
+    windows = (len(tokens) - 1) // length
+    picked = []
+    for sample in range(number * rows, (number + 1) * rows):
+        epoch, place = divmod(sample, windows)
+        key = mix(seed) ^ (epoch * 0x9FB21C651E98DF25 & MASK64)
+        window = permuted(windows, key, place)
+        picked.append(tokens[window * length:(window + 1) * length + 1])
+    return torch.from_numpy(np.stack(picked).astype(np.int64))
+
+
+# --------------------------------------------------------------------------------------
+# The model in PyTorch
+# --------------------------------------------------------------------------------------
+
+def norm(x):
+    return x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + 1e-6)
+
+
+class Peer:
+    def __init__(self, weights, length):
+        self.w = {name: torch.nn.Parameter(torch.from_numpy(values.copy()))
+                  for name, values in weights.items()}
+        heads, layers = CONFIG["decoder_attention_heads"], CONFIG["decoder_layers"]
+        slopes = torch.tensor([2.0 ** (-8.0 / heads * (h + 1)) for h in range(heads)])
+        i = torch.arange(length, dtype=torch.float32)
+        distance = i[:, None] - i[None, :]
+        self.masks = []
+        for layer in range(layers):
+            slope = slopes * (1 - layer / (layers - 1) + 1e-5)
+            decay = torch.exp(-slope[:, None, None] * distance.clamp(min=0))
+            self.masks.append(torch.where(distance >= 0, decay, torch.zeros(())))
+        self.positions = i
+
+    def attention(self, layer, x):
+        prefix = f"model.layers.{layer}.token_mixer."
+        b, n, _ = x.shape
+        e, heads = CONFIG["hidden_dim"], CONFIG["decoder_attention_heads"]
+        y = F.linear(norm(x), self.w[prefix + "qkvu_proj.weight"])
+        q, k = F.silu(y[..., :e]), F.silu(y[..., e:2 * e])
+        v, u = y[..., 2 * e:3 * e], y[..., 3 * e:]
+        q, k, v = (t.view(b, n, heads, -1).transpose(1, 2) for t in (q, k, v))
+        theta = self.w.get(prefix + "lrpe.theta")
+        if theta is not None:
+            angle = self.positions[:, None] * theta  # [heads, n, d]
+            q, k = (torch.cat([t * angle.cos(), t * angle.sin()], -1) for t in (q, k))
+        o = ((q @ k.transpose(-1, -2)) * self.masks[layer]) @ v
+        o = norm(o.transpose(1, 2).reshape(b, n, e)) * u
+        return F.linear(o, self.w[prefix + "out_proj.weight"])
+
+    def loss(self, ids):
+        c = CONFIG
+        x = F.embedding(ids[:, :-1], self.w["model.embed_tokens.weight"],
+                        padding_idx=c["pad_token_id"]) * math.sqrt(c["decoder_embed_dim"])
+        for layer in range(c["decoder_layers"]):
+            prefix = f"model.layers.{layer}.channel_mixer."
+            x = x + self.attention(layer, x)
+            y = norm(x)
+            gate = F.linear(y, self.w[prefix + "l1.weight"])
+            x = x + F.linear(gate * F.linear(y, self.w[prefix + "l2.weight"]),
+                             self.w[prefix + "l3.weight"])
+        logits = F.linear(norm(x), self.w["lm_head.weight"])
+        return F.cross_entropy(logits.flatten(0, 1), ids[:, 1:].flatten())
+
+
+# --------------------------------------------------------------------------------------
+# Both runs
+# --------------------------------------------------------------------------------------
+
+def run_trainer(options, directory, weights):
+    model, trainer = os.path.join(directory, "model"), os.path.join(directory, "trainer")
+    shard, run = os.path.join(directory, "train.bin"), os.path.join(directory, "run")
+    write_model(model, weights)
+    tokens = options.sequences * options.length
+    subprocess.run([options.tnllmc, model, "--train", f"--train-tokens={tokens}",
+                    "-o", trainer], check=True)
+    subprocess.run([trainer, "tokenize", *options.texts, "-o", shard], check=True)
+    began = time.time()
+    subprocess.run([trainer, "train", "--data", shard, "--out", run, "--seq",
+                    str(options.length), "--batch-tokens", str(tokens), "--steps",
+                    str(options.steps), "--lr", "1e-3", "--seed", "1", "--threads",
+                    str(options.threads), "--save-every", str(options.steps), "--log-every",
+                    "50"], check=True)
+    seconds = time.time() - began
+    with open(os.path.join(run, "metrics.jsonl")) as file:
+        lines = [json.loads(line) for line in file]
+    steps = [line for line in lines if "lr" in line and "loss" in line]
+    return np.fromfile(shard, dtype="<u2", offset=64), steps, seconds
+
+
+def run_torch(options, weights, tokens, steps):
+    torch.set_num_threads(options.threads)
+    peer = Peer(weights, options.length)
+    groups = [{"params": [p for p in peer.w.values() if (p.dim() == 2) == decays],
+               "weight_decay": 0.1 if decays else 0.0} for decays in (True, False)]
+    optimizer = torch.optim.AdamW(groups, lr=0, betas=(0.9, 0.95), eps=1e-8)
+    losses, began = [], time.time()
+    for number, step in enumerate(steps):
+        ids = batch_of(tokens, options.length, options.sequences, 1, number)
+        optimizer.zero_grad()
+        loss = peer.loss(ids)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(list(peer.w.values()), 1.0)
+        for group in optimizer.param_groups:
+            group["lr"] = step["lr"]
+        optimizer.step()
+        losses.append(loss.item())
+        if number % 50 == 0:
+            print(f"PyTorch step {number + 1}: {losses[-1]:.4f}", flush=True)
+    return losses, time.time() - began
+
+
+def main():
+    here = os.path.dirname(os.path.abspath(__file__))
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("tnllmc")
+    parser.add_argument("dir")
+    parser.add_argument("--steps", type=int, default=300)
+    parser.add_argument("--sequences", type=int, default=4)
+    parser.add_argument("--length", type=int, default=128)
+    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--texts", nargs="+",
+                        default=sorted(glob.glob(os.path.join(here, "../../docs/*.md"))))
+    options = parser.parse_args()
+
+    os.makedirs(options.dir, exist_ok=True)
+    weights = initial_weights()
+    count = sum(values.size for values in weights.values())
+    tokens, steps, ours_seconds = run_trainer(options, options.dir, weights)
+    if len(steps) != options.steps:
+        raise SystemExit(f"{len(steps)} steps in metrics.jsonl, expected {options.steps}")
+    theirs, torch_seconds = run_torch(options, weights, tokens, steps)
+    ours = [step["loss"] for step in steps]
+    with open(os.path.join(options.dir, "losses.csv"), "w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["step", "trainer", "torch"])
+        writer.writerows((i + 1, *pair) for i, pair in enumerate(zip(ours, theirs)))
+    differences = np.abs(np.array(ours) - np.array(theirs))
+    print(f"{count:,} parameters, {options.steps} steps of {options.sequences} x "
+          f"{options.length} tokens, {options.threads} threads")
+    print(f"first loss {ours[0]:.6f} and {theirs[0]:.6f}, last {ours[-1]:.6f} and "
+          f"{theirs[-1]:.6f}")
+    print(f"largest difference {differences.max():.2e} at step {differences.argmax() + 1}, "
+          f"mean {differences.mean():.2e}")
+    print(f"{ours_seconds:.0f} s here, checkpoints included; {torch_seconds:.0f} s in PyTorch "
+          f"{torch.__version__}")
+    return 0 if differences.max() <= TOLERANCE else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
