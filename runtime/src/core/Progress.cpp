@@ -71,11 +71,20 @@ void Progress::draw() {
   drawn = true;
 }
 
-void Progress::finish() {
-  std::lock_guard<std::mutex> lock(mutex);
+void Progress::erase() {
   if (drawn)
     std::fputs("\r\033[K", stderr);
   drawn = false;
+}
+
+void Progress::clear() {
+  std::lock_guard<std::mutex> lock(mutex);
+  erase();
+}
+
+void Progress::finish() {
+  std::lock_guard<std::mutex> lock(mutex);
+  erase();
   visible = false;
 }
 

@@ -23,7 +23,10 @@ public:
 
   // From any thread.
   void advance(int64_t amount);
-  // Removes the bar from the terminal.
+  // Removes the bar from the terminal until it is next drawn, so that something
+  // else can be written there.
+  void clear();
+  // Removes it for good.
   void finish();
 
   // The bar's line when `done` of the total took `seconds`; for tests.
@@ -31,6 +34,7 @@ public:
 
 private:
   void draw();
+  void erase();
 
   std::string label;
   int64_t total;

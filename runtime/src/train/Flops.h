@@ -1,0 +1,30 @@
+// What a training step computes, and what the machine could: their ratio is the
+// MFU.
+#ifndef TNRT_TRAIN_FLOPS_H
+#define TNRT_TRAIN_FLOPS_H
+
+#include "TrainBackend.h"
+
+#include <nlohmann/json.hpp>
+
+#include <vector>
+
+namespace tnrt {
+
+// Of forward and backward, for each token: 6 for each element of a matrix that
+// is multiplied with (2 forward, 4 backward; the embedding is looked up and
+// does not count, unless it is the head too), and 12 H Dk Dv a layer for
+// attention as a recurrence (a state update and a product, each 2 H Dk Dv
+// forward and twice that backward). What is recomputed does not count. `model`
+// is the manifest's object of the model; a layer whose shape it does not tell
+// counts nothing.
+double trainingFlopsPerToken(const std::vector<TrainParameter> &parameters,
+                             const nlohmann::ordered_json &model);
+
+// f32 multiply-adds that `threads` threads of this CPU do in a second, times 2;
+// measured, in about 30 ms.
+double measurePeakFlops(int threads);
+
+} // namespace tnrt
+
+#endif // TNRT_TRAIN_FLOPS_H

@@ -1,0 +1,219 @@
+// Options merged, checked and compared.
+#include "TrainConfig.h"
+
+#include "tnrt/formats/Text.h"
+
+#include <algorithm>
+#include <iterator>
+#include <string_view>
+
+namespace tnrt {
+namespace {
+
+constexpr const char *kOnSpike[] = {"flag", "skip", "rollback"};
+
+// What may be another when a run is resumed.
+constexpr std::string_view kFree[] = {"data",       "val",         "save-every",
+                                      "eval-every", "eval-tokens", "keep"};
+
+// Looks options up: those given come before those saved.
+struct Lookup {
+  const ConfigJson &given, &saved;
+
+  const ConfigJson *find(const char *key) const {
+    for (const ConfigJson *source : {&given, &saved})
+      if (source->is_object())
+        if (auto it = source->find(key); it != source->end())
+          return &*it;
+    return nullptr;
+  }
+  template <typename T> void read(const char *key, T &value) const {
+    const ConfigJson *json = find(key);
+    if (json && json->is_number())
+      value = json->get<T>();
+  }
+  std::string text(const char *key, const char *otherwise) const {
+    const ConfigJson *json = find(key);
+    return json && json->is_string() ? json->get<std::string>() : otherwise;
+  }
+  std::vector<std::string> texts(const char *key) const {
+    std::vector<std::string> result;
+    if (const ConfigJson *json = find(key); json && json->is_array())
+      for (const ConfigJson &item : *json)
+        if (item.is_string())
+          result.push_back(item.get<std::string>());
+    return result;
+  }
+};
+
+std::string missing(const char *option) {
+  return std::string("--") + option + " is missing";
+}
+
+Status checkConfig(const TrainConfig &config) {
+  const Schedule &schedule = config.schedule;
+  if (config.batchTokens % config.length != 0)
+    return Error{"--batch-tokens " + std::to_string(config.batchTokens) +
+                 ": expected a multiple of --seq " +
+                 std::to_string(config.length)};
+  if (config.accumulate > 0 && config.rows() % config.accumulate != 0)
+    return Error{"--accumulate " + std::to_string(config.accumulate) +
+                 ": expected a divisor of the " +
+                 std::to_string(config.rows()) + " sequences of a step"};
+  if (schedule.warmup > schedule.steps)
+    return Error{"--warmup " + std::to_string(schedule.warmup) +
+                 ": expected at most --steps " +
+                 std::to_string(schedule.steps)};
+  if (schedule.decay > schedule.steps)
+    return Error{"--decay-steps " + std::to_string(schedule.decay) +
+                 ": expected at most --steps " +
+                 std::to_string(schedule.steps)};
+  if (schedule.floor > schedule.peak)
+    return Error{"--min-lr is above --lr: expected at most that"};
+  return {};
+}
+
+void readSchedule(const Lookup &options, Schedule &schedule) {
+  options.read("steps", schedule.steps);
+  schedule.peak = 3e-4;
+  options.read("lr", schedule.peak);
+  schedule.floor = schedule.peak / 10;
+  options.read("min-lr", schedule.floor);
+  schedule.warmup = schedule.steps / 50;
+  options.read("warmup", schedule.warmup);
+  schedule.decay = schedule.steps / 5;
+  options.read("decay-steps", schedule.decay);
+  schedule.kind = parseSchedule(options.text("schedule", "cosine"))
+                      .value_or(Schedule::Kind::Cosine);
+}
+
+void readPace(const Lookup &options, int64_t steps, TrainPace &pace) {
+  pace.saveEvery = pace.evalEvery = std::max<int64_t>(1, steps / 10);
+  options.read("save-every", pace.saveEvery);
+  options.read("eval-every", pace.evalEvery);
+  options.read("eval-tokens", pace.evalTokens);
+  options.read("keep", pace.keep);
+}
+
+} // namespace
+
+Result<TrainConfig> resolveConfig(const ConfigJson &given,
+                                  const ConfigJson &saved) {
+  const Lookup options{given, saved};
+  TrainConfig config;
+  config.data = options.texts("data");
+  config.val = options.texts("val");
+  if (config.data.empty())
+    return Error{missing("data") + ": expected shards to train on"};
+  for (const char *key : {"batch-tokens", "seq", "steps"})
+    if (!options.find(key))
+      return Error{missing(key)};
+  options.read("batch-tokens", config.batchTokens);
+  options.read("seq", config.length);
+  options.read("accumulate", config.accumulate);
+  readSchedule(options, config.schedule);
+  readPace(options, config.schedule.steps, config.pace);
+  options.read("weight-decay", config.weightDecay);
+  options.read("beta1", config.beta1);
+  options.read("beta2", config.beta2);
+  options.read("eps", config.epsilon);
+  options.read("clip", config.clip);
+  options.read("seed", config.seed);
+  options.read("spike-z", config.spikeZ);
+  options.read("max-non-finite", config.maxNonFinite);
+  const std::string onSpike = options.text("on-spike", "flag");
+  for (int i = 0; i < 3; ++i)
+    if (onSpike == kOnSpike[i])
+      config.onSpike = static_cast<OnSpike>(i);
+  if (Status status = checkConfig(config); !status)
+    return status.takeError();
+  return config;
+}
+
+ConfigJson configJson(const TrainConfig &config) {
+  const Schedule &schedule = config.schedule;
+  return {{"data", config.data},
+          {"val", config.val},
+          {"batch-tokens", config.batchTokens},
+          {"seq", config.length},
+          {"accumulate", config.accumulate},
+          {"steps", schedule.steps},
+          {"lr", schedule.peak},
+          {"min-lr", schedule.floor},
+          {"warmup", schedule.warmup},
+          {"decay-steps", schedule.decay},
+          {"schedule", scheduleName(schedule.kind)},
+          {"weight-decay", config.weightDecay},
+          {"beta1", config.beta1},
+          {"beta2", config.beta2},
+          {"eps", config.epsilon},
+          {"clip", config.clip},
+          {"seed", config.seed},
+          {"on-spike", kOnSpike[static_cast<int>(config.onSpike)]},
+          {"spike-z", config.spikeZ},
+          {"max-non-finite", config.maxNonFinite},
+          {"save-every", config.pace.saveEvery},
+          {"eval-every", config.pace.evalEvery},
+          {"eval-tokens", config.pace.evalTokens},
+          {"keep", config.pace.keep}};
+}
+
+Status fitToProgram(TrainConfig &config, int64_t maxTokens) {
+  if (config.length > maxTokens)
+    return Error{"--seq " + std::to_string(config.length) +
+                 ": this program was compiled for at most " +
+                 std::to_string(maxTokens) + " tokens at a time"};
+  if (config.accumulate == 0) {
+    config.accumulate = 1;
+    while (config.rows() % config.accumulate != 0 ||
+           config.microRows() * config.length > maxTokens)
+      ++config.accumulate;
+  }
+  if (config.microRows() * config.length > maxTokens)
+    return Error{"--accumulate " + std::to_string(config.accumulate) +
+                 " leaves " +
+                 std::to_string(config.microRows() * config.length) +
+                 " tokens at a time: this program was compiled for at most " +
+                 std::to_string(maxTokens)};
+  return {};
+}
+
+std::vector<std::string> configDifferences(const ConfigJson &given,
+                                           const ConfigJson &saved) {
+  std::vector<std::string> result;
+  if (!saved.is_object())
+    return result;
+  for (const auto &[key, was] : saved.items()) {
+    auto value = given.find(key);
+    const bool isFree =
+        std::find(std::begin(kFree), std::end(kFree), key) != std::end(kFree);
+    if (isFree || value == given.end() || *value == was)
+      continue;
+    result.push_back(key + ": " + was.dump() + " in the checkpoint, " +
+                     value->dump() + " now");
+  }
+  return result;
+}
+
+std::vector<std::string>
+dataDifferences(const std::vector<ShardIdentity> &now,
+                const std::vector<ShardIdentity> &saved) {
+  std::vector<std::string> result;
+  auto describe = [](const ShardIdentity &shard) {
+    return shard.name + " (" + std::to_string(shard.tokens) + " tokens)";
+  };
+  for (size_t i = 0; i < std::max(now.size(), saved.size()); ++i) {
+    const bool isNow = i < now.size(), wasThere = i < saved.size();
+    if (isNow && wasThere && now[i] == saved[i])
+      continue;
+    const std::string before = wasThere ? describe(saved[i]) : "none";
+    std::string after = isNow ? describe(now[i]) : "none";
+    if (before == after)
+      after = "one with other tokens";
+    result.push_back("shard " + std::to_string(i + 1) + ": " + before +
+                     " in the checkpoint, " + after + " now");
+  }
+  return result;
+}
+
+} // namespace tnrt

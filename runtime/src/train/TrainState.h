@@ -1,0 +1,43 @@
+// All that a run is beside its arrays of numbers: what a checkpoint's
+// trainer.json holds (docs/TrainingFormats.md).
+#ifndef TNRT_TRAIN_TRAINSTATE_H
+#define TNRT_TRAIN_TRAINSTATE_H
+
+#include "TokenData.h"
+
+#include "tnrt/Result.h"
+
+#include <nlohmann/json.hpp>
+
+#include <cstdint>
+#include <set>
+#include <string>
+#include <vector>
+
+namespace tnrt {
+
+struct TrainState {
+  int64_t step = 0;      // steps done
+  int64_t updates = 0;   // of them, those that changed the parameters
+  int64_t nextBatch = 0; // the number of the next batch, if it is not skipped
+  int64_t tokens = 0;    // trained on
+  std::set<int64_t> skippedBatches; // those that rollbacks left out
+  int64_t nonFinite = 0, nonFiniteInRow = 0;
+  int64_t spikes = 0, rollbacks = 0;
+  std::vector<double> losses, gradientNorms; // what their z-scores compare with
+  int64_t metricsBytes = 0;                  // of metrics.jsonl
+  // Saved where the options say so, and not because a run was interrupted:
+  // what rollbacks go back to, so that an interruption changes nothing.
+  bool regular = true;
+  std::string program;           // fingerprint of the executable
+  nlohmann::ordered_json config; // what determines the result; null: imported
+  std::vector<ShardIdentity> data;
+
+  nlohmann::ordered_json toJson() const;
+  // Errors name the key that is missing or wrong.
+  static Result<TrainState> parse(const nlohmann::ordered_json &json);
+};
+
+} // namespace tnrt
+
+#endif // TNRT_TRAIN_TRAINSTATE_H
