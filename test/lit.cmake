@@ -5,7 +5,7 @@ configure_file(${CMAKE_CURRENT_SOURCE_DIR}/lit.site.cfg.py.in
                ${CMAKE_CURRENT_BINARY_DIR}/lit.site.cfg.py @ONLY)
 
 set(_lit_programs)
-foreach(program tnllm-lsp-server tnllm-opt tnllm-reduce tnllmc)
+foreach(program bigram-trainer tnllm-lsp-server tnllm-opt tnllm-reduce tnllmc)
   if(TARGET ${program})
     list(APPEND _lit_programs ${program})
   endif()

@@ -4,15 +4,11 @@
 #include "Commands.h"
 #include "Signals.h"
 #include "Text.h"
+#include "TrainCommandLine.h"
 #include "UsageError.h"
-#include "Utf8.h"
+#include "Validators.h"
 #include "Versions.h"
 
-#include <CLI/App.hpp>
-#include <CLI/Config.hpp>
-#include <CLI/Formatter.hpp>
-
-#include <cmath>
 #include <cstdio>
 #include <exception>
 #include <functional>
@@ -24,74 +20,6 @@ namespace {
 
 using Command = std::function<Result<int>(Environment &)>;
 
-// A value of type T in [low, high]; CLI11's own Range lets NaN pass, and its
-// conversion comes after the checks, with a message of less use.
-template <typename T> CLI::Validator valueIn(T low, T high, std::string name) {
-  auto check = [=](std::string &text) -> std::string {
-    T value = 0;
-    bool isNumber = CLI::detail::lexical_cast(text, value);
-    if (isNumber && value >= low && value <= high)
-      return {};
-    return "expected " + name + ", found \"" + escapeForLine(text) + "\"";
-  };
-  return CLI::Validator(check, "");
-}
-
-CLI::Validator numberIn(double low, double high, std::string name) {
-  return valueIn<double>(low, high, std::move(name));
-}
-
-CLI::Validator integerIn(int64_t low, int64_t high) {
-  return valueIn<int64_t>(low, high,
-                          "an integer from " + std::to_string(low) + " to " +
-                              std::to_string(high));
-}
-
-constexpr int64_t kMany = 1000000000;
-
-CLI::Validator countFrom(int64_t low) { return integerIn(low, kMany); }
-
-// One of the parts of what `run` writes.
-CLI::Validator partName() {
-  auto check = [](std::string &text) -> std::string {
-    if (text == "logits" || text == "hidden" || text == "state")
-      return {};
-    return "expected logits, hidden or state, found \"" + escapeForLine(text) +
-           "\"";
-  };
-  return CLI::Validator(check, "");
-}
-
-// An option that may be given several times, one value each. The raw values are
-// taken: CLI11's conversion gives "{}" and brackets a meaning of its own.
-CLI::Option *addList(CLI::App &app, const std::string &name,
-                     std::vector<std::string> &values,
-                     const std::string &help) {
-  CLI::callback_t store = [&values](const CLI::results_t &results) {
-    values = results;
-    return true;
-  };
-  return app.add_option(name, store, help)
-      ->type_name("TEXT")
-      ->type_size(1)
-      ->expected(1, CLI::detail::expected_max_vector_size)
-      ->allow_extra_args(false);
-}
-
-// The same for one text.
-CLI::Option *addText(CLI::App &app, const std::string &name,
-                     std::optional<std::string> &value,
-                     const std::string &help) {
-  CLI::callback_t store = [&value](const CLI::results_t &results) {
-    value = results.back();
-    return true;
-  };
-  return app.add_option(name, store, help)
-      ->type_name("TEXT")
-      ->type_size(1)
-      ->expected(1);
-}
-
 class CommandLine {
 public:
   CommandLine(const std::string &name, const Manifest &manifest)
@@ -100,10 +28,9 @@ public:
     app.name(program);
     app.require_subcommand(1);
     app.fallthrough();
-    app.set_version_flag("--version", manifest.name + " " +
-                                          manifest.fingerprint + "\n" +
-                                          manifest.compiler + "\n" +
-                                          linkedVersions());
+    app.set_version_flag("--version",
+                         manifest.name + " " + manifest.fingerprint + "\n" +
+                             manifest.compiler + "\n" + linkedVersions());
     app.add_option("--threads", common.threads,
                    "worker threads (default: all cores)")
         ->check(integerIn(1, 4096));
@@ -121,19 +48,23 @@ public:
                  "no progress bar and no notes on stderr");
     app.footer(
         "Example: " + program +
-        (manifest.isTraining() ? " info" : " generate -p \"Once upon a time\"") +
+        (manifest.isTraining()
+             ? " train --data 'shards/*.bin' --out run --batch-tokens 8192 "
+               "--seq 512 --steps 1000"
+             : " generate -p \"Once upon a time\"") +
         "\n" + program +
         " COMMAND --help shows the options of a command and an example.");
     addInfo();
     if (manifest.isTraining()) {
+      training.addTo([this](auto... arguments) { return add(arguments...); });
       addGrad();
     } else {
       addGenerate();
       addScore();
       addRun();
       addBench();
+      addTokenize();
     }
-    addTokenize();
     addDetokenize();
   }
 
@@ -276,7 +207,7 @@ private:
                     "of logits, hidden, state: what to write")
         ->delimiter(',')
         ->type_name("PART")
-        ->check(partName());
+        ->check(oneOf({"logits", "hidden", "state"}));
   }
 
   void addGrad() {
@@ -350,6 +281,7 @@ private:
   ScoreOptions score;
   RunOptions run;
   GradOptions grad;
+  TrainCommandLine training;
   BenchOptions bench;
   TokenizeOptions tokenize;
   DetokenizeOptions detokenize;

@@ -9,27 +9,42 @@
 
 namespace tnrt {
 
-Result<std::unique_ptr<Model>> Environment::loadModel(int64_t batch) const {
+namespace {
+
+LoadOptions loadOptions(const CommonOptions &options, int64_t batch) {
   LoadOptions load;
   load.device = options.device.value_or(0);
   load.batch = batch;
   load.weightsPath = options.weightsPath;
   load.threads = options.threads;
   load.progress = !options.quiet;
-  return Model::load(module, load);
+  return load;
+}
+
+} // namespace
+
+Result<std::unique_ptr<Model>> Environment::loadModel(int64_t batch) const {
+  return Model::load(module, loadOptions(options, batch));
 }
 
 Result<std::unique_ptr<TrainBackend>> Environment::loadTrainBackend() const {
-  LoadOptions load;
-  load.weightsPath = options.weightsPath;
-  load.threads = options.threads;
-  load.progress = !options.quiet;
-  return createTrainBackend(module, manifest, load);
+  return createTrainBackend(module, manifest, loadOptions(options, 1));
 }
 
 Result<std::unique_ptr<Tokenizer>> Environment::loadTokenizer() const {
-  if (manifest.tokenizer.kind == Manifest::Tokenizer::Kind::Bytes)
+  Result<std::optional<TokenizerFile>> file = readTokenizer();
+  if (!file)
+    return file.takeError();
+  if (!*file)
     return createByteTokenizer(manifest.vocabSize);
+  return parseSentencePiece((*file)->bytes, (*file)->origin,
+                            manifest.vocabSize);
+}
+
+Result<std::optional<TokenizerFile>> Environment::readTokenizer() const {
+  using File = std::optional<TokenizerFile>;
+  if (manifest.tokenizer.kind == Manifest::Tokenizer::Kind::Bytes)
+    return File();
   std::string path = manifest.tokenizer.path;
   if (path.empty()) {
     auto payload = readPayload("/proc/self/exe");
@@ -38,8 +53,7 @@ Result<std::unique_ptr<Tokenizer>> Environment::loadTokenizer() const {
     if (!payload->tokenizer)
       return Error{"this executable carries no tokenizer, though its manifest "
                    "says so: compile it again"};
-    return parseSentencePiece(*payload->tokenizer, "the embedded tokenizer",
-                              manifest.vocabSize);
+    return File({std::string(*payload->tokenizer), "the embedded tokenizer"});
   }
   // A checkpoint directory that has moved brings its tokenizer along.
   struct stat info;
@@ -47,7 +61,10 @@ Result<std::unique_ptr<Tokenizer>> Environment::loadTokenizer() const {
   if (!options.weightsPath.empty() && ::stat(path.c_str(), &info) != 0 &&
       ::stat(beside.c_str(), &info) == 0)
     path = beside;
-  return loadSentencePiece(path, manifest.vocabSize);
+  Result<std::string> bytes = readInput(path);
+  if (!bytes)
+    return bytes.takeError();
+  return File({std::move(*bytes), path});
 }
 
 void Environment::note(const std::string &line) const {

@@ -6,8 +6,8 @@
 #include "Tokenizer.h"
 
 #include "core/Session.h"
-#include "train/TrainBackend.h"
 #include "tnrt/abi.h"
+#include "train/TrainBackend.h"
 
 #include <memory>
 #include <optional>
@@ -28,6 +28,11 @@ struct CommonOptions {
   bool quiet = false;
 };
 
+// The bytes of a tokenizer.model and where they are from, for messages.
+struct TokenizerFile {
+  std::string bytes, origin;
+};
+
 struct Environment {
   const tnrt_module &module;
   Manifest manifest;
@@ -41,6 +46,8 @@ struct Environment {
   // From the payload of this executable, the path in the manifest, or
   // `tokenizer.model` beside --weights; bytes where the manifest says so.
   Result<std::unique_ptr<Tokenizer>> loadTokenizer() const;
+  // The file that loadTokenizer() reads; nothing where there are only bytes.
+  Result<std::optional<TokenizerFile>> readTokenizer() const;
   // Prints to stderr unless --quiet.
   void note(const std::string &line) const;
   // Ids of a text as the model expects them: with bos when the model adds it.
