@@ -378,3 +378,28 @@ LogicalResult FusedOp::verifyRegions() {
         "expected to yield the last operation's result [fused-C4]");
   return success();
 }
+
+//===----------------------------------------------------------------------===//
+// Sampling
+//===----------------------------------------------------------------------===//
+
+LogicalResult SampleOp::verify() {
+  // Positions in a row are counted in f32.
+  constexpr int64_t kMaxTokens = int64_t(1) << 24;
+  RankedTensorType logits = getLogits().getType();
+  if (logits.getRank() != 2 || logits.isDynamicDim(1) ||
+      logits.getDimSize(1) < 1 || logits.getDimSize(1) > kMaxTokens)
+    return emitOpError("expected logits of [R, V] with a static V of 1 to 2^24, "
+                       "got ")
+           << logits << " [sample-C1]";
+  int64_t rows = logits.getDimSize(0);
+  if (getSettings().getType().getShape() != ArrayRef<int64_t>{rows, kSettings})
+    return emitOpError("expected ")
+           << kSettings << " settings for each row of logits, got "
+           << getSettings().getType() << " [sample-C2]";
+  auto tokens = cast<RankedTensorType>(getResult().getType());
+  if (tokens.getShape() != ArrayRef<int64_t>{rows})
+    return emitOpError("expected a token for each row of logits, got ")
+           << tokens << " [sample-C3]";
+  return success();
+}

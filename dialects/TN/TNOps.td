@@ -384,4 +384,44 @@ def TN_ProbeOp : TN_Op<"probe"> {
 
 include "TN/TNGradOps.td"
 
+//===----------------------------------------------------------------------===//
+// Sampling
+//===----------------------------------------------------------------------===//
+
+def TN_SampleOp : TN_Op<"sample", [Pure]> {
+  let summary = "chooses the next token of each row of logits";
+  let description = [{
+    The tokens of a row, likelier first and the smaller first among equals, are cut to
+    the first k, then to the fewest that hold the share p of what is left, then to those
+    of at least minP times the likeliest's probability. One is drawn from the rest at a
+    temperature. `settings` holds five numbers for each row:
+
+    | column | setting |
+    | --- | --- |
+    | 0 | 1 / temperature; 0: the likeliest token |
+    | 1 | k; 0: all |
+    | 2 | p; 1: all |
+    | 3 | log(minP); -infinity: all |
+    | 4 | where to draw, in [0, 1) |
+
+    A logit that is not a number counts as -infinity. The token is -1 where no logit is
+    larger than -infinity.
+
+    ```mlir
+    %tokens = tn.sample %logits, %settings : tensor<?x256xf32>, tensor<?x5xf32> -> tensor<?xi32>
+    ```
+  }];
+  let arguments = (ins TN_F32Tensor:$logits, TN_F32Tensor:$settings);
+  let results = (outs RankedTensorOf<[I32]>:$result);
+  let assemblyFormat = [{
+    $logits `,` $settings attr-dict `:` type($logits) `,` type($settings) `->` type($result)
+  }];
+  let hasVerifier = 1;
+  let extraClassDeclaration = [{
+    // Columns of `settings`.
+    static constexpr int64_t kInverseTemperature = 0, kTopK = 1, kTopP = 2,
+                             kLogMinP = 3, kUniform = 4, kSettings = 5;
+  }];
+}
+
 #endif // TN_OPS_TD

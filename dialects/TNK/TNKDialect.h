@@ -22,6 +22,9 @@ namespace tnllm::tnk {
 
 // The gpu.module that convert-tnk-to-gpu makes.
 inline constexpr llvm::StringLiteral kGPUModuleName = "kernels";
+// Of a kernel with threads: bytes that a launch moves, that each of its rows moves,
+// and each of its sequences; floating-point operations of a row. Four i64.
+inline constexpr llvm::StringLiteral kCostAttrName = "tnk.cost";
 // Of a kernel in a gpu.module: bytes of shared memory that a launch must ask for.
 inline constexpr llvm::StringLiteral kSharedBytesAttrName = "tnk.shared_bytes";
 // Of a kernel in a gpu.module: the numbers of the arguments that are tensor

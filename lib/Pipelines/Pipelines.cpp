@@ -37,6 +37,7 @@ OwningOpRef<ModuleOp> tnllm::buildTNModule(MLIRContext &context,
   build.bf16Embedding = options.bf16Embedding && options.dtype != DType::F32;
   build.prefillRows = options.prefillRows;
   build.headRows = options.headRows;
+  build.sampling = options.sampling;
   build.training = options.training;
   build.trainTokens = options.trainTokens;
   build.trainSequences = std::min(options.trainSequences, options.trainTokens);
@@ -70,6 +71,7 @@ static ConvertTNToTNKOptions kernelOptions(const CompileOptions &options) {
   if (options.gpu) {
     convert.gpuThreads = GPUTarget::maxRowThreads;
     convert.bf16Storage = options.dtype == DType::BF16;
+    convert.bf16Depth = GPUTarget::minBF16Depth;
     convert.tensorCores = options.gpu->hasWarpgroupProducts;
     const GPUFeatures &features = options.gpuFeatures;
     convert.attentionBlocks =

@@ -159,6 +159,13 @@ static DeviceKernel deviceKernelOf(FunctionOpInterface kernel) {
           kernel->getAttrOfType<IntegerAttr>(tnk::kSharedBytesAttrName))
     entry.sharedBytes = bytes.getInt();
   entry.overlaps = kernel->hasAttr(tnk::kOverlapsAttrName);
+  auto cost = kernel->getAttrOfType<DenseI64ArrayAttr>(tnk::kCostAttrName);
+  if (cost && cost.size() == 4) {
+    entry.bytes = cost[0];
+    entry.bytesOfRow = cost[1];
+    entry.bytesOfSequence = cost[2];
+    entry.flopsOfRow = cost[3];
+  }
   // A tensor map is passed by value, anything else in a slot of 8 bytes.
   StringRef byValue = LLVM::LLVMDialect::getByValAttrName();
   for (unsigned i = 0; i < kernel.getNumArguments(); ++i)

@@ -124,6 +124,9 @@ LogicalResult Frame::checkOperands(Operation *op) {
   if (isa<tn::AddOp, tn::MulOp>(op) &&
       get(op->getOperand(0)).shape() != get(op->getOperand(1)).shape())
     return mismatch(op->getOperand(0), op->getOperand(1));
+  if (auto sample = dyn_cast<tn::SampleOp>(op))
+    if (get(sample.getLogits()).dim(0) != get(sample.getSettings()).dim(0))
+      return mismatch(sample.getLogits(), sample.getSettings());
   if (auto lrpe = dyn_cast<tn::LRPEOp>(op))
     if (get(lrpe.getX()).dim(0) != get(lrpe.getPositions()).dim(0))
       return mismatch(lrpe.getX(), lrpe.getPositions());
@@ -174,6 +177,9 @@ LogicalResult Frame::execute(Operation *op) {
       })
       .Case([&](tn::ShiftedExpOp op) {
         return set(op, shiftedExp(get(op.getX())));
+      })
+      .Case([&](tn::SampleOp op) {
+        return set(op, sample(get(op.getLogits()), get(op.getSettings())));
       })
       .Case([&](tn::CastOp op) {
         bool narrows = op.getResult().getType().getElementType().isBF16();

@@ -98,12 +98,15 @@ public:
     Constant *kinds = data(
         ConstantDataArray::get(context, ArrayRef<uint8_t>(entry.paramKinds)),
         "tnrt_param_kinds");
-    static_assert(sizeof(tnrt_device_kernel) == 6 * 8,
-                  "tnrt_device_kernel has six words");
+    static_assert(sizeof(tnrt_device_kernel) == 10 * 8,
+                  "tnrt_device_kernel has ten words");
     return structOf({text(entry.name, "tnrt_kernel_name", /*addNull=*/true),
                      number(entry.threads), number(entry.sharedBytes),
                      number(entry.paramKinds.size()), kinds,
-                     number(entry.overlaps)});
+                     number(entry.overlaps),
+                     number(entry.bytes), number(entry.bytesOfRow),
+                     number(entry.bytesOfSequence),
+                     number(entry.flopsOfRow)});
   }
 
   // device_image to num_device_kernels of struct tnrt_module.
@@ -173,6 +176,10 @@ Error addModelDescriptor(Module &module, const EntryPoints &entries,
   auto training = findEntries(module, {entries.evaluate, entries.gradient});
   if (!training)
     return training.takeError();
+  Function *sampler =
+      entries.sample.empty() ? nullptr : module.getFunction(entries.sample);
+  if (sampler && sampler->isDeclaration())
+    sampler = nullptr;
   // The optimiser may then drop, inline and respecialise everything else.
   for (Function &function : module)
     if (!function.isDeclaration())
@@ -188,8 +195,10 @@ Error addModelDescriptor(Module &module, const EntryPoints &entries,
   llvm::append_range(fields, builder.deviceFields(image));
   llvm::append_range(fields, builder.constantFields(constants));
   llvm::append_range(fields, *training);
-  static_assert(sizeof(tnrt_module) == 14 * 8,
-                "tnrt_module has fourteen words");
+  fields.push_back(sampler ? static_cast<Constant *>(sampler)
+                           : builder.null());
+  static_assert(sizeof(tnrt_module) == 15 * 8,
+                "tnrt_module has fifteen words");
   Constant *descriptor = builder.structOf(fields);
   new GlobalVariable(module, descriptor->getType(), /*isConstant=*/true,
                      GlobalValue::ExternalLinkage, descriptor, "tnrt_model");

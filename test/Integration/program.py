@@ -53,9 +53,10 @@ class Program:
             result = self.run(token, result)
         return np.concatenate(tokens, axis=1)
 
-    def generate(self, *arguments):
-        """Tokens of each sequence, chosen greedily."""
-        text = self.call("generate", "--temp", "0", "--eos", "-1", "--json", *arguments)
+    def generate(self, *arguments, temperature="0"):
+        """Tokens of each sequence, chosen greedily or with the settings given."""
+        text = self.call("generate", "--temp", temperature, "--eos", "-1", "--json",
+                         *arguments)
         return [sequence["tokens"] for sequence in json.loads(text)["sequences"]]
 
 

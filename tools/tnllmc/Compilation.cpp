@@ -37,6 +37,7 @@ EntryPoints entryPointsOf(const CompileOptions &options) {
   entries.prefill = "prefill";
   entries.decode = "decode";
   entries.head = "head";
+  entries.sample = "sample";
   return entries;
 }
 

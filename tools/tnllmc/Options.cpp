@@ -66,6 +66,11 @@ cl::opt<std::string> emitOption(
     cl::desc("Where to stop: one of the IR stages, a GPU's code, assembly, an "
              "object file or the executable (exe)"),
     cl::cat(category));
+cl::opt<std::string> samplingOption(
+    "sampling", cl::value_desc("program|runtime"),
+    cl::desc("Who chooses tokens: generated code, so that logits stay on a GPU, "
+             "or the runtime (program on a GPU, runtime on a CPU)"),
+    cl::cat(category));
 cl::opt<std::string>
     saveTempsOption("save-temps", cl::value_desc("dir"),
                     cl::desc("Write every stage into this folder"),
@@ -360,6 +365,18 @@ Error setGPU(Options &options) {
   return Error::success();
 }
 
+Error setSampling(Options &options) {
+  options.compile.sampling = options.compile.gpu.has_value();
+  if (!samplingOption.getNumOccurrences())
+    return Error::success();
+  if (samplingOption != "program" && samplingOption != "runtime")
+    return createStringError("--sampling: unknown value '" +
+                             tnllm::printable(samplingOption.getValue()) +
+                             "', expected program or runtime");
+  options.compile.sampling = samplingOption == "program";
+  return Error::success();
+}
+
 Error setTarget(Options &options) {
   auto dtype = choose(dtypeOption, dtypes);
   if (!dtype)
@@ -389,7 +406,7 @@ Error setTarget(Options &options) {
   if (failed(cpu))
     return createStringError(tnllm::printable(message));
   options.compile.target = *cpu;
-  return Error::success();
+  return setSampling(options);
 }
 
 // Some of LLVM's messages come through a stream, some go to stderr; most start

@@ -56,6 +56,9 @@ def ConvertTNToTNK : Pass<"convert-tn-to-tnk", "::mlir::ModuleOp"> {
            "most threads of a block that treats a row on a GPU; 0 is for a CPU">,
     Option<"bf16Storage", "bf16-storage", "bool", "false",
            "on a GPU, keep activations that only kernels read as bf16">,
+    Option<"bf16Depth", "bf16-depth", "int64_t", "1",
+           "with bf16-storage, the depth that every linear map needs; where one is "
+           "shallower, activations stay f32">,
     Option<"tensorCores", "tensor-cores", "bool", "false",
            "on a GPU, use kernels of warpgroup products where operands are bf16">,
     Option<"attentionBlocks", "attention-blocks", "int64_t", "0",

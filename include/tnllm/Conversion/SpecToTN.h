@@ -17,6 +17,7 @@ struct SpecToTNOptions {
   bool bf16Embedding = false; // else f32
   int64_t prefillRows = 256;  // largest batch x length of one @prefill call
   int64_t headRows = 64;      // largest number of rows of one @head call
+  bool sampling = false;      // @sample, beside @head
   bool training = false;      // @loss instead of @prefill and @head
   int64_t trainTokens = 4096;   // largest batch x length of one @loss call
   int64_t trainSequences = 256; // largest batch of one @loss call
@@ -26,6 +27,7 @@ struct SpecToTNOptions {
 //   @prefill(tokens [B,N], positions [B], state.0 .. state.L-1)
 //     -> hidden [B,N,D] after the final norm, and the new states
 //   @head(hidden [R,D]) -> logits [R,V]
+//   @sample(logits [R,V], settings [R,5]) -> tokens [R], where it is wanted
 // or, for training,
 //   @loss(tokens [B,N], labels [B,N], positions [B]) -> mean cross entropy [1]
 // where a label is the token that should follow, negative where none counts; and

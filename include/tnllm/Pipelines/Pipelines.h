@@ -42,6 +42,10 @@ struct CompileOptions {
   int64_t decodeRows = 256;
   int64_t headRows = 64;
 
+  // The program can choose tokens itself, so that logits need not leave the
+  // device.
+  bool sampling = false;
+
   Trace trace = Trace::None;
   // Line tables: the machine code's lines are those of the locations.
   bool debugInfo = false;

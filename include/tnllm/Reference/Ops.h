@@ -35,6 +35,9 @@ Tensor activation(tn::ActivationKind kind, const Tensor &x, int64_t begin,
 // exp(x - max(x)), the maximum over the last dimension.
 Tensor shiftedExp(const Tensor &x);
 
+// logits [R, V], settings [R, 5] as tn.sample says -> tokens [R].
+Tensor sample(const Tensor &logits, const Tensor &settings);
+
 // Each element to f32, then to the nearest bf16, ties to even.
 Tensor roundToBF16(const Tensor &x);
 

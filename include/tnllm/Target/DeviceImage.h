@@ -15,6 +15,9 @@ struct DeviceKernel {
   int64_t sharedBytes = 0; // that a launch must ask for
   std::vector<uint8_t> paramKinds; // TNRT_PARAM_... of each parameter
   bool overlaps = false; // may be launched while the kernel before runs
+  // What a launch costs: bytes of it, of each row and of each sequence; operations
+  // of a row.
+  int64_t bytes = 0, bytesOfRow = 0, bytesOfSequence = 0, flopsOfRow = 0;
 };
 
 struct DeviceImage {

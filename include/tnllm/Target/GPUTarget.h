@@ -29,6 +29,10 @@ struct GPUTarget {
   // Of one block, for kernels that treat rows: more make reductions slower, and
   // fewer leave wide rows to too few loads in flight.
   static constexpr int64_t maxRowThreads = 256;
+  // Of every linear map, for activations to be kept as bf16. Their rounding costs
+  // models of 2 to 4 layers 1e-2 to 2.5e-2 of the largest value from here on, and up to
+  // 1.7e-1 below (Rationale/TNRT.md).
+  static constexpr int64_t minBF16Depth = 128;
 };
 
 // What a GPU's code may do to be faster, each to be left out so that its gain can be

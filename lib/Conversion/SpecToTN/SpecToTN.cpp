@@ -57,6 +57,8 @@ public:
     } else {
       buildPrefill();
       buildHead();
+      if (options.sampling)
+        buildSample();
     }
     return std::move(module);
   }
@@ -559,6 +561,25 @@ private:
     auto [weight, scales] = headWeight();
     Value logits = linear("lm_head", head.getArgument(0), weight, scales, {});
     func::ReturnOp::create(b, logits);
+  }
+
+  void buildSample() {
+    auto rowsOf = [&](ArrayRef<int64_t> columns, Type element) {
+      SmallVector<int64_t> shape = {ShapedType::kDynamic};
+      shape.append(columns.begin(), columns.end());
+      return RankedTensorType::get(shape, element);
+    };
+    Type tokens = rowsOf({}, b.getI32Type());
+    b.setInsertionPointToEnd(module->getBody());
+    at("sample");
+    func::FuncOp sample = createFunction(
+        "sample",
+        {rowsOf({spec.vocabSize}, f32()), rowsOf({SampleOp::kSettings}, f32())},
+        {tokens}, options.headRows, /*isPrivate=*/false);
+    b.setInsertionPointToStart(&sample.getBody().front());
+    Value chosen = SampleOp::create(b, tokens, sample.getArgument(0),
+                                    sample.getArgument(1));
+    func::ReturnOp::create(b, chosen);
   }
 
   const ModelSpec &spec;

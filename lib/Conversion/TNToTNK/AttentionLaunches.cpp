@@ -80,7 +80,7 @@ void FunctionConverter::launchAttention(tn::LightningAttentionOp op,
       arith::MulIOp::create(b, batch, index(heads * kernel.tasksPerHead));
   std::string key =
       (kernel.name + std::to_string(heads) + attributesOf(op)).str();
-  launch(kernel.name, arguments, tasks, kernel.sizes, key,
+  launch(kernel.name, arguments, tasks, kernel.sizes, key, {flopsOfRow({op})},
          [&](KernelBuilder &k) {
            kernel.build(k, attentionBuffers(k, op, in.state != Value()));
          });
@@ -156,7 +156,10 @@ void FunctionConverter::launchPart(tn::LightningAttentionOp op,
   sizes.threads =
       planTiledAttention(out.keyWidth, out.valueWidth, out.part).threads;
   std::string key = (name + std::to_string(out.heads) + attributesOf(op)).str();
-  launch(name, arguments, tasks, sizes, key, [&](KernelBuilder &k) {
+  // The states alone: decay, k v^T and their sum.
+  Work work{statesOnly ? flopsOfRow({op}) / 5 * 3 : flopsOfRow({op})};
+  work.whole = segments[0];
+  launch(name, arguments, tasks, sizes, key, work, [&](KernelBuilder &k) {
     unsigned next = 0;
     if (!statesOnly)
       out.q = k.argument(next++);
@@ -182,8 +185,10 @@ void FunctionConverter::launchScan(tn::LightningAttentionOp op,
   llvm::append_range(arguments, segments);
   Value tasks = arith::MulIOp::create(b, batch, index(heads * q.getDimSize(3)));
   std::string key = "attention_scan" + std::to_string(heads);
+  Work work;
+  work.whole = segments[0];
   launch("attention_scan", arguments, tasks,
-         segmentScanSizes(state.target.sizes), key, [&](KernelBuilder &k) {
+         segmentScanSizes(state.target.sizes), key, work, [&](KernelBuilder &k) {
            buildSegmentScan(k,
                             {k.argument(0), k.argument(1), segmentsFrom(k, 2),
                              heads, q.getDimSize(3), v.getDimSize(3)});

@@ -50,7 +50,7 @@ LogicalResult FunctionConverter::declare() {
     inputs.push_back(b.getIndexType());
   for (BlockArgument argument : source.getArguments()) {
     auto type = cast<RankedTensorType>(argument.getType());
-    bool stateArgument = isState(source, argument.getArgNumber());
+    bool stateArgument = kernels::isState(source, argument.getArgNumber());
     if (stateArgument && isEntry)
       continue;
     if (isActivation(type)) {
@@ -97,6 +97,10 @@ LogicalResult FunctionConverter::convertBody() {
           context, layer.getInt(), /*offset=*/Value());
     else
       buffers[old] = *argument++;
+    if (kernels::isState(source, old.getArgNumber()))
+      stateArguments.insert(buffers[old]);
+    else if (!isActivation(cast<RankedTensorType>(old.getType())))
+      parameterArguments.insert(buffers[old]);
   }
   auto returnOp =
       cast<func::ReturnOp>(source.getBody().front().getTerminator());
@@ -138,6 +142,7 @@ LogicalResult FunctionConverter::convertOp(Operation &op) {
       .Case<tn::LRPEOp>([&](auto o) { return convertLRPE(o); })
       .Case<tn::LightningAttentionOp>(
           [&](auto o) { return convertAttention(o); })
+      .Case<tn::SampleOp>([&](auto o) { return convertSample(o); })
       .Case<tn::SliceOp>([&](auto o) { return convertSlice(o), success(); })
       .Case<tn::SplitHeadsOp, tn::MergeHeadsOp>([&](auto o) {
         buffers[o.getResult()] = bufferOf(o.getX()); // the same matrix
@@ -207,7 +212,7 @@ Value FunctionConverter::contiguous(Value tensor) {
   Value copy = tnrt::AllocOp::create(
       b, MemRefType::get(type.getShape(), type.getElementType()));
   TileSizes sizes = state.target.rowSizes(type.getDimSize(1));
-  launch("copy", {buffer, copy, rows}, rowTasks(sizes), sizes, "copy",
+  launch("copy", {buffer, copy, rows}, rowTasks(sizes), sizes, "copy", {},
          [&](KernelBuilder &k) {
            llvm::DenseMap<Value, Value> none;
            buildElementwise(k, k.argument(0), /*bias=*/{}, k.argument(2),

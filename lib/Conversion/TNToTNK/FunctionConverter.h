@@ -6,6 +6,7 @@
 #include "Buffers.h"
 #include "KernelBuilder.h"
 #include "KernelChoice.h"
+#include "KernelCost.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
@@ -39,6 +40,7 @@ struct ModuleState {
 struct KernelArguments {
   llvm::DenseMap<mlir::Value, mlir::Value> buffers; // by the tensor
   mlir::Value output, rows;
+  mlir::Value product; // of a group's tail: the root's result, maybe the output
 
   // The buffer of a tensor, null for none.
   mlir::Value of(mlir::Value tensor) const { return buffers.lookup(tensor); }
@@ -71,10 +73,13 @@ public:
   void launchGroup(const Group &group, llvm::ArrayRef<mlir::Operation *> more,
                    llvm::ArrayRef<mlir::Value> made, const TileSizes &sizes,
                    mlir::Value tasks, GroupBody body);
-  // Launches the kernel of a group's tail, which finds the root's result in the
-  // group's output; it reads `bias` too, where there is one. A task is a row.
-  void launchTail(const Group &group, mlir::Value bias, const TileSizes &sizes,
-                  GroupBody body);
+  // Launches the kernel of a group's tail, which finds the root's result in
+  // `product`, the group's output or another buffer; it reads `bias` too, where
+  // there is one. A task is a row.
+  void launchTail(const Group &group, mlir::Value bias, mlir::Value product,
+                  const TileSizes &sizes, GroupBody body);
+  // A buffer of f32 for the rows of a call.
+  mlir::Value allocateRows(int64_t columns);
   // y = x w^T by the runtime's library, for the rows of the call.
   void matmul(mlir::Value x, mlir::Value w, mlir::Value y);
 
@@ -105,6 +110,7 @@ private:
   mlir::LogicalResult convertShiftedExp(tn::ShiftedExpOp op);
   mlir::LogicalResult convertLRPE(tn::LRPEOp op);
   mlir::LogicalResult convertAttention(tn::LightningAttentionOp op);
+  mlir::LogicalResult convertSample(tn::SampleOp op);
   // The buffers of an attention, maps where the kernel wants such.
   struct AttentionOperands {
     mlir::Value q, k, v, slopes, state, out;
@@ -165,12 +171,22 @@ private:
   using Body = llvm::function_ref<void(KernelBuilder &)>;
   void launch(llvm::StringRef name, llvm::ArrayRef<mlir::Value> arguments,
               mlir::Value tasks, const TileSizes &sizes, llvm::StringRef key,
-              Body body);
+              const Work &work, Body body);
+  void launch(llvm::StringRef name, llvm::ArrayRef<mlir::Value> arguments,
+              mlir::Value tasks, const TileSizes &sizes, llvm::StringRef key,
+              Body body) {
+    launch(name, arguments, tasks, sizes, key, Work(), body);
+  }
+  // States on the kernel what a launch costs; on a GPU, where it is measured.
+  void setCost(tnk::KernelOp kernel, llvm::ArrayRef<mlir::Value> arguments,
+               const Work &work);
+  bool isParameter(mlir::Value buffer) const;
+  bool isState(mlir::Value buffer) const;
   void launchOperations(llvm::StringRef name,
                         llvm::ArrayRef<mlir::Operation *> operations,
                         llvm::ArrayRef<mlir::Value> made, mlir::Value bias,
                         mlir::Value output, const TileSizes &sizes,
-                        mlir::Value tasks, GroupBody body);
+                        mlir::Value tasks, mlir::Value product, GroupBody body);
   // The buffer as a tensor [batch, length, heads, width] for tensor copies.
   mlir::Value tensorMap(mlir::Value buffer, int64_t heads);
   // A kernel that treats rows: the tasks that do all of them.
@@ -188,6 +204,8 @@ private:
   llvm::DenseMap<mlir::Value, mlir::Value> buffers;
   // Where results that the function returns go.
   llvm::DenseMap<mlir::Value, mlir::Value> outputs;
+  // Arguments of the host function that are not of rows.
+  llvm::DenseSet<mlir::Value> parameterArguments, stateArguments;
 };
 
 } // namespace tnllm::kernels

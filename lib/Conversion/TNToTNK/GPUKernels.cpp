@@ -114,6 +114,12 @@ public:
     auto linear = cast<tn::LinearOp>(group.root);
     Value x = converter.contiguous(linear.getX());
     Value output = converter.outputFor(group.result);
+    // Where activations are f32, so is a product that only its tail rounds.
+    Value sums = output;
+    if (!options.bf16Storage && !group.tail.empty() &&
+        getElementTypeOrSelf(output.getType()).isBF16())
+      sums = converter.allocateRows(
+          linear.getResult().getType().getShape().back());
     converter.forFewRows(
         kGemvRows,
         [&] {
@@ -125,9 +131,9 @@ public:
             launchGemv(converter, linear, group);
         },
         [&] {
-          converter.matmul(x, converter.bufferOf(linear.getWeight()), output);
+          converter.matmul(x, converter.bufferOf(linear.getWeight()), sums);
           if (linear.getBias() || !group.tail.empty())
-            launchTail(converter, linear, group);
+            launchTail(converter, linear, group, sums);
         });
   }
 
@@ -163,16 +169,16 @@ private:
                           });
   }
 
-  // What follows the product, in the buffer that already holds it.
+  // What follows the product, whose buffer is mostly the output's own.
   void launchTail(FunctionConverter &converter, tn::LinearOp linear,
-                  const Group &group) const {
+                  const Group &group, Value sums) const {
     int64_t columns = linear.getResult().getType().getShape().back();
     TileSizes chosen = rowSizes(columns);
     converter.launchTail(
-        group, linear.getBias(), chosen,
+        group, linear.getBias(), sums, chosen,
         [&](KernelBuilder &k, const KernelArguments &in) {
           buildElementwise(
-              k, in.output, in.of(linear.getBias()), in.rows,
+              k, in.product, in.of(linear.getBias()), in.rows,
               Epilogue(group.tail, linear.getResult(), in.buffers, in.output));
         });
   }

@@ -2,6 +2,7 @@
 #include "KernelBuilder.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/GPU/IR/GPUDialect.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 
@@ -212,6 +213,17 @@ Value KernelBuilder::contract(Value a, ValueRange aIndices, Value bMatrix,
 Value KernelBuilder::scratch(int64_t rows, int64_t columns) {
   auto type = MemRefType::get({rows, columns}, b.getF32Type());
   return memref::AllocaOp::create(b, type, b.getI64IntegerAttr(64));
+}
+
+Value KernelBuilder::list(int64_t size, Type element) {
+  if (sizes.threads == 0)
+    return memref::AllocaOp::create(b, MemRefType::get({size}, element),
+                                    b.getI64IntegerAttr(64));
+  auto space =
+      gpu::AddressSpaceAttr::get(b.getContext(), gpu::AddressSpace::Workgroup);
+  return tnk::SharedOp::create(b, MemRefType::get({size}, element,
+                                                  MemRefLayoutAttrInterface(),
+                                                  space));
 }
 
 //===----------------------------------------------------------------------===//

@@ -105,6 +105,8 @@ public:
   mlir::Value maskOf(const TilePlace &place);
   // A scratch matrix on the stack of the task, 64-byte aligned.
   mlir::Value scratch(int64_t rows, int64_t columns);
+  // A list of the task: on its stack or, with threads, in shared memory.
+  mlir::Value list(int64_t size, mlir::Type element);
 
   // phi of a tile (tn.activation without columns).
   mlir::Value activate(tn::ActivationKind kind, mlir::Value tile);
@@ -194,6 +196,16 @@ void buildShiftedExp(KernelBuilder &k, mlir::Value x, mlir::Value output,
 void buildLRPE(KernelBuilder &k, mlir::Value x, mlir::Value theta,
                mlir::Value positions, mlir::Value output, mlir::Value rows,
                mlir::Value length, int64_t heads, int64_t width);
+
+// One task is a row: sampleSizes() are the builder's sizes.
+struct SampleBuffers {
+  mlir::Value logits;   // [rows, V] f32
+  mlir::Value settings; // [rows, tn::SampleOp::kSettings] f32
+  mlir::Value tokens;   // [rows] i32
+  int64_t vocabulary;   // V
+};
+TileSizes sampleSizes(TileSizes sizes, int64_t vocabulary);
+void buildSample(KernelBuilder &k, const SampleBuffers &buffers);
 
 // The buffers of one lightning attention. q, k: [rows, H * Dk], v, out:
 // [rows, H * Dv], slopes [H], state [*, H, Dk, Dv]. One task is one head of one

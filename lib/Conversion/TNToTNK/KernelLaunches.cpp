@@ -19,7 +19,8 @@ using namespace tnllm::kernels;
 // launches it.
 void FunctionConverter::launch(StringRef name, ArrayRef<Value> arguments,
                                Value tasks, const TileSizes &sizes,
-                               StringRef key, Body body) {
+                               StringRef key, const Work &work,
+                               Body body) {
   SmallVector<Type> types(
       llvm::map_range(arguments, [](Value v) { return v.getType(); }));
   std::string text;
@@ -32,6 +33,8 @@ void FunctionConverter::launch(StringRef name, ArrayRef<Value> arguments,
     KernelBuilder builder(state.module, name, b.getLoc(), types, sizes);
     body(builder);
     kernel = builder.getKernel();
+    if (sizes.threads != 0)
+      setCost(kernel, arguments, work);
     state.symbols.insert(kernel);
     ++state.numKernels;
   }
@@ -98,12 +101,14 @@ static std::string nameOf(const Group &group) {
 }
 
 // Arguments: `bias`, every tensor that the operations read from outside and
-// that is not `made` inside, the output, the rows.
+// that is not `made` inside, the `product` unless it is the output, the output,
+// the rows.
 void FunctionConverter::launchOperations(StringRef name,
                                          ArrayRef<Operation *> operations,
                                          ArrayRef<Value> made, Value bias,
                                          Value output, const TileSizes &sizes,
-                                         Value tasks, GroupBody body) {
+                                         Value tasks, Value product,
+                                         GroupBody body) {
   SmallVector<Value> arguments;
   llvm::DenseMap<Value, unsigned> argumentOf;
   auto addArgument = [&](Value tensor) {
@@ -120,6 +125,9 @@ void FunctionConverter::launchOperations(StringRef name,
       if (bufferOf(operand) && !inside.contains(operand.getDefiningOp()) &&
           !llvm::is_contained(made, operand))
         addArgument(operand);
+  bool isInPlace = product == output;
+  if (product && !isInPlace)
+    arguments.push_back(product);
   unsigned outputIndex = arguments.size();
   arguments.push_back(output);
   arguments.push_back(rows);
@@ -127,13 +135,21 @@ void FunctionConverter::launchOperations(StringRef name,
   // tail that only adds a bias has none.
   if (!operations.empty())
     b.setLoc(operations.front()->getLoc());
-  launch(name, arguments, tasks, sizes, describe(operations, argumentOf),
+  Work work;
+  work.flops = flopsOfRow(operations);
+  if (isInPlace)
+    work.updated = output;
+  if (bias)
+    work.flops += cast<MemRefType>(bufferOf(bias).getType()).getNumElements();
+  launch(name, arguments, tasks, sizes, describe(operations, argumentOf), work,
          [&](KernelBuilder &k) {
            KernelArguments in;
            for (auto [tensor, position] : argumentOf)
              in.buffers[tensor] = k.argument(position);
            in.output = k.argument(outputIndex);
            in.rows = k.argument(outputIndex + 1);
+           if (product)
+             in.product = isInPlace ? in.output : k.argument(outputIndex - 1);
            body(k, in);
          });
 }
@@ -155,14 +171,21 @@ void FunctionConverter::launchGroup(const Group &group,
     if (!isa<tn::CastOp>(op))
       name = op->getName().stripDialect().str() + "_" + name;
   launchOperations(name, operations, made, /*bias=*/{}, outputFor(group.result),
-                   sizes, tasks, body);
+                   sizes, tasks, /*product=*/{}, body);
+}
+
+Value FunctionConverter::allocateRows(int64_t columns) {
+  return tnrt::AllocOp::create(
+      b, MemRefType::get({capacity, columns}, b.getF32Type()));
 }
 
 void FunctionConverter::launchTail(const Group &group, Value bias,
-                                   const TileSizes &sizes, GroupBody body) {
+                                   Value product, const TileSizes &sizes,
+                                   GroupBody body) {
   std::string name = bias ? "tail_bias" : "tail";
   launchOperations(name + tailName(group.tail), group.tail, /*made=*/{}, bias,
-                   outputFor(group.result), sizes, rowTasks(sizes), body);
+                   outputFor(group.result), sizes, rowTasks(sizes), product,
+                   body);
 }
 
 void FunctionConverter::matmul(Value x, Value w, Value y) {
@@ -230,7 +253,8 @@ LogicalResult FunctionConverter::convertEmbedding(tn::EmbeddingOp op) {
                        outputFor(op.getResult()), rows};
   TileSizes sizes =
       state.target.rowSizes(op.getTable().getType().getDimSize(1));
-  launch("embedding", arguments, rowTasks(sizes), sizes, attributesOf(op),
+  Work work{flopsOfRow({op}), /*gathered=*/arguments[1]};
+  launch("embedding", arguments, rowTasks(sizes), sizes, attributesOf(op), work,
          [&](KernelBuilder &k) {
            buildEmbedding(k, k.argument(0), k.argument(1), k.argument(2),
                           k.argument(3), scale);
@@ -243,7 +267,8 @@ LogicalResult FunctionConverter::convertShiftedExp(tn::ShiftedExpOp op) {
   Value arguments[] = {bufferOf(op.getX()), outputFor(op.getResult()), rows};
   TileSizes sizes = state.target.rowSizes(shape[3]);
   launch("shifted_exp", arguments, headTasks(sizes, shape[2]), sizes,
-         "shifted_exp" + std::to_string(shape[2]), [&](KernelBuilder &k) {
+         "shifted_exp" + std::to_string(shape[2]), {flopsOfRow({op})},
+         [&](KernelBuilder &k) {
            buildShiftedExp(k, k.argument(0), k.argument(1), k.argument(2),
                            shape[2], shape[3]);
          });
@@ -261,9 +286,24 @@ LogicalResult FunctionConverter::convertLRPE(tn::LRPEOp op) {
                        length};
   TileSizes sizes = state.target.rowSizes(width);
   launch("lrpe", arguments, headTasks(sizes, heads), sizes,
-         "lrpe" + std::to_string(heads), [&](KernelBuilder &k) {
+         "lrpe" + std::to_string(heads), {flopsOfRow({op})},
+         [&](KernelBuilder &k) {
            buildLRPE(k, k.argument(0), k.argument(1), k.argument(2),
                      k.argument(3), k.argument(4), k.argument(5), heads, width);
+         });
+  return success();
+}
+
+LogicalResult FunctionConverter::convertSample(tn::SampleOp op) {
+  int64_t vocabulary = op.getLogits().getType().getDimSize(1);
+  Value arguments[] = {bufferOf(op.getLogits()), bufferOf(op.getSettings()),
+                       outputFor(op.getResult())};
+  TileSizes sizes =
+      sampleSizes(state.target.rowSizes(vocabulary), vocabulary);
+  launch("sample_token", arguments, rows, sizes, "sample", {flopsOfRow({op})},
+         [&](KernelBuilder &k) {
+           buildSample(
+               k, {k.argument(0), k.argument(1), k.argument(2), vocabulary});
          });
   return success();
 }

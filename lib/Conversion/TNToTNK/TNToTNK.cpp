@@ -70,14 +70,27 @@ struct ConvertTNToTNKPass
     return ArrayAttr::get(&getContext(), types);
   }
 
-  std::unique_ptr<KernelChoice> chooseTarget() {
+  // Roundings to bf16 average out over the terms of a sum. Where a linear map
+  // has few, they do not, and such a model is too small to gain by them.
+  bool allSumsAreDeep(ModuleOp module) {
+    return !module
+                .walk([&](tn::LinearOp op) {
+                  return op.getWeight().getType().getDimSize(1) < bf16Depth
+                             ? WalkResult::interrupt()
+                             : WalkResult::advance();
+                })
+                .wasInterrupted();
+  }
+
+  std::unique_ptr<KernelChoice> chooseTarget(ModuleOp module) {
     TileSizes sizes{tileRows,         panelWidth, bf16Pairs, blockBytes,
                     streamBlockBytes, streamRows, chunk,     rowBlock};
     if (gpuThreads == 0)
       return chooseForCPU(sizes, training ? Layout::Rows : Layout::Panels);
     return chooseForGPU(sizes,
-                        {gpuThreads, bf16Storage, tensorCores, attentionBlocks,
-                         rowProducts, foldNorms, joinGates});
+                        {gpuThreads, bf16Storage && allSumsAreDeep(module),
+                         tensorCores, attentionBlocks, rowProducts, foldNorms,
+                         joinGates});
   }
 
   void runOnOperation() override {
@@ -86,7 +99,7 @@ struct ConvertTNToTNKPass
       return signalPassFailure();
     if (failed(checkFunctions(module)))
       return signalPassFailure();
-    std::unique_ptr<KernelChoice> target = chooseTarget();
+    std::unique_ptr<KernelChoice> target = chooseTarget(module);
     ModuleState state(module, *target);
     ArrayAttr states = stateTypes(module);
 

@@ -72,13 +72,10 @@ Value RowDistribution::reduceWarp(vector::CombiningKind kind, Value value) {
   return value;
 }
 
-// Each warp leaves its value in shared memory, which is this sum's alone; in a
-// loop a barrier keeps the next round from writing before all have read.
-Value RowDistribution::reduceBlock(vector::CombiningKind kind, Value value,
-                                   bool inLoop) {
-  value = reduceWarp(kind, value);
-  if (threads == kWarp)
-    return value;
+// Each warp's `lane` leaves its value in shared memory, which is this exchange's
+// alone; in a loop a barrier keeps the next round from writing before all have
+// read. Returns the buffer of all warps' values.
+Value RowDistribution::exchange(Value value, int64_t lane, bool inLoop) {
   int64_t warps = threads / kWarp;
   Value shared;
   {
@@ -92,15 +89,116 @@ Value RowDistribution::reduceBlock(vector::CombiningKind kind, Value value,
   }
   if (inLoop)
     gpu::BarrierOp::create(b);
-  Value lane = arith::RemUIOp::create(b, thread(), index(kWarp));
-  Value warp = arith::DivUIOp::create(b, thread(), index(kWarp));
-  guarded(below(lane, index(1)),
-          [&] { memref::StoreOp::create(b, value, shared, warp); });
+  Value isIt = arith::CmpIOp::create(b, arith::CmpIPredicate::eq, this->lane(),
+                                     index(lane));
+  guarded(isIt, [&] { memref::StoreOp::create(b, value, shared, warp()); });
   gpu::BarrierOp::create(b);
+  return shared;
+}
+
+SmallVector<Value> RowDistribution::valuesOfWarps(Value shared) {
   SmallVector<Value> values;
-  for (int64_t i = 0; i < warps; ++i)
+  for (int64_t i = 0; i < threads / kWarp; ++i)
     values.push_back(memref::LoadOp::create(b, shared, index(i)));
-  return combineTree(kind, std::move(values));
+  return values;
+}
+
+// As many warps as lanes combine their values as a warp does: if every thread read
+// them all, that would take longer than all the rest.
+Value RowDistribution::reduceBlock(vector::CombiningKind kind, Value value,
+                                   bool inLoop) {
+  value = reduceWarp(kind, value);
+  if (threads == kWarp)
+    return value;
+  Value shared = exchange(value, /*lane=*/0, inLoop);
+  if (threads == kWarp * kWarp)
+    return reduceWarp(kind, memref::LoadOp::create(b, shared, lane()));
+  return combineTree(kind, valuesOfWarps(shared));
+}
+
+// The sum up to each lane, doubling the distance.
+Value RowDistribution::scanWarp(Value value) {
+  for (int32_t distance = 1; distance < kWarp; distance *= 2) {
+    auto shuffle = gpu::ShuffleOp::create(b, value, distance, kWarp,
+                                          gpu::ShuffleMode::UP);
+    Value added = arith::AddIOp::create(b, value, shuffle.getShuffleResult());
+    value = arith::SelectOp::create(b, shuffle.getValid(), added, value);
+  }
+  return value;
+}
+
+// What lane number `lane` has.
+Value RowDistribution::valueOfLane(Value value, Value lane) {
+  Value width = arith::ConstantOp::create(b, b.getI32IntegerAttr(kWarp));
+  return gpu::ShuffleOp::create(b, value, lane, width, gpu::ShuffleMode::IDX)
+      .getShuffleResult();
+}
+
+// Sums of the lanes below, then of the warps below.
+RowDistribution::Scan RowDistribution::scanBlock(Value count, bool inLoop) {
+  Value sum = scanWarp(count);
+  Value before = arith::SubIOp::create(b, sum, count);
+  Value last = arith::ConstantOp::create(b, b.getI32IntegerAttr(kWarp - 1));
+  if (threads == kWarp)
+    return {before, valueOfLane(sum, last)};
+  Value shared = exchange(sum, /*lane=*/kWarp - 1, inLoop);
+  if (threads == kWarp * kWarp) {
+    Value ofWarp = memref::LoadOp::create(b, shared, lane());
+    Value upTo = scanWarp(ofWarp);
+    Value number = arith::IndexCastOp::create(b, b.getI32Type(), warp());
+    Value below = valueOfLane(arith::SubIOp::create(b, upTo, ofWarp), number);
+    return {arith::AddIOp::create(b, before, below), valueOfLane(upTo, last)};
+  }
+  Value zero = arith::ConstantOp::create(b, b.getI32IntegerAttr(0));
+  Value total;
+  for (auto [i, value] : llvm::enumerate(valuesOfWarps(shared))) {
+    Value isBefore = below(index(i), warp());
+    before = arith::AddIOp::create(
+        b, before, arith::SelectOp::create(b, isBefore, value, zero));
+    total = total ? arith::AddIOp::create(b, total, value).getResult() : value;
+  }
+  return {before, total};
+}
+
+// Elements of a unit lie side by side, so the units, and in them the threads,
+// are in the order of the vector.
+LogicalResult RowDistribution::compress(vector::CompressStoreOp op) {
+  FailureOr<RowLayout> layout = layoutOf(op, op.getMask().getType());
+  if (failed(layout))
+    return failure();
+  Value mask = piece(op.getMask()), values = piece(op.getValueToStore());
+  if (Value valid = validElements(*layout))
+    mask = arith::AndIOp::create(b, mask, valid);
+  bool inLoop = op->getParentOfType<LoopLikeOpInterface>() != nullptr;
+  auto asIndex = [&](Value count) -> Value {
+    return arith::IndexCastOp::create(b, b.getIndexType(), count);
+  };
+  Value start = op.getIndices().back();
+  for (int64_t first = 0; first < layout->elements; first += layout->unit) {
+    SmallVector<Value> bits;
+    Value count = arith::ConstantOp::create(b, b.getI32IntegerAttr(0));
+    for (int64_t i = first; i < first + layout->unit; ++i) {
+      bits.push_back(vector::ExtractOp::create(b, mask, i));
+      count = arith::AddIOp::create(
+          b, count,
+          arith::ExtUIOp::create(b, b.getI32Type(), bits.back()));
+    }
+    Scan scan = scanBlock(count, inLoop);
+    Value place = add(start, asIndex(scan.before));
+    for (int64_t i = 0; i < layout->unit; ++i) {
+      guarded(bits[i], [&] {
+        SmallVector<Value> indices = op.getIndices();
+        indices.back() = place;
+        memref::StoreOp::create(
+            b, vector::ExtractOp::create(b, values, first + i), op.getBase(),
+            indices);
+      });
+      place = add(place,
+                  arith::SelectOp::create(b, bits[i], index(1), index(0)));
+    }
+    start = add(start, asIndex(scan.total));
+  }
+  return success();
 }
 
 // What the elements of `vector`, a value of the block at `op`, combine to.

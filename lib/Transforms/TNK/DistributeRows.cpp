@@ -355,6 +355,8 @@ LogicalResult RowDistribution::distribute(Operation *op) {
       return this->step(step);
     if (auto reduction = dyn_cast<vector::ReductionOp>(op))
       return this->reduction(reduction);
+    if (auto store = dyn_cast<vector::CompressStoreOp>(op))
+      return compress(store);
     if (auto dot = dyn_cast<tnk::PartialDotOp>(op))
       return partialDot(dot);
     if (auto cast = dyn_cast<vector::ShapeCastOp>(op))

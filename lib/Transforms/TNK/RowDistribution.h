@@ -51,6 +51,12 @@ private:
   mlir::VectorType pieceType(const RowLayout &layout, mlir::Type element);
   mlir::Value piece(mlir::Value vector) { return pieces.lookup(vector); }
   mlir::Value thread();
+  mlir::Value warp() {
+    return mlir::arith::DivUIOp::create(b, thread(), index(32));
+  }
+  mlir::Value lane() {
+    return mlir::arith::RemUIOp::create(b, thread(), index(32));
+  }
   mlir::Value isActive(const RowLayout &layout);
   mlir::Value elementIndex(const RowLayout &layout, int64_t i);
   mlir::Value validElements(const RowLayout &layout);
@@ -91,6 +97,13 @@ private:
   mlir::Value elementExists(const Access &access, int64_t i, mlir::Value index);
   int64_t loadWidth(const Access &access);
 
+  // What threads before this one have, and all: counts in i32.
+  struct Scan {
+    mlir::Value before, total;
+  };
+  Scan scanBlock(mlir::Value count, bool inLoop);
+  mlir::LogicalResult compress(mlir::vector::CompressStoreOp op);
+
   // Sums over threads.
   mlir::LogicalResult reduction(mlir::vector::ReductionOp op);
   mlir::LogicalResult onlyElement(mlir::vector::ExtractOp op);
@@ -101,6 +114,10 @@ private:
   mlir::Value reduceElements(mlir::vector::CombiningKind kind,
                              mlir::Value vector);
   mlir::Value reduceWarp(mlir::vector::CombiningKind kind, mlir::Value value);
+  mlir::Value exchange(mlir::Value value, int64_t lane, bool inLoop);
+  mlir::SmallVector<mlir::Value> valuesOfWarps(mlir::Value shared);
+  mlir::Value scanWarp(mlir::Value value);
+  mlir::Value valueOfLane(mlir::Value value, mlir::Value lane);
   mlir::Value reduceBlock(mlir::vector::CombiningKind kind, mlir::Value value,
                           bool inLoop);
   mlir::Value combineTree(mlir::vector::CombiningKind kind,

@@ -12,7 +12,7 @@ extern "C" {
 #endif
 
 /* Raised whenever ABI.def, tnrt_module or the manifest's schema changes. */
-#define TNRT_ABI_VERSION 4
+#define TNRT_ABI_VERSION 5
 
 typedef int64_t tnrt_i64;
 typedef int32_t tnrt_i32;
@@ -58,6 +58,16 @@ typedef void (*tnrt_loss_gradient)(void *context, int64_t batch, int64_t length,
                                    const int64_t *positions, const float *scale,
                                    float *loss);
 
+/* Chooses a token for each row of logits f32 [rows, V]: tokens int32 [rows], -1
+ * where no logit is larger than -infinity. `settings` are f32
+ * [rows, TNRT_SAMPLE_SETTINGS]: 1 / temperature or 0 for the likeliest; k or 0 for
+ * all; p or 1 for all; log(minP) or -infinity; where to draw, in [0, 1).
+ * rows <= capacity.head_rows. */
+typedef void (*tnrt_sample)(void *context, int64_t rows, const float *logits,
+                            const float *settings, int32_t *tokens);
+
+enum { TNRT_SAMPLE_SETTINGS = 5 };
+
 /* A kernel of a GPU program; tnrt_launch_device names it by its place in the
  * module's table. */
 struct tnrt_device_kernel {
@@ -69,6 +79,13 @@ struct tnrt_device_kernel {
   /* 1: waits itself for the kernels launched before it and lets the next start
    * early, so that it may be launched while they run. Else 0. */
   int64_t overlaps;
+  /* What a launch moves and computes, for whoever measures it: bytes whatever its
+   * size, for each row and for each sequence of the call; floating-point operations
+   * for each row. */
+  int64_t bytes;
+  int64_t bytes_of_row;
+  int64_t bytes_of_sequence;
+  int64_t flops_of_row;
 };
 
 enum {
@@ -98,6 +115,7 @@ struct tnrt_module {
   /* Of training programs, null in others. */
   tnrt_loss evaluate;
   tnrt_loss_gradient gradient;
+  tnrt_sample sample; /* null where the program leaves it to the runtime */
 };
 
 /* Defined by generated code. */

@@ -111,6 +111,16 @@ private:
 
   // A step of generation as it is: the head and a greedy choice belong to it.
   Status decodeStep() {
+    if (session.canSample()) {
+      draws.resize(static_cast<size_t>(options.batch));
+      Result<const int32_t *> chosen =
+          session.decodeToTokens(tokens.data(), draws.data());
+      if (!chosen)
+        return chosen.takeError();
+      for (int64_t row = 0; row < options.batch; ++row)
+        tokens[static_cast<size_t>(row)] = std::max((*chosen)[row], 0);
+      return {};
+    }
     Result<float *> logits = session.decode(tokens.data());
     if (!logits)
       return logits.takeError();
@@ -127,6 +137,7 @@ private:
   const BenchOptions &options;
   int64_t slab;
   std::vector<int32_t> tokens;
+  std::vector<Draw> draws; // all greedy
 };
 
 double perSecond(double amount, double seconds) {

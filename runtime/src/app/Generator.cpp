@@ -36,6 +36,9 @@ Generator::Generator(Model &model, Session &session,
       sampler(settings.sampler, model.manifest().vocabSize) {
   int64_t batch = session.batch();
   slab = std::max<int64_t>(model.manifest().capacity.prefillRows, 1);
+  // The program knows nothing of the tokens before, which a penalty needs.
+  inProgram = session.canSample() && settings.sampler.repeatPenalty == 1.0f;
+  draws.resize(static_cast<size_t>(batch));
   step.resize(static_cast<size_t>(batch));
   parked.resize(static_cast<size_t>(batch));
 }
@@ -73,12 +76,20 @@ Status Generator::prefill(int64_t row) {
   auto start = Clock::now();
   Status status;
   float *logits = nullptr;
+  int32_t token = -1;
   while (status && fed < total && !stopNow()) {
     auto count = static_cast<int64_t>(
         std::min<size_t>(total - fed, static_cast<size_t>(slab)));
     const int32_t *tokens = sequence.pending.data() + fed;
     if (fed + static_cast<size_t>(count) < total || keep) {
       status = session.forwardRow(row, tokens, count, nullptr);
+    } else if (inProgram) {
+      auto result =
+          session.forwardRowToToken(row, tokens, count, drawOf(sequence));
+      if (result)
+        token = *result;
+      else
+        status = result.takeError();
     } else {
       auto result = session.forwardRowToLogits(row, tokens, count);
       if (result)
@@ -100,7 +111,7 @@ Status Generator::prefill(int64_t row) {
     return {};
   }
   sequence.inPrompt = false;
-  return choose(row, logits);
+  return inProgram ? accept(row, token) : choose(row, logits);
 }
 
 Status Generator::decode() {
@@ -110,16 +121,26 @@ Status Generator::decode() {
     const Sequence &sequence = sequences[row];
     bool running = sequence.finish == Finish::Running;
     step[row] = running ? sequence.pending.front() : 0;
+    draws[row] = running ? drawOf(sequence) : Draw();
   }
-  auto logits = session.decode(step.data());
+  Result<float *> logits = nullptr;
+  Result<const int32_t *> tokens = nullptr;
+  if (inProgram)
+    tokens = session.decodeToTokens(step.data(), draws.data());
+  else
+    logits = session.decode(step.data());
   if (!logits)
     return logits.takeError();
+  if (!tokens)
+    return tokens.takeError();
   for (size_t row = 0; row < sequences.size(); ++row) {
     if (sequences[row].finish != Finish::Running)
       continue;
     auto index = static_cast<int64_t>(row);
     ++timing.decodeTokens;
-    if (Status status = choose(index, *logits + index * manifest.vocabSize);
+    if (Status status =
+            inProgram ? accept(index, (*tokens)[row])
+                      : choose(index, *logits + index * manifest.vocabSize);
         !status)
       return status;
     if (sequences[row].finish != Finish::Running)
@@ -130,12 +151,20 @@ Status Generator::decode() {
   return {};
 }
 
-// Draws the token that follows and decides whether the sequence goes on. The
-// tokens before it have all been fed.
+// Draws the token that follows. The tokens before it have all been fed.
 Status Generator::choose(int64_t row, float *rowLogits) {
+  const Sequence &sequence = sequences[static_cast<size_t>(row)];
+  return accept(row, sampler.sample(rowLogits, sequence.recent,
+                                    uniformAt(sequence.seed, sequence.sampled)));
+}
+
+Draw Generator::drawOf(const Sequence &sequence) const {
+  return makeDraw(settings.sampler, uniformAt(sequence.seed, sequence.sampled));
+}
+
+// Takes the token and decides whether the sequence goes on.
+Status Generator::accept(int64_t row, int32_t token) {
   Sequence &sequence = sequences[static_cast<size_t>(row)];
-  double uniform = uniformAt(sequence.seed, sequence.sampled);
-  int32_t token = sampler.sample(rowLogits, sequence.recent, uniform);
   if (token < 0)
     return notFinite(row);
   ++sequence.sampled;

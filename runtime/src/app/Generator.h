@@ -71,6 +71,9 @@ private:
   Status prefill(int64_t row);
   Status decode();
   Status choose(int64_t row, float *logits);
+  // What the program needs to choose the sequence's next token.
+  Draw drawOf(const Sequence &sequence) const;
+  Status accept(int64_t row, int32_t token);
   void finish(int64_t row, Finish why);
   Status park(int64_t row);
   Status unparkAll();
@@ -90,7 +93,9 @@ private:
   bool stopped = false;
 
   int64_t slab; // tokens fed between two looks at stopRequest
+  bool inProgram; // the program chooses the tokens, else the sampler
   std::vector<int32_t> step;
+  std::vector<Draw> draws;
   std::string shown;
   // States of rows that are done while others go on: the step still runs them.
   struct Parked {

@@ -53,6 +53,22 @@ std::vector<int32_t> RecentTokens::inOrder() const {
   return tokens;
 }
 
+Draw makeDraw(const SamplerOptions &options, double uniform) {
+  Draw draw;
+  if (options.temperature > 0 && options.topK != 1)
+    draw.inverseTemperature = 1.0f / options.temperature;
+  // No vocabulary is larger than what f32 counts.
+  constexpr int64_t kAll = int64_t(1) << 24;
+  if (options.topK > 0 && options.topK < kAll)
+    draw.topK = static_cast<float>(options.topK);
+  draw.topP = std::max(options.topP, 0.0f);
+  draw.logMinP = options.minP > 0
+                     ? std::log(std::min(options.minP, 1.0f))
+                     : -std::numeric_limits<float>::infinity();
+  draw.uniform = static_cast<float>(uniform);
+  return draw;
+}
+
 Sampler::Sampler(const SamplerOptions &options, int64_t vocabSize)
     : options(options), vocabSize(vocabSize) {
   kept.reserve(static_cast<size_t>(vocabSize));

@@ -2,6 +2,8 @@
 #ifndef TNRT_APP_SAMPLER_H
 #define TNRT_APP_SAMPLER_H
 
+#include "core/Backend.h"
+
 #include <cstddef>
 #include <cstdint>
 #include <vector>
@@ -39,6 +41,10 @@ private:
   std::vector<int32_t> ring;
   int64_t count = 0, next = 0;
 };
+
+// The same choice as the program's own code makes it, which knows no penalty.
+// `uniform` is rounded to f32.
+Draw makeDraw(const SamplerOptions &options, double uniform);
 
 // One sampler serves any number of sequences. Choosing takes O(V) time and,
 // after construction, no memory.

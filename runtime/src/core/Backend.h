@@ -26,6 +26,16 @@ using Observer = std::function<void(int64_t probe, const float *data,
                                     int64_t row, int64_t offset, int64_t batch,
                                     int64_t length, int64_t columns)>;
 
+// How one token is chosen by the program (tnrt_sample of tnrt/abi.h), in the
+// order of its settings.
+struct Draw {
+  float inverseTemperature = 0; // 0: the likeliest
+  float topK = 0;               // 0: all
+  float topP = 1;
+  float logMinP = 0;
+  float uniform = 0; // in [0, 1]
+};
+
 // One call of an entry point, within the compiled capacity: sequences
 // [row, row + rows), `length` tokens of each. All pointers are host memory.
 struct Step {
@@ -34,6 +44,7 @@ struct Step {
   const int32_t *tokens = nullptr;    // [rows, length]
   const int64_t *positions = nullptr; // [rows], of the first token
   const Observer *observer = nullptr;
+  const Draw *draws = nullptr; // [rows], for runToTokens
 };
 
 // A launch of a step, timed alone.
@@ -43,6 +54,13 @@ struct KernelTime {
   int64_t count = 0;              // launches of the step that are alike
   double seconds = 0;             // of one, the median
   int64_t bytes = -1, flops = -1; // of one; -1: not known
+};
+
+struct StepProfile {
+  std::vector<KernelTime> kernels;
+  // What the device does at best, measured beside them: a copy in its memory,
+  // bytes read and written, and a large product of bf16 matrices. 0: not known.
+  double copyBytesPerSecond = 0, flopsPerSecond = 0;
 };
 
 // B sequences: their states, and the steps that advance them.
@@ -58,6 +76,13 @@ public:
   virtual Status runToLogits(const Step &step) = 0;
   // f32 [batch, V] of host memory; null before the first runToLogits.
   virtual float *logits() = 0;
+  // The same, and then the token of each sequence as the step's draws say, at
+  // tokens() + row; -1 where no logit is larger than -infinity. Only where
+  // canSample().
+  virtual bool canSample() const = 0;
+  virtual Status runToTokens(const Step &step) = 0;
+  // int32 [batch] of host memory; null before the first runToTokens.
+  virtual const int32_t *tokens() = 0;
   // logits f32 [rows, V] of hidden f32 [rows, D]; rows <= capacity.head_rows.
   virtual Status head(const float *hidden, int64_t rows, float *out) = 0;
 
@@ -69,10 +94,10 @@ public:
                              const void *in) = 0;
   virtual Status reset() = 0; // states to zero
 
-  // Runs a step and the head once, then each distinct launch of them alone.
+  // Runs a step, the head and, where the program has it, the choice of tokens
+  // once, then each distinct launch of them alone.
   // The states are of no use afterwards.
-  virtual Result<std::vector<KernelTime>> profile(const Step &step,
-                                                  int64_t repeat) = 0;
+  virtual Result<StepProfile> profile(const Step &step, int64_t repeat) = 0;
 };
 
 // What all sequences share: parameters and arena.

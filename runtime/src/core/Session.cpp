@@ -2,6 +2,7 @@
 #include "ModelImpl.h"
 
 #include <algorithm>
+#include <cmath>
 
 namespace tnrt {
 
@@ -15,6 +16,7 @@ struct Call {
   float *hidden = nullptr;  // [rows, length, D], or null
   bool wantsLogits = false; // after each sequence's last token
   const Observer *observer = nullptr;
+  const Draw *draws = nullptr; // [rows]: tokens after each one's last token
 };
 
 } // namespace
@@ -130,7 +132,11 @@ Status Session::Impl::runStep(const Call &call, int64_t begin, int64_t end,
       isContiguous ? call.tokens + start : gatherTokens(call, step, begin);
 
   Status status;
-  if (call.wantsLogits && offset + length == call.length) {
+  const bool isLast = offset + length == call.length;
+  if (call.draws && isLast) {
+    step.draws = call.draws + begin;
+    status = backend->runToTokens(step);
+  } else if (call.wantsLogits && isLast) {
     status = backend->runToLogits(step);
   } else {
     float *out = call.hidden ? call.hidden + start * manifest.width : nullptr;
@@ -221,6 +227,32 @@ Result<float *> Session::forwardRowToLogits(int64_t row, const int32_t *tokens,
   return impl->backend->logits() + row * impl->manifest.vocabSize;
 }
 
+bool Session::canSample() const { return impl->backend->canSample(); }
+
+Result<const int32_t *> Session::decodeToTokens(const int32_t *tokens,
+                                                const Draw *draws) {
+  if (Status status = impl->checkTokens(tokens, impl->batch, 0, 1); !status)
+    return status.takeError();
+  if (Status status = impl->run(
+          {0, impl->batch, 1, tokens, nullptr, false, nullptr, draws});
+      !status)
+    return status.takeError();
+  return impl->backend->tokens();
+}
+
+Result<int32_t> Session::forwardRowToToken(int64_t row, const int32_t *tokens,
+                                           int64_t length, const Draw &draw) {
+  if (Status status = impl->checkRow(row, length); !status)
+    return status.takeError();
+  if (Status status = impl->checkTokens(tokens, 1, row, length); !status)
+    return status.takeError();
+  if (Status status = impl->run(
+          {row, 1, length, tokens, nullptr, false, nullptr, &draw});
+      !status)
+    return status.takeError();
+  return impl->backend->tokens()[row];
+}
+
 Status Session::readState(int64_t layer, int64_t row, float *out) {
   return impl->backend->readStates(layer, row, 1, out);
 }
@@ -248,8 +280,8 @@ Status Session::reset() {
   return impl->backend->reset();
 }
 
-Result<std::vector<KernelTime>> Session::profile(int64_t rows, int64_t length,
-                                                 int64_t repeat) {
+Result<StepProfile> Session::profile(int64_t rows, int64_t length,
+                                     int64_t repeat) {
   if (Status status = reset(); !status)
     return status.takeError();
   // Different tokens, so that the embedding reads as it does in real use.
@@ -257,12 +289,17 @@ Result<std::vector<KernelTime>> Session::profile(int64_t rows, int64_t length,
   for (size_t i = 0; i < tokens.size(); ++i)
     tokens[i] = static_cast<int32_t>(
         (i * 7919) % static_cast<uint64_t>(impl->manifest.vocabSize));
+  // What generation asks for by default.
+  const std::vector<Draw> draws(
+      static_cast<size_t>(rows), {1 / 0.8f, 40, 0.95f, std::log(0.05f), 0.5f});
   Step step;
   step.rows = rows;
   step.length = length;
   step.tokens = tokens.data();
   step.positions = impl->positions.data();
-  Result<std::vector<KernelTime>> times = impl->backend->profile(step, repeat);
+  if (canSample())
+    step.draws = draws.data();
+  Result<StepProfile> times = impl->backend->profile(step, repeat);
   if (Status status = reset(); times && !status)
     return status.takeError();
   return times;

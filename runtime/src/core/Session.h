@@ -87,6 +87,15 @@ public:
   Result<float *> forwardRowToLogits(int64_t row, const int32_t *tokens,
                                      int64_t length);
 
+  // The same, but the program chooses the tokens, so that the logits need not
+  // leave a GPU: int32 [batch], or one. -1: no logit is larger than -infinity.
+  // Only where canSample().
+  bool canSample() const;
+  Result<const int32_t *> decodeToTokens(const int32_t *tokens,
+                                         const Draw *draws); // [batch] both
+  Result<int32_t> forwardRowToToken(int64_t row, const int32_t *tokens,
+                                    int64_t length, const Draw &draw);
+
   // The state of one sequence and layer: f32 [H, Dk, Dv].
   // `in` may have any alignment.
   Status readState(int64_t layer, int64_t row, float *out);
@@ -102,8 +111,7 @@ public:
   // Times each launch of a step of `rows` sequences (at most the batch) and of
   // the head alone; `length` tokens each, within the compiled capacity. States
   // and positions are zero afterwards. Errors: a CPU program.
-  Result<std::vector<KernelTime>> profile(int64_t rows, int64_t length,
-                                          int64_t repeat);
+  Result<StepProfile> profile(int64_t rows, int64_t length, int64_t repeat);
 
 private:
   Session();

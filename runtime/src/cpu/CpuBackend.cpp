@@ -24,13 +24,16 @@ public:
   Status run(const Step &step, float *hidden) override;
   Status runToLogits(const Step &step) override;
   float *logits() override { return allLogits.data(); }
+  bool canSample() const override;
+  Status runToTokens(const Step &step) override;
+  const int32_t *tokens() override { return chosen.data(); }
   Status head(const float *hidden, int64_t rows, float *out) override;
   Status readStates(int64_t layer, int64_t row, int64_t rows,
                     float *out) override;
   Status writeStates(int64_t layer, int64_t row, int64_t rows,
                      const void *in) override;
   Status reset() override;
-  Result<std::vector<KernelTime>> profile(const Step &, int64_t) override {
+  Result<StepProfile> profile(const Step &, int64_t) override {
     return Error{"the launches of a step are timed on GPUs; this program is "
                  "compiled for the CPU"};
   }
@@ -79,6 +82,7 @@ private:
   std::vector<float> scratch;    // hidden of a step that nobody asked for
   std::vector<float> lastHidden; // of each sequence's last token
   std::vector<float> allLogits;
+  std::vector<int32_t> chosen;
 };
 
 class CpuModel final : public ModelBackend {
@@ -175,6 +179,22 @@ Status CpuSession::runToLogits(const Step &next) {
         !status)
       return status;
   return {};
+}
+
+bool CpuSession::canSample() const { return model.module.sample != nullptr; }
+
+Status CpuSession::runToTokens(const Step &next) {
+  if (Status status = runToLogits(next); !status)
+    return status;
+  chosen.resize(static_cast<size_t>(batch));
+  const int64_t most = model.manifest.capacity.headRows;
+  for (int64_t r = 0; r < next.rows; r += most)
+    model.module.sample(context(), std::min(most, next.rows - r),
+                        allLogits.data() +
+                            (next.row + r) * model.manifest.vocabSize,
+                        &next.draws[r].inverseTemperature,
+                        chosen.data() + next.row + r);
+  return takeFailure();
 }
 
 Status CpuSession::head(const float *hidden, int64_t rows, float *out) {

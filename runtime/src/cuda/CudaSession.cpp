@@ -12,7 +12,15 @@ namespace tnrt::cuda {
 
 namespace {
 
-constexpr int64_t kInputBytesOfRow = sizeof(int64_t) + sizeof(int32_t);
+static_assert(sizeof(Draw) == TNRT_SAMPLE_SETTINGS * sizeof(float),
+              "a draw is a row of settings");
+constexpr int64_t kInputBytesOfRow =
+    sizeof(int64_t) + sizeof(int32_t) + sizeof(Draw);
+
+int64_t inputBytesOf(const Step &step) {
+  return drawOffsetOf(step) +
+         (step.draws ? step.rows * static_cast<int64_t>(sizeof(Draw)) : 0);
+}
 
 DevicePointer addressOf(const void *pointer) {
   return reinterpret_cast<DevicePointer>(pointer);
@@ -41,7 +49,8 @@ Status CudaSession::allocate(SessionPlan sizes) {
   } blocks[] = {{stateMemory, plan.states.bytes, "the states of " + sequences},
                 {input, plan.inputBytes, "tokens and positions"},
                 {hidden, plan.hiddenBytes, "the hidden rows of a step"},
-                {headLogits, plan.logitsBytes, "logits"}};
+                {headLogits, plan.logitsBytes, "logits"},
+                {chosen, plan.tokensBytes, "tokens"}};
   for (auto &block : blocks) {
     Result<DeviceMemory> memory =
         DeviceMemory::allocate(model.gpu, block.bytes, block.purpose);
@@ -61,12 +70,16 @@ Status CudaSession::allocate(SessionPlan sizes) {
       return memory.takeError();
     block.memory = std::move(*memory);
   }
-  if (model.arena.size() > 0)
-    if (Status status = TNRT_CUDA_CALL(
-            driver(), cuMemsetD8Async, model.arena.address(), 0,
-            static_cast<size_t>(model.arena.size()), stream.get());
-        !status)
-      return status;
+  // compute-sanitizer's initcheck does not see what tensor copies write, and so
+  // takes what the library's products or the attention have stored for
+  // uninitialised; zeros keep its reports to what nobody wrote.
+  for (const DeviceMemory *memory : {&model.arena, &hidden, &headLogits})
+    if (memory->size() > 0)
+      if (Status status = TNRT_CUDA_CALL(
+              driver(), cuMemsetD8Async, memory->address(), 0,
+              static_cast<size_t>(memory->size()), stream.get());
+          !status)
+        return status;
   return reset();
 }
 
@@ -88,20 +101,19 @@ void *CudaSession::hiddenOf(int64_t row) const {
 }
 
 void CudaSession::stageInput(const Step &next, void *staging) const {
-  const size_t positionBytes = static_cast<size_t>(next.rows) * sizeof(int64_t);
-  std::memcpy(staging, next.positions, positionBytes);
-  std::memcpy(static_cast<char *>(staging) + positionBytes, next.tokens,
+  char *to = static_cast<char *>(staging);
+  std::memcpy(to, next.positions, static_cast<size_t>(positionBytesOf(next)));
+  std::memcpy(to + positionBytesOf(next), next.tokens,
               static_cast<size_t>(next.rows * next.length) * sizeof(int32_t));
+  if (next.draws)
+    std::memcpy(to + drawOffsetOf(next), next.draws,
+                static_cast<size_t>(next.rows) * sizeof(Draw));
 }
 
 Status CudaSession::queueStep(const Step &next, const void *staging) {
-  const int64_t positionBytes =
-      next.rows * static_cast<int64_t>(sizeof(int64_t));
-  const int64_t tokenBytes =
-      next.rows * next.length * static_cast<int64_t>(sizeof(int32_t));
   if (Status status = TNRT_CUDA_CALL(
           driver(), cuMemcpyHtoDAsync_v2, input.address(), staging,
-          static_cast<size_t>(positionBytes + tokenBytes), stream.get());
+          static_cast<size_t>(inputBytesOf(next)), stream.get());
       !status)
     return status;
   step = &next;
@@ -110,7 +122,7 @@ Status CudaSession::queueStep(const Step &next, const void *staging) {
   const char *base = static_cast<const char *>(input.data());
   (isDecode(next) ? model.module.decode : model.module.prefill)(
       context(), next.rows, next.length,
-      reinterpret_cast<const int32_t *>(base + positionBytes),
+      reinterpret_cast<const int32_t *>(base + positionBytesOf(next)),
       reinterpret_cast<const int64_t *>(base),
       static_cast<float *>(hidden.data()));
   step = nullptr;
@@ -123,26 +135,53 @@ Status CudaSession::queueHead(const void *rowsHidden, int64_t rows) {
   return takeFailure();
 }
 
-// The head on each sequence's last token, and the logits' way to the host.
-Status CudaSession::queueLogits(const Step &next) {
-  const int64_t vocabulary = model.manifest.vocabSize;
-  // Rows that lie one after the other go together.
+Status
+CudaSession::forHeads(const Step &next,
+                      const std::function<Status(int64_t, int64_t)> &use) {
   const int64_t most = next.length == 1 ? model.manifest.capacity.headRows : 1;
   for (int64_t row = 0; row < next.rows; row += most) {
     const int64_t rows = std::min(most, next.rows - row);
     if (Status status = queueHead(hiddenOf((row + 1) * next.length - 1), rows);
         !status)
       return status;
-    if (Status status = TNRT_CUDA_CALL(
-            driver(), cuMemcpyDtoHAsync_v2,
-            logits() + (next.row + row) * vocabulary, headLogits.address(),
-            static_cast<size_t>(rows * vocabulary) * sizeof(float),
-            stream.get());
-        !status)
+    if (Status status = use(row, rows); !status)
       return status;
     afterKernel = false;
   }
   return {};
+}
+
+// And the logits' way to the host.
+Status CudaSession::queueLogits(const Step &next) {
+  const int64_t vocabulary = model.manifest.vocabSize;
+  return forHeads(next, [&](int64_t row, int64_t rows) {
+    return TNRT_CUDA_CALL(
+        driver(), cuMemcpyDtoHAsync_v2,
+        logits() + (next.row + row) * vocabulary, headLogits.address(),
+        static_cast<size_t>(rows * vocabulary) * sizeof(float), stream.get());
+  });
+}
+
+// And the choice of the tokens, which alone leave the device.
+Status CudaSession::queueTokens(const Step &next) {
+  const char *draws =
+      static_cast<const char *>(input.data()) + drawOffsetOf(next);
+  auto *tokens = static_cast<int32_t *>(chosen.data());
+  Status status = forHeads(next, [&](int64_t row, int64_t rows) {
+    model.module.sample(
+        context(), rows, static_cast<const float *>(headLogits.data()),
+        reinterpret_cast<const float *>(
+            draws + row * static_cast<int64_t>(sizeof(Draw))),
+        tokens + row);
+    return takeFailure();
+  });
+  if (!status)
+    return status;
+  return TNRT_CUDA_CALL(driver(), cuMemcpyDtoHAsync_v2,
+                        static_cast<int32_t *>(allTokens.data()) + next.row,
+                        chosen.address(),
+                        static_cast<size_t>(next.rows) * sizeof(int32_t),
+                        stream.get());
 }
 
 Status CudaSession::finish() {
@@ -170,29 +209,45 @@ Status CudaSession::run(const Step &next, float *out) {
   return finish();
 }
 
-Status CudaSession::prepareLogits() {
-  if (allLogits.data())
+Status CudaSession::prepare(PinnedMemory &memory, int64_t rowBytes,
+                            const char *purpose) {
+  if (memory.data())
     return {};
-  Result<PinnedMemory> memory = PinnedMemory::allocate(
-      model.gpu,
-      batch * model.manifest.vocabSize * static_cast<int64_t>(sizeof(float)),
-      "logits");
-  if (!memory)
-    return memory.takeError();
-  allLogits = std::move(*memory);
+  Result<PinnedMemory> made =
+      PinnedMemory::allocate(model.gpu, batch * rowBytes, purpose);
+  if (!made)
+    return made.takeError();
+  memory = std::move(*made);
   return {};
 }
 
 Status CudaSession::runToLogits(const Step &next) {
-  if (Status status = prepareLogits(); !status)
+  if (Status status =
+          prepare(allLogits,
+                  model.manifest.vocabSize * int64_t(sizeof(float)), "logits");
+      !status)
     return status;
-  const std::pair<int64_t, int64_t> group(next.row, next.rows);
+  return runStep(next, &CudaSession::queueLogits);
+}
+
+Status CudaSession::runToTokens(const Step &next) {
+  if (Status status = prepare(allTokens, sizeof(int32_t), "tokens"); !status)
+    return status;
+  return runStep(next, &CudaSession::queueTokens);
+}
+
+char *CudaSession::inputOfGroup(const Step &next) const {
+  return static_cast<char *>(decodeInput.data()) + next.row * kInputBytesOfRow;
+}
+
+Status CudaSession::runStep(const Step &next,
+                            Status (CudaSession::*queueAfter)(const Step &)) {
+  const std::tuple group(next.row, next.rows, next.draws != nullptr);
   if (isDecode(next) && !graphs.try_emplace(group).second) {
-    Result<const GraphExec *> graph = decodeGraph(next);
+    Result<const GraphExec *> graph = decodeGraph(next, queueAfter);
     if (!graph)
       return graph.takeError();
-    stageInput(next, static_cast<char *>(decodeInput.data()) +
-                         next.row * kInputBytesOfRow);
+    stageInput(next, inputOfGroup(next));
     if (Status status = TNRT_CUDA_CALL(driver(), cuGraphLaunch, (*graph)->get(),
                                        stream.get());
         !status)
@@ -202,24 +257,23 @@ Status CudaSession::runToLogits(const Step &next) {
   stageInput(next, stepInput.data());
   if (Status status = queueStep(next, stepInput.data()); !status)
     return status;
-  if (Status status = queueLogits(next); !status)
+  if (Status status = (this->*queueAfter)(next); !status)
     return status;
   return finish();
 }
 
 // The graph's copies read and write page-locked memory at fixed places, so that
 // only the bytes there change from token to token.
-Result<const GraphExec *> CudaSession::decodeGraph(const Step &next) {
-  GraphExec &kept = graphs[{next.row, next.rows}];
+Result<const GraphExec *>
+CudaSession::decodeGraph(const Step &next,
+                         Status (CudaSession::*queueAfter)(const Step &)) {
+  GraphExec &kept = graphs[{next.row, next.rows, next.draws != nullptr}];
   if (kept.get())
     return &kept;
   Result<GraphExec> graph = capture(model.gpu, stream, [&]() -> Status {
-    if (Status status =
-            queueStep(next, static_cast<char *>(decodeInput.data()) +
-                                next.row * kInputBytesOfRow);
-        !status)
+    if (Status status = queueStep(next, inputOfGroup(next)); !status)
       return status;
-    return queueLogits(next);
+    return (this->*queueAfter)(next);
   });
   if (!graph)
     return graph.takeError();
@@ -299,6 +353,8 @@ void CudaSession::launchDevice(int64_t kernel, int64_t tasks,
     Recorded launch;
     launch.kernel = kernel;
     launch.tasks = tasks;
+    launch.rows = recordedRows;
+    launch.sequences = recordedSequences;
     launch.maps.resize(static_cast<size_t>(k.num_params));
     for (int64_t p = 0; p < k.num_params; ++p) {
       launch.slots.push_back(reinterpret_cast<uint64_t>(args[p]));

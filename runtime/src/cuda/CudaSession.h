@@ -9,15 +9,27 @@
 #include "core/Executor.h"
 
 #include <array>
+#include <functional>
 #include <map>
+#include <tuple>
 #include <vector>
 
 namespace tnrt::cuda {
+
+// The input of a step, as it lies in memory: positions, tokens, draws.
+inline int64_t positionBytesOf(const Step &step) {
+  return step.rows * static_cast<int64_t>(sizeof(int64_t));
+}
+inline int64_t drawOffsetOf(const Step &step) {
+  return positionBytesOf(step) +
+         step.rows * step.length * static_cast<int64_t>(sizeof(int32_t));
+}
 
 // A launch as generated code asked for it, to be queued again.
 struct Recorded {
   int64_t kernel = -1; // -1: a matrix product
   int64_t tasks = 0;
+  int64_t rows = 0, sequences = 0; // of the call
   std::vector<uint64_t> slots;
   // By parameter, where it is a tensor map.
   struct alignas(64) Map {
@@ -36,14 +48,18 @@ public:
   Status run(const Step &step, float *hidden) override;
   Status runToLogits(const Step &step) override;
   float *logits() override { return static_cast<float *>(allLogits.data()); }
+  bool canSample() const override { return model.module.sample != nullptr; }
+  Status runToTokens(const Step &step) override;
+  const int32_t *tokens() override {
+    return static_cast<const int32_t *>(allTokens.data());
+  }
   Status head(const float *hidden, int64_t rows, float *out) override;
   Status readStates(int64_t layer, int64_t row, int64_t rows,
                     float *out) override;
   Status writeStates(int64_t layer, int64_t row, int64_t rows,
                      const void *in) override;
   Status reset() override;
-  Result<std::vector<KernelTime>> profile(const Step &step,
-                                          int64_t repeat) override;
+  Result<StepProfile> profile(const Step &step, int64_t repeat) override;
 
 private:
   // The ABI.
@@ -84,27 +100,41 @@ private:
   Status queueStep(const Step &step, const void *staging);
   Status queueHead(const void *hidden, int64_t rows);
   Status queueLogits(const Step &step);
+  Status queueTokens(const Step &step);
+  // Runs the head on each sequence's last token, rows that lie one after the
+  // other together, and after each time `use` with its first row and their number.
+  Status forHeads(const Step &step,
+                  const std::function<Status(int64_t, int64_t)> &use);
+  // The step and `queueAfter`: as a graph from the second time on.
+  Status runStep(const Step &step,
+                 Status (CudaSession::*queueAfter)(const Step &));
+  char *inputOfGroup(const Step &step) const;
   // Waits for the stream; errors of the kernels show here.
   Status finish();
 
-  Result<const GraphExec *> decodeGraph(const Step &step);
-  Status prepareLogits();
+  Result<const GraphExec *>
+  decodeGraph(const Step &step,
+              Status (CudaSession::*queueAfter)(const Step &));
+  Status prepare(PinnedMemory &memory, int64_t rowBytes, const char *purpose);
 
   // Profile.cpp
   Result<std::vector<Recorded>> record(const Step &step);
-  Result<double> time(const std::vector<const Recorded *> &alike,
-                      int64_t repeat);
+  // Seconds of what `enqueue` puts on the stream, the median of `repeat`.
+  Result<double> time(int64_t repeat, const std::function<Status()> &enqueue);
   Status replay(const Recorded &launch);
+  Status fillWithNumbers(DevicePointer to, int64_t bytes);
+  Status measureCeilings(StepProfile &profile, int64_t repeat);
 
   CudaModel &model;
   const int64_t batch;
   SessionPlan plan;
   Stream stream;
-  DeviceMemory stateMemory, input, hidden, headLogits;
-  // Positions and tokens as the device has them: of a step that runs once, and
-  // of each group of a decode step, where its graph reads them.
+  DeviceMemory stateMemory, input, hidden, headLogits, chosen;
+  // Positions, tokens and draws as the device has them: of a step that runs
+  // once, and of each group of a decode step, where its graph reads them.
   PinnedMemory stepInput, decodeInput;
   PinnedMemory allLogits; // f32 [batch, V], from the first use on
+  PinnedMemory allTokens; // int32 [batch], likewise
   std::vector<float> probed;
 
   const Step *step = nullptr; // the one that runs, for its observer
@@ -113,10 +143,11 @@ private:
   std::vector<Recorded> *recording = nullptr;
   // Whether what was queued last is a kernel of the program: the next may overlap it.
   bool afterKernel = false;
-  // By first sequence and number of sequences. The first step of a group is not
-  // captured, so that what libraries load on first use is there; it leaves an
-  // empty entry.
-  std::map<std::pair<int64_t, int64_t>, GraphExec> graphs;
+  int64_t recordedRows = 0, recordedSequences = 0; // of the call
+  // By first sequence, number of sequences and whether they end in tokens. The
+  // first step of a group is not captured, so that what libraries load on first
+  // use is there; it leaves an empty entry.
+  std::map<std::tuple<int64_t, int64_t, bool>, GraphExec> graphs;
 };
 
 } // namespace tnrt::cuda

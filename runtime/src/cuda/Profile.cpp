@@ -33,6 +33,9 @@ KernelTime describe(const Recorded &r, const Kernels &kernels) {
     time.name = kernel.name;
     time.tasks = r.tasks;
     time.threads = kernel.threads;
+    time.bytes = kernel.bytes + r.rows * kernel.bytes_of_row +
+                 r.sequences * kernel.bytes_of_sequence;
+    time.flops = r.rows * kernel.flops_of_row;
     return time;
   }
   const MatmulCall &p = r.product;
@@ -47,14 +50,26 @@ KernelTime describe(const Recorded &r, const Kernels &kernels) {
 } // namespace
 
 Result<std::vector<Recorded>> CudaSession::record(const Step &next) {
+  const int64_t tokens = next.rows * next.length;
   std::vector<Recorded> launches;
   stageInput(next, stepInput.data());
   recording = &launches;
+  recordedRows = tokens;
+  recordedSequences = next.rows;
   Status status = queueStep(next, stepInput.data());
+  recordedRows = std::min(tokens, model.manifest.capacity.headRows);
   if (status)
-    status =
-        queueHead(hidden.data(), std::min(next.rows * next.length,
-                                          model.manifest.capacity.headRows));
+    status = queueHead(hidden.data(), recordedRows);
+  recordedRows = std::min(recordedRows, next.rows);
+  if (status && next.draws) {
+    const char *draws =
+        static_cast<const char *>(input.data()) + drawOffsetOf(next);
+    model.module.sample(context(), recordedRows,
+                        static_cast<const float *>(headLogits.data()),
+                        reinterpret_cast<const float *>(draws),
+                        static_cast<int32_t *>(chosen.data()));
+    status = takeFailure();
+  }
   recording = nullptr;
   Status finished = finish();
   if (!status)
@@ -82,21 +97,15 @@ Status CudaSession::replay(const Recorded &launch) {
                                stream.get());
 }
 
-// Seconds of all of them, the median of `repeat`.
-Result<double> CudaSession::time(const std::vector<const Recorded *> &alike,
-                                 int64_t repeat) {
+Result<double> CudaSession::time(int64_t repeat,
+                                 const std::function<Status()> &enqueue) {
   Result<Event> from = createEvent(model.gpu, kEventDefault);
   if (!from)
     return from.takeError();
   Result<Event> to = createEvent(model.gpu, kEventDefault);
   if (!to)
     return to.takeError();
-  Result<GraphExec> graph = capture(model.gpu, stream, [&]() -> Status {
-    for (const Recorded *launch : alike)
-      if (Status status = replay(*launch); !status)
-        return status;
-    return {};
-  });
+  Result<GraphExec> graph = capture(model.gpu, stream, enqueue);
   if (!graph)
     return graph.takeError();
   std::vector<double> seconds;
@@ -123,8 +132,71 @@ Result<double> CudaSession::time(const std::vector<const Recorded *> &alike,
   return seconds[seconds.size() / 2];
 }
 
-Result<std::vector<KernelTime>> CudaSession::profile(const Step &next,
-                                                     int64_t repeat) {
+// bf16 numbers of either sign from 0.5 to 1, in pieces that are all alike.
+Status CudaSession::fillWithNumbers(DevicePointer to, int64_t bytes) {
+  std::vector<uint16_t> numbers(size_t(1) << 22);
+  uint32_t random = 1;
+  for (uint16_t &number : numbers) {
+    random = random * 1664525 + 1013904223; // Numerical Recipes, 7.1
+    number = static_cast<uint16_t>(0x3f00 | (random >> 16 & 0x807f));
+  }
+  const auto piece =
+      static_cast<int64_t>(numbers.size() * sizeof(uint16_t));
+  for (int64_t at = 0; at < bytes; at += piece)
+    if (Status status = TNRT_CUDA_CALL(
+            driver(), cuMemcpyHtoDAsync_v2,
+            to + static_cast<DevicePointer>(at), numbers.data(),
+            static_cast<size_t>(std::min(piece, bytes - at)), stream.get());
+        !status)
+      return status;
+  return finish();
+}
+
+// A copy and a product that are large enough to fill the device, where its memory
+// has room for them.
+Status CudaSession::measureCeilings(StepProfile &profile, int64_t repeat) {
+  constexpr int64_t kCopyBytes = int64_t(512) << 20, kSize = 8192;
+  constexpr int64_t kWord = 2; // of bf16
+  const int64_t matrixBytes = kSize * kSize * kWord;
+  Result<int64_t> free = model.gpu->freeBytes();
+  if (!free)
+    return free.takeError();
+  if (*free < 3 * kCopyBytes)
+    return {};
+  Result<DeviceMemory> memory =
+      DeviceMemory::allocate(model.gpu, 2 * kCopyBytes, "the measurement");
+  if (!memory)
+    return memory.takeError();
+  const DevicePointer base = memory->address();
+  // Products of equal numbers take less power, and so less time, than others.
+  if (Status status = fillWithNumbers(base, 2 * matrixBytes); !status)
+    return status;
+  Result<double> seconds = time(repeat, [&] {
+    return TNRT_CUDA_CALL(driver(), cuMemcpyDtoDAsync_v2, base + kCopyBytes,
+                          base, static_cast<size_t>(kCopyBytes), stream.get());
+  });
+  if (!seconds)
+    return seconds.takeError();
+  profile.copyBytesPerSecond = 2 * double(kCopyBytes) / *seconds;
+  Result<Matmul *> products = model.matmul();
+  if (!products)
+    return {};
+  const auto bf16 = static_cast<int64_t>(DType::BF16);
+  auto at = [&](int64_t offset) {
+    return reinterpret_cast<void *>(base + static_cast<DevicePointer>(offset));
+  };
+  const MatmulCall call = {kSize,     kSize,           kSize,          bf16, bf16,
+                           at(0), at(matrixBytes), at(2 * matrixBytes)};
+  seconds = time(repeat,
+                 [&] { return (*products)->run(call, stream.get()); });
+  if (!seconds)
+    return seconds.takeError();
+  profile.flopsPerSecond = 2.0 * kSize * kSize * kSize / *seconds;
+  return {};
+}
+
+Result<StepProfile> CudaSession::profile(const Step &next, int64_t repeat) {
+  repeat = std::max<int64_t>(repeat, 1);
   Result<std::vector<Recorded>> launches = record(next);
   if (!launches)
     return launches.takeError();
@@ -137,18 +209,29 @@ Result<std::vector<KernelTime>> CudaSession::profile(const Step &next,
       order.push_back(kind);
     kinds[kind].push_back(&launch);
   }
-  std::vector<KernelTime> times;
-  for (const Kind &kind : order) {
+  StepProfile profile;
+  // From the last on, so that each finds the inputs that the step made: those that
+  // change their buffer in place leave another there each time.
+  for (auto it = order.rbegin(); it != order.rend(); ++it) {
+    const Kind &kind = *it;
     const std::vector<const Recorded *> &alike = kinds[kind];
-    Result<double> seconds = time(alike, std::max<int64_t>(repeat, 1));
+    Result<double> seconds = time(repeat, [&]() -> Status {
+      for (const Recorded *launch : alike)
+        if (Status status = replay(*launch); !status)
+          return status;
+      return {};
+    });
     if (!seconds)
       return seconds.takeError();
     KernelTime entry = describe(*alike.front(), *model.kernels);
     entry.count = static_cast<int64_t>(alike.size());
     entry.seconds = *seconds / static_cast<double>(entry.count);
-    times.push_back(std::move(entry));
+    profile.kernels.push_back(std::move(entry));
   }
-  return times;
+  std::reverse(profile.kernels.begin(), profile.kernels.end());
+  if (Status status = measureCeilings(profile, repeat); !status)
+    return status.takeError();
+  return profile;
 }
 
 } // namespace tnrt::cuda

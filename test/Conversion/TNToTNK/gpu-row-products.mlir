@@ -30,7 +30,7 @@
 // CHECK-NEXT: } else {
 
 // CHECK-LABEL: tnk.kernel @norm_linear_linear_k64_n96_mul_cast(
-// CHECK-SAME: %[[W2:[^:]*]]: memref<96x64xbf16>, %[[X:[^:]*]]: memref<32x64xf32>, %[[W1:[^:]*]]: memref<96x64xbf16>, %[[Y:[^:]*]]: memref<32x96xbf16>, %[[ROWS:[^:]*]]: index, %[[TASK:[^:]*]]: index) threads(64) {
+// CHECK-SAME: %[[W2:[^:]*]]: memref<96x64xbf16>, %[[X:[^:]*]]: memref<32x64xf32>, %[[W1:[^:]*]]: memref<96x64xbf16>, %[[Y:[^:]*]]: memref<32x96xbf16>, %[[ROWS:[^:]*]]: index, %[[TASK:[^:]*]]: index) threads(64)
 // CHECK: %[[COLUMN:.*]] = arith.muli %[[TASK]], %c8
 // CHECK: tnk.multiply_rows %[[X]], weights(%[[W1]], %[[W2]]) [%[[COLUMN]]] rows(%[[ROWS]]) to(%[[A:.*]], %[[B:.*]]) squares(%[[S:.*]]) :
 // CHECK: vector.transfer_read %[[A]][%c0, %c0]{{.*}} vector<8x8xf32>

@@ -6,6 +6,10 @@
 // RUN:   --canonicalize --cse --split-input-file | FileCheck %s --check-prefix=TILED
 // RUN: tnllm-opt %s --convert-tn-to-tnk='gpu-threads=256 bf16-storage tensor-cores attention-blocks=132' \
 // RUN:   --canonicalize --cse --split-input-file | FileCheck %s --check-prefix=CUT
+// RUN: tnllm-opt %s --convert-tn-to-tnk='gpu-threads=256 bf16-storage bf16-depth=64' --canonicalize \
+// RUN:   --split-input-file | FileCheck %s
+// RUN: tnllm-opt %s --convert-tn-to-tnk='gpu-threads=256 bf16-storage bf16-depth=65' --canonicalize \
+// RUN:   --split-input-file | FileCheck %s --check-prefix=SHALLOW
 // RUN: tnllm-opt %s --convert-tn-to-tnk='gpu-threads=256' --canonicalize \
 // RUN:   --split-input-file | FileCheck %s --check-prefix=F32
 
@@ -30,11 +34,17 @@
 // CHECK: tnrt.launch %[[C]] @tail_mul_add tasks(%[[ROWS]]) (%[[Z]], %[[R]], %[[OUT]], %[[ROWS]]) : memref<32x200xbf16>, memref<32x200xf32>, memref<32x200xf32>, index
 // CHECK: return
 
+// Where a linear map has fewer terms than are asked for, activations stay f32.
+// SHALLOW-LABEL: func.func @linear(
+// SHALLOW: tnrt.alloc : memref<32x200xf32>
+// SHALLOW: tnrt.matmul {{.*}} : memref<32x64xbf16>, memref<200x64xbf16>, memref<32x200xf32>
+// SHALLOW: tnrt.alloc : memref<32x200xf32>
+
 // A warp does four columns: it reads four rows of the weight, 256 depths at a time, and
 // keeps a sum in each thread for each element of the result. Rows that are not there are
 // the last one; the tail comes after the sums.
 // CHECK-LABEL: tnk.kernel @linear_k64_n200_activation(
-// CHECK-SAME: %[[X:[^:]*]]: memref<32x64xbf16>, %[[W:[^:]*]]: memref<200x64xbf16>, %[[BIAS:[^:]*]]: memref<200xf32>, %[[Y:[^:]*]]: memref<32x200xbf16>, %[[ROWS:[^:]*]]: index, %[[TASK:[^:]*]]: index) threads(32) {
+// CHECK-SAME: %[[X:[^:]*]]: memref<32x64xbf16>, %[[W:[^:]*]]: memref<200x64xbf16>, %[[BIAS:[^:]*]]: memref<200xf32>, %[[Y:[^:]*]]: memref<32x200xbf16>, %[[ROWS:[^:]*]]: index, %[[TASK:[^:]*]]: index) threads(32)
 // CHECK: %[[ONE:.*]] = arith.cmpi ule, %[[ROWS]], %c1
 // CHECK: scf.if %[[ONE]] {
 // CHECK-COUNT-4: vector.transfer_read %[[W]][{{.*}} : memref<200x64xbf16>, vector<64xbf16>
@@ -57,7 +67,7 @@
 
 // 200 columns are 25 pieces of 8: one warp, whose vectors are 256 long at most.
 // CHECK-LABEL: tnk.kernel @tail_bias_activation(
-// CHECK-SAME: %[[BIAS:[^:]*]]: memref<200xf32>, %[[Y:[^:]*]]: memref<32x200xbf16>, %{{[^:]*}}: index, %[[TASK:[^:]*]]: index) threads(32) {
+// CHECK-SAME: %[[BIAS:[^:]*]]: memref<200xf32>, %[[Y:[^:]*]]: memref<32x200xbf16>, %{{[^:]*}}: index, %[[TASK:[^:]*]]: index) threads(32)
 // CHECK: vector.transfer_read %[[Y]][%{{.*}}, %{{.*}}]{{.*}} : memref<32x200xbf16>, vector<1x200xbf16>
 // CHECK: arith.extf {{.*}} : vector<1x200xbf16> to vector<1x200xf32>
 // CHECK: vector.transfer_read %[[BIAS]]
@@ -262,4 +272,25 @@ func.func @wide(%x: tensor<?x?x4096xf32>, %z: tensor<?x?x700xf32>)
   %y = tn.activation <relu> %x : tensor<?x?x4096xf32>
   %u = tn.activation <relu> %z : tensor<?x?x700xf32>
   return %y, %u : tensor<?x?x4096xf32>, tensor<?x?x700xf32>
+}
+
+// -----
+
+// Without bf16 activations a product is not rounded before its tail has multiplied it.
+// SHALLOW-LABEL: func.func @gate(
+// SHALLOW-SAME: %[[G:[^:]*]]: memref<32x24xf32>, %[[OUT:[^:]*]]: memref<32x24xbf16>)
+// SHALLOW: %[[SUMS:.*]] = tnrt.alloc : memref<32x24xf32>
+// SHALLOW: tnrt.matmul %{{.*}}, %{{.*}}, %[[SUMS]], %{{.*}} : memref<32x64xbf16>, memref<24x64xbf16>, memref<32x24xf32>
+// SHALLOW: tnrt.launch %{{.*}} @tail_mul_cast tasks(%{{.*}}) (%[[G]], %[[SUMS]], %[[OUT]], %{{.*}})
+tn.param @w : tensor<24x64xbf16> init <normal, 1.0>
+func.func @gate(%x: tensor<?x?x64xbf16>, %g: tensor<?x?x24xf32>) -> tensor<?x?x24xbf16>
+    attributes {tn.rows = 32 : i64} {
+  %w = tn.get_param @w : tensor<24x64xbf16>
+  %0 = tn.fused -> tensor<?x?x24xbf16> {
+    %1 = tn.linear %x, %w : tensor<?x?x64xbf16>, tensor<24x64xbf16> -> tensor<?x?x24xf32>
+    %2 = tn.mul %g, %1 : tensor<?x?x24xf32>
+    %3 = tn.cast %2 : tensor<?x?x24xf32> -> tensor<?x?x24xbf16>
+    tn.yield %3 : tensor<?x?x24xbf16>
+  }
+  return %0 : tensor<?x?x24xbf16>
 }

@@ -60,7 +60,15 @@ func.func @slopes() -> (tensor<4xf32>, tensor<4xf32>, tensor<6xf32>, tensor<2xf3
 }
 
 // Without users they go, but a probe is seen from outside.
-// CHECK-LABEL: func @unused
+// CHECK-LABEL: func @unused_tokens
+// CHECK-NOT: tn.sample
+// CHECK: return
+func.func @unused_tokens(%x: tensor<?x8xf32>, %s: tensor<?x5xf32>) {
+  %0 = tn.sample %x, %s : tensor<?x8xf32>, tensor<?x5xf32> -> tensor<?xi32>
+  return
+}
+
+// CHECK-LABEL: func @unused(
 // CHECK-NOT: tn.norm
 // CHECK: tn.probe
 // CHECK-NEXT: return

@@ -613,3 +613,35 @@ func.func @f(%x: tensor<?x8xf32>, %w: tensor<12x8xf32>, %s: tensor<12xf32>) {
   %0 = tn.linear %x, %w scales %s : tensor<12xf32> : tensor<?x8xf32>, tensor<12x8xf32> -> tensor<?x12xf32>
   return
 }
+
+// -----
+
+func.func @f(%x: tensor<?x?xf32>, %s: tensor<?x5xf32>) {
+  // expected-error @+1 {{expected logits of [R, V] with a static V of 1 to 2^24, got 'tensor<?x?xf32>' [sample-C1]}}
+  %0 = tn.sample %x, %s : tensor<?x?xf32>, tensor<?x5xf32> -> tensor<?xi32>
+  return
+}
+
+// -----
+
+func.func @f(%x: tensor<?x16777217xf32>, %s: tensor<?x5xf32>) {
+  // expected-error @+1 {{expected logits of [R, V] with a static V of 1 to 2^24, got 'tensor<?x16777217xf32>' [sample-C1]}}
+  %0 = tn.sample %x, %s : tensor<?x16777217xf32>, tensor<?x5xf32> -> tensor<?xi32>
+  return
+}
+
+// -----
+
+func.func @f(%x: tensor<?x8xf32>, %s: tensor<?x4xf32>) {
+  // expected-error @+1 {{expected 5 settings for each row of logits, got 'tensor<?x4xf32>' [sample-C2]}}
+  %0 = tn.sample %x, %s : tensor<?x8xf32>, tensor<?x4xf32> -> tensor<?xi32>
+  return
+}
+
+// -----
+
+func.func @f(%x: tensor<2x8xf32>, %s: tensor<2x5xf32>) {
+  // expected-error @+1 {{expected a token for each row of logits, got 'tensor<3xi32>' [sample-C3]}}
+  %0 = tn.sample %x, %s : tensor<2x8xf32>, tensor<2x5xf32> -> tensor<3xi32>
+  return
+}

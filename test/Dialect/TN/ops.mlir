@@ -149,3 +149,10 @@ func.func @structure(%x: tensor<?x?x8xf32>, %r: tensor<?x?x12xf32>, %w: tensor<1
   tn.probe "hidden.0" %x : tensor<?x?x8xf32>
   return %0 : tensor<?x?x12xbf16>
 }
+
+// CHECK-LABEL: func @sampling
+func.func @sampling(%logits: tensor<?x7xf32>, %settings: tensor<?x5xf32>) -> tensor<?xi32> {
+  // CHECK: tn.sample %{{.*}}, %{{.*}} : tensor<?x7xf32>, tensor<?x5xf32> -> tensor<?xi32>
+  %0 = tn.sample %logits, %settings : tensor<?x7xf32>, tensor<?x5xf32> -> tensor<?xi32>
+  return %0 : tensor<?xi32>
+}

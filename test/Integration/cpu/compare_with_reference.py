@@ -187,7 +187,7 @@ class Case:
     def __init__(self, seed, folder, verbose):
         self.random = np.random.RandomState(seed)
         self.folder, self.verbose = folder, verbose
-        self.spec = random_spec(self.random, seed)
+        self.spec = self.draw_spec(seed)
         self.batch = int(self.random.randint(1, 6))
         self.length = LENGTHS[seed % len(LENGTHS)]
         self.ids = self.random.randint(0, self.spec["vocab_size"],
@@ -200,6 +200,9 @@ class Case:
                             random_checkpoint(self.random, module))
         write_spec(self.spec_path, {**self.spec, "weights": "weights.safetensors"})
         safetensors_io.save(self.path("ids.safetensors"), {"input_ids": self.ids})
+
+    def draw_spec(self, seed):
+        return random_spec(self.random, seed)
 
     def path(self, name):
         return os.path.join(self.folder, name)

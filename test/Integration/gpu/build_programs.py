@@ -5,15 +5,76 @@ build_programs.py TNLLMC FOLDER [CASE...] [--target=sm_90a] [--dtypes=f32,bf16]
 FOLDER then holds, for each case, CASE-f32, CASE-bf16 (GPU programs), CASE-cpu (f32, for
 any x86-64-v3 CPU) and CASE.safetensors (what is expected), all self-contained: it can
 be carried to a GPU machine without a compiler, where run_suite.py checks it.
+
+The golden cases are narrow. The case `wide` has random weights, activations in bf16 and
+tensor cores; what is expected of it, in wide-f32.safetensors and wide-bf16.safetensors,
+is what CPU programs of that type compute, which keep f32 between their linear maps.
 """
 
 import argparse
 import os
 import shutil
 import subprocess
+import sys
+import tempfile
+
+import numpy as np
+
+sys.dont_write_bytecode = True
 
 GOLDEN = os.path.join(os.path.dirname(os.path.abspath(__file__)),
                       "../../Inputs/golden")
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+import safetensors_io
+from program import Program
+
+WIDE = """vocab_size: 300
+decoder_embed_dim: 256
+decoder_layers: 2
+decoder_attention_heads: 4
+hidden_dim: 256
+glu_dim: 320
+linear_use_lrpe_list: [1, 0]
+init_std: 0.1
+pad_token_id: null
+bos_token_id: null
+eos_token_id: null
+tokenizer: bytes
+"""
+WIDE_SHAPE = (2, 200)
+
+
+def expect(executable, folder):
+    """What golden cases hold, computed by a CPU program."""
+    program = Program(executable, folder)
+    ids = np.random.RandomState(0).randint(0, 256, WIDE_SHAPE).astype(np.int64)
+    result = program.run(ids)
+    golden = {"input_ids": ids, "logits": result["logits"],
+              "greedy": program.greedy(result, 24)}
+    golden.update((name, tensor) for name, tensor in result.items()
+                  if name.startswith(("hidden.", "state.")))
+    return golden
+
+
+def build_wide(tnllmc, folder, target, dtypes):
+    with tempfile.TemporaryDirectory() as work:
+        spec = os.path.join(work, "wide.yaml")
+        with open(spec, "w", encoding="utf-8") as file:
+            file.write(WIDE)
+
+        def compile_as(output, *options):
+            subprocess.run([tnllmc, spec, "-o", output, "--quiet", "--random-weights=1",
+                            *options], check=True)
+
+        compile_as(os.path.join(folder, "wide-cpu"), "--march=x86-64-v3")
+        for dtype in dtypes:
+            compile_as(os.path.join(folder, f"wide-{dtype}"), f"--target={target}",
+                       f"--dtype={dtype}")
+            compile_as(os.path.join(work, dtype), f"--dtype={dtype}",
+                       "--march=x86-64-v3")
+            safetensors_io.save(os.path.join(folder, f"wide-{dtype}.safetensors"),
+                                  expect(os.path.join(work, dtype), work))
 
 
 def main():
@@ -27,6 +88,8 @@ def main():
     os.makedirs(args.folder, exist_ok=True)
     cases = args.case or [os.path.join(GOLDEN, name) for name in sorted(os.listdir(GOLDEN))
                           if os.path.isdir(os.path.join(GOLDEN, name))]
+    if not args.case:
+        build_wide(args.tnllmc, args.folder, args.target, args.dtypes.split(","))
     for path in cases:
         case = os.path.basename(os.path.normpath(path))
 

@@ -21,6 +21,9 @@ import safetensors_io
 from program import Check, Program, run_relay
 
 TOLERANCE = {"f32": 2e-3, "bf16": 3e-2}
+# k, p, minP, temperature: the default cuts, none, and each alone or with one other.
+SAMPLING = (("40", "0.95", "0.05", "0.8"), ("0", "1", "0", "1"), ("0", "0.6", "0", "0.9"),
+            ("3", "1", "0", "2"), ("0", "1", "0.3", "1.5"), ("200", "0.2", "0", "0.5"))
 PROMPTS = ("Once upon a time", "The", "A longer prompt, so that rows of a batch "
            "stand at positions that differ by more than a chunk of the attention")
 
@@ -72,13 +75,33 @@ def check_generate(check, gpu, cpu, is_f32):
         check.say("generate, each prompt alone", alone == whole, alone == whole)
         resumed = cpu.generate("--load-state", state, "-n", "12")
         check.say("generate, resumed on the CPU", resumed == rest, resumed == rest)
+        check_sampling(check, gpu, cpu)
     else:
         counts = [len(tokens) for tokens in whole + alone]
         check.say("generate, tokens", set(counts) == {24}, counts)
 
 
+def check_sampling(check, gpu, cpu):
+    """What the GPU draws is what the CPU's sampler draws with the same seed."""
+    prompts = [word for prompt in PROMPTS for word in ("-p", prompt)]
+    compared = different = 0
+    for seed, (top_k, top_p, min_p, temperature) in enumerate(SAMPLING):
+        options = [*prompts, "--seed", str(seed), "--top-k", top_k, "--top-p", top_p,
+                   "--min-p", min_p, "-n", "12"]
+        pairs = zip(gpu.generate(*options, temperature=temperature),
+                    cpu.generate(*options, temperature=temperature))
+        for ours, theirs in pairs:
+            compared += 1
+            different += ours != theirs
+    check.say("sampled sequences that differ from the CPU program's",
+              different * 10 <= compared, f"{different} of {compared}")
+
+
 def check_case(case, dtype, folder, temporary, options):
-    golden = safetensors_io.load(os.path.join(folder, f"{case}.safetensors"))
+    expected = os.path.join(folder, f"{case}-{dtype}.safetensors")
+    if not os.path.exists(expected):
+        expected = os.path.join(folder, f"{case}.safetensors")
+    golden = safetensors_io.load(expected)
     check = Check(f"{case} {dtype}", golden, TOLERANCE[dtype])
     gpu = Program(os.path.join(folder, f"{case}-{dtype}"),
                   os.path.join(temporary, f"{case}-{dtype}"), options)

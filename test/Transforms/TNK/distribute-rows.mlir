@@ -294,3 +294,66 @@ tnk.kernel @rows(%x: memref<8x64xf32>, %n: index, %row: index) threads(32) {
   vector.transfer_write %w, %x[%c0, %row], %mask {in_bounds = [true, true]} : vector<2x16xf32>, memref<8x64xf32>
   tnk.return
 }
+
+// -----
+
+// What a mask selects goes to memory side by side, in the order of the vector: each thread
+// counts its own, lanes and warps sum what is before them.
+// CHECK-LABEL: tnk.kernel @compress(
+// CHECK: tnk.shared : memref<2xi32, #gpu.address_space<workgroup>>
+// CHECK: arith.extui %{{.*}} : i1 to i32
+// CHECK: %[[UP:.*]], %[[VALID:.*]] = gpu.shuffle up %{{.*}}, %c1_i32, %c32_i32
+// CHECK: %[[ADDED:.*]] = arith.addi %{{.*}}, %[[UP]] : i32
+// CHECK: arith.select %[[VALID]], %[[ADDED]],
+// CHECK-COUNT-4: gpu.shuffle up
+// CHECK: memref.store
+// CHECK: gpu.barrier
+// CHECK-COUNT-2: memref.load {{.*}} : memref<2xi32,
+// CHECK: scf.if
+// CHECK: memref.store %{{.*}}, %{{.*}} : memref<64xi64>
+tnk.kernel @compress(%x: memref<8x64xi64>, %y: memref<64xi64>, %row: index) threads(64) {
+  %c0 = arith.constant 0 : index
+  %zero = arith.constant dense<0> : vector<64xi64>
+  %v = vector.load %x[%row, %c0] : memref<8x64xi64>, vector<64xi64>
+  %mask = arith.cmpi sgt, %v, %zero : vector<64xi64>
+  vector.compressstore %y[%c0], %mask, %v : memref<64xi64>, vector<64xi1>, vector<64xi64>
+  tnk.return
+}
+
+// -----
+
+// A warp needs no shared memory; two units of a thread lie apart, so they are counted one
+// after the other.
+// CHECK-LABEL: tnk.kernel @compress_warp(
+// CHECK-NOT: tnk.shared
+// CHECK-COUNT-5: gpu.shuffle up
+// CHECK: gpu.shuffle idx
+// CHECK-COUNT-5: gpu.shuffle up
+// CHECK-NOT: gpu.barrier
+tnk.kernel @compress_warp(%x: memref<8x256xf32>, %y: memref<256xf32>, %row: index) threads(32) {
+  %c0 = arith.constant 0 : index
+  %zero = arith.constant dense<0.0> : vector<256xf32>
+  %v = vector.load %x[%row, %c0] : memref<8x256xf32>, vector<256xf32>
+  %mask = arith.cmpf ogt, %v, %zero : vector<256xf32>
+  vector.compressstore %y[%c0], %mask, %v : memref<256xf32>, vector<256xi1>, vector<256xf32>
+  tnk.return
+}
+
+// -----
+
+// 32 warps combine their values as a warp does: one load and a butterfly, not 32 loads.
+// CHECK-LABEL: tnk.kernel @largest_block(
+// CHECK-COUNT-5: gpu.shuffle xor
+// CHECK: gpu.barrier
+// CHECK: %[[V:.*]] = memref.load {{.*}} : memref<32xf32,
+// CHECK: gpu.shuffle xor %[[V]], %c16_i32
+// CHECK-COUNT-4: gpu.shuffle xor
+// CHECK-NOT: memref.load
+// CHECK: memref.store
+tnk.kernel @largest_block(%x: memref<8x1024xf32>, %y: memref<8xf32>, %row: index) threads(1024) {
+  %c0 = arith.constant 0 : index
+  %v = vector.load %x[%row, %c0] : memref<8x1024xf32>, vector<1024xf32>
+  %s = vector.reduction <add>, %v : vector<1024xf32> into f32
+  memref.store %s, %y[%row] : memref<8xf32>
+  tnk.return
+}

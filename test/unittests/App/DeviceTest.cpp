@@ -127,7 +127,9 @@ TEST_F(DeviceTest, BenchKernels) {
   EXPECT_EQ(json[0]["phase"], "prefill");
   EXPECT_EQ(json[0]["kernel"], "forward");
   EXPECT_EQ(json[0]["launches"], 1);
-  EXPECT_FALSE(json[0].contains("bytes")) << "not known, not made up";
+  EXPECT_EQ(json[0]["bytes"], 1000 + 8 * 100 + 10);
+  EXPECT_EQ(json[0]["flops"], 8 * 7);
+  EXPECT_FALSE(json[0].contains("percent_of_copy")) << "not measured";
   EXPECT_EQ(json[2]["kernel"], "matmul 4x256x16") << "what the head takes";
   EXPECT_EQ(json[3]["phase"], "decode");
   EXPECT_EQ(json[5]["flops"], 2 * 2 * 256 * 16);

@@ -185,7 +185,9 @@ TEST_F(CudaErrorTest, MissingCublasLt) {
 // Everything a program does, with each call of the driver failing in turn: one
 // clear line, no misuse, nothing held afterwards.
 Status runEverything() {
-  auto model = Model::load(fake::makeDeviceModule(), {"", 1, false});
+  fake::Config config;
+  config.sampling = true;
+  auto model = Model::load(fake::makeDeviceModule(config), {"", 1, false});
   if (!model)
     return model.takeError();
   auto made = Session::create(**model, 2);
@@ -205,6 +207,12 @@ Status runEverything() {
     if (auto decoded = session.decode(tokens); !decoded)
       return decoded.takeError();
   if (auto last = session.forwardRowToLogits(1, tokens, 3); !last)
+    return last.takeError();
+  const std::vector<Draw> draws(2);
+  for (int i = 0; i < 3; ++i)
+    if (auto chosen = session.decodeToTokens(tokens, draws.data()); !chosen)
+      return chosen.takeError();
+  if (auto last = session.forwardRowToToken(1, tokens, 3, draws[0]); !last)
     return last.takeError();
   if (Status status = session.readState(0, 1, state.data()); !status)
     return status;
@@ -290,10 +298,10 @@ TEST_F(CudaErrorTest, LaunchesThatCannotBe) {
   auto kernels = cuda::Kernels::load(*device, fake::makeDeviceModule());
   ASSERT_TRUE(kernels) << kernels.message();
   void *args[9] = {};
-  EXPECT_EQ((*kernels)->launch(2, 1, args, stream->get()).message(),
-            "there is no kernel 2, the program has 2");
+  EXPECT_EQ((*kernels)->launch(3, 1, args, stream->get()).message(),
+            "there is no kernel 3, the program has 3");
   EXPECT_EQ((*kernels)->launch(-1, 1, args, stream->get()).message(),
-            "there is no kernel -1, the program has 2");
+            "there is no kernel -1, the program has 3");
   EXPECT_EQ(
       (*kernels)->launch(0, int64_t(1) << 31, args, stream->get()).message(),
       "kernel 'forward': 2147483648 tasks, expected at most 2147483647");

@@ -176,7 +176,8 @@ TEST_F(CudaSessionTest, ZeroesTheArenaAndTheStates) {
   const std::vector<int32_t> tokens = makeTokens(2);
   ASSERT_TRUE(session->forward(tokens.data(), 1, nullptr));
   ASSERT_TRUE(session->forwardRow(0, &token, 1, nullptr));
-  EXPECT_EQ(fake::cuda().count["cuMemsetD8Async"], 2);
+  // Arena, states, hidden rows and logits.
+  EXPECT_EQ(fake::cuda().count["cuMemsetD8Async"], 4);
 }
 
 TEST_F(CudaSessionTest, EncodesTensorMaps) {
@@ -239,29 +240,111 @@ TEST_F(CudaSessionTest, SharesTiedParameters) {
   EXPECT_EQ(model->parameterBytes(), 4096 * 4);
 }
 
+// Two rows of two sequences, then the head; the choice of tokens where the
+// program has it. What a launch costs is counted by rows and sequences.
 TEST_F(CudaSessionTest, ProfilesEachKindOfLaunch) {
-  load(fake::makeDeviceModule(), 3);
+  fake::Config config;
+  config.sampling = true;
+  load(fake::makeDeviceModule(config), 3);
   const std::vector<int32_t> tokens = makeTokens(3);
   ASSERT_TRUE(session->forward(tokens.data(), 1, nullptr));
-  auto times = session->profile(2, 1, 3);
-  ASSERT_TRUE(times) << times.message();
-  ASSERT_EQ(times->size(), 3u);
-  const KernelTime &forward = (*times)[0], &product = (*times)[2];
+  auto profile = session->profile(2, 2, 3);
+  ASSERT_TRUE(profile) << profile.message();
+  const std::vector<KernelTime> &times = profile->kernels;
+  ASSERT_EQ(times.size(), 4u);
+  const KernelTime &forward = times[0], &product = times[2], &sample = times[3];
   EXPECT_EQ(forward.name, "forward");
   EXPECT_EQ(forward.tasks, 2);
   EXPECT_EQ(forward.threads, 128);
   EXPECT_EQ(forward.count, 1);
   EXPECT_GT(forward.seconds, 0);
-  EXPECT_EQ(forward.bytes, -1) << "nothing is known of it";
-  EXPECT_EQ((*times)[1].name, "mapped");
-  EXPECT_EQ(product.name, "matmul 2x256x16");
-  EXPECT_EQ(product.flops, 2 * 2 * 256 * 16);
-  EXPECT_EQ(product.bytes, (2 * 16 + 256 * 16 + 2 * 256) * 4);
+  EXPECT_EQ(forward.bytes, 1000 + 4 * 100 + 2 * 10);
+  EXPECT_EQ(forward.flops, 4 * 7);
+  EXPECT_EQ(times[1].name, "mapped");
+  EXPECT_EQ(product.name, "matmul 4x256x16");
+  EXPECT_EQ(product.flops, 2 * 4 * 256 * 16);
+  EXPECT_EQ(product.bytes, (4 * 16 + 256 * 16 + 4 * 256) * 4);
+  EXPECT_EQ(sample.name, "sample");
+  EXPECT_EQ(sample.tasks, 2);
+  EXPECT_EQ(sample.bytes, 2 * 1024);
+  // The fake machine has no room to measure what a copy does at best.
+  EXPECT_EQ(profile->copyBytesPerSecond, 0);
   // As new afterwards.
   EXPECT_EQ(session->positions(), std::vector<int64_t>(3, 0));
   float state[12];
   ASSERT_TRUE(session->readState(0, 1, state));
   EXPECT_EQ(state[0], 0);
+}
+
+TEST_F(CudaSessionTest, ChoosesTokensOnTheDevice) {
+  // Groups of decoding of 3 and 2, of the head 3 and 2.
+  constexpr int64_t batch = 5;
+  const std::vector<int32_t> tokens = makeTokens(batch);
+  fake::Config config;
+  load(fake::makeDeviceModule(config), batch);
+  EXPECT_FALSE(session->canSample());
+  std::vector<std::vector<int32_t>> best;
+  for (int step = 0; step < 4; ++step) {
+    Result<float *> logits = session->decode(tokens.data());
+    ASSERT_TRUE(logits);
+    best.emplace_back();
+    for (int64_t row = 0; row < batch; ++row) {
+      const float *of = *logits + row * 256;
+      best.back().push_back(
+          static_cast<int32_t>(std::max_element(of, of + 256) - of));
+    }
+  }
+  config.sampling = true;
+  load(fake::makeDeviceModule(config), batch);
+  ASSERT_TRUE(session->canSample());
+  fake::cuda().copiedToHost.clear();
+  const int64_t launches = fake::cuda().count["cuGraphLaunch"];
+  for (int step = 0; step < 4; ++step) {
+    // Another draw for each sequence and step: what the graph reads is not what
+    // it was made with.
+    std::vector<Draw> draws(batch);
+    for (int64_t row = 1; row < batch; ++row) {
+      draws[size_t(row)].inverseTemperature = 1;
+      draws[size_t(row)].uniform = float(row + 10 * step) / 1000 + 1e-4f;
+    }
+    auto chosen = session->decodeToTokens(tokens.data(), draws.data());
+    ASSERT_TRUE(chosen) << chosen.message();
+    EXPECT_EQ((*chosen)[0], best[size_t(step)][0]);
+    for (int64_t row = 1; row < batch; ++row)
+      EXPECT_EQ((*chosen)[row],
+                (best[size_t(step)][size_t(row)] + row + 10 * step) % 256);
+  }
+  EXPECT_EQ(fake::cuda().count["cuGraphLaunch"] - launches, 6);
+  // 4 bytes for each sequence, as queued once and as captured once.
+  EXPECT_EQ(fake::cuda().copiedToHost, (std::vector<int64_t>{12, 8, 12, 8}));
+}
+
+TEST_F(CudaSessionTest, ChoosesTheTokenAfterAPrompt) {
+  fake::Config config;
+  config.sampling = true;
+  load(fake::makeDeviceModule(config), 3);
+  const std::vector<int32_t> tokens = makeTokens(19); // three steps
+  Result<float *> logits =
+      session->forwardRowToLogits(1, tokens.data(), 19);
+  ASSERT_TRUE(logits);
+  const auto best = static_cast<int32_t>(
+      std::max_element(*logits, *logits + 256) - *logits);
+  ASSERT_TRUE(session->reset());
+  Draw draw;
+  draw.inverseTemperature = 1;
+  draw.uniform = 0.0071f;
+  auto token = session->forwardRowToToken(1, tokens.data(), 19, draw);
+  ASSERT_TRUE(token) << token.message();
+  EXPECT_EQ(*token, (best + 7) % 256);
+  EXPECT_EQ(session->positions(), (std::vector<int64_t>{0, 19, 0}));
+  EXPECT_EQ(fake::running().sampleCalls, 1);
+  // Logits and tokens may be asked for in turn.
+  for (int i = 0; i < 3; ++i) {
+    ASSERT_TRUE(session->decode(tokens.data()));
+    const std::vector<Draw> draws(3);
+    ASSERT_TRUE(session->decodeToTokens(tokens.data(), draws.data()));
+  }
+  EXPECT_FALSE(session->forwardRowToToken(3, tokens.data(), 1, draw));
 }
 
 } // namespace

@@ -274,9 +274,22 @@ CUresult cuMemcpyDtoHAsync_v2(void *to, DevicePointer from, size_t bytes,
   ENTER("cuMemcpyDtoHAsync");
   if (!isWithin(from, bytes))
     misuse("cuMemcpyDtoHAsync out of bounds");
+  state.copiedToHost.push_back(static_cast<int64_t>(bytes));
   if (stream->isCapturing && !isPinned(to))
     misuse("captured a copy to memory that is not page-locked");
   stream->add([=] { std::memcpy(to, reinterpret_cast<void *>(from), bytes); });
+  return kSuccess;
+}
+
+CUresult cuMemcpyDtoDAsync_v2(DevicePointer to, DevicePointer from,
+                              size_t bytes, CUstream stream) {
+  ENTER("cuMemcpyDtoDAsync");
+  if (!isWithin(to, bytes) || !isWithin(from, bytes))
+    misuse("cuMemcpyDtoDAsync out of bounds");
+  stream->add([=] {
+    std::memmove(reinterpret_cast<void *>(to),
+                 reinterpret_cast<const void *>(from), bytes);
+  });
   return kSuccess;
 }
 

@@ -45,6 +45,7 @@ struct Cuda {
   std::map<std::string, int64_t> sharedLimit; // raised, by kernel
   std::vector<std::string> misuse;
   int64_t overlapping = 0; // launches that may start before the last has ended
+  std::vector<int64_t> copiedToHost; // bytes of each copy, as it was queued
   // What cuTensorMapEncodeTiled was asked for, all numbers in a row.
   std::vector<int64_t> tensorMap;
 

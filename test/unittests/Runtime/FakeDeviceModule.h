@@ -10,6 +10,7 @@
 #include "cuda/Library.h"
 #include "tnrt/formats/DType.h"
 
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
 #include <dlfcn.h>
@@ -27,7 +28,7 @@ inline Cuda &cuda() {
   return *state;
 }
 
-enum DeviceKernel : int64_t { kForward, kMapped };
+enum DeviceKernel : int64_t { kForward, kMapped, kSample };
 
 template <typename T> T parameterOf(void **parameters, int index) {
   T value;
@@ -82,6 +83,30 @@ inline void deviceForward(void *context, int64_t batch, int64_t length,
   tnrt_probe(context, 0, hidden, batch * length, running().config.width);
 }
 
+// logits, settings, tokens: the likeliest, plus 1000 times where to draw.
+inline void runSample(void **p, int64_t tasks) {
+  const int64_t vocabulary = running().config.vocabulary;
+  const auto *logits = parameterOf<const float *>(p, 0);
+  const auto *settings = parameterOf<const float *>(p, 1);
+  auto *tokens = parameterOf<int32_t *>(p, 2);
+  for (int64_t row = 0; row < tasks; ++row) {
+    const float *of = logits + row * vocabulary;
+    const int64_t best = std::max_element(of, of + vocabulary) - of;
+    const float *draw = settings + row * TNRT_SAMPLE_SETTINGS;
+    const int64_t shift = draw[0] > 0 ? int64_t(1000 * draw[4]) : 0;
+    tokens[row] = static_cast<int32_t>((best + shift) % vocabulary);
+  }
+}
+
+inline void deviceSample(void *context, int64_t rows, const float *logits,
+                         const float *settings, int32_t *tokens) {
+  ++running().sampleCalls;
+  running().exceeded |= rows > running().config.headRows;
+  void *args[] = {const_cast<float *>(logits), const_cast<float *>(settings),
+                  tokens};
+  tnrt_launch_device(context, kSample, rows, args);
+}
+
 inline void deviceHead(void *context, int64_t rows, const float *hidden,
                        float *logits) {
   const Config &c = running().config;
@@ -103,6 +128,7 @@ inline void replaceIn(std::string &text, const std::string &from,
 struct DeviceTables {
   std::vector<uint8_t> forwardKinds = std::vector<uint8_t>(9, TNRT_PARAM_SLOT);
   std::vector<uint8_t> mappedKinds = {TNRT_PARAM_MAP, TNRT_PARAM_SLOT};
+  std::vector<uint8_t> sampleKinds = std::vector<uint8_t>(3, TNRT_PARAM_SLOT);
   std::vector<tnrt_device_kernel> kernels;
 };
 
@@ -117,6 +143,7 @@ inline Cuda &resetCuda() {
   state = Cuda();
   state.kernels["forward"] = {runForward, std::vector<size_t>(9, 8)};
   state.kernels["mapped"] = {runMapped, {128, 8}};
+  state.kernels["sample"] = {runSample, {8, 8, 8}};
   cuda::libraryNames() = {{TNRT_FAKE_CUDA}, {TNRT_FAKE_CUDA}};
   return state;
 }
@@ -134,14 +161,17 @@ inline tnrt_module &makeDeviceModule(const Config &config = {},
                 std::to_string(config.panelWidth) + R"(, "step": 1})",
             R"({"kind": "rows"})");
   DeviceTables &tables = deviceTables();
-  tables.kernels = {{"forward", 128, 0, 9, tables.forwardKinds.data(), 1},
-                    {"mapped", 32, 100000, 2, tables.mappedKinds.data(), 1}};
+  tables.kernels = {
+      {"forward", 128, 0, 9, tables.forwardKinds.data(), 1, 1000, 100, 10, 7},
+      {"mapped", 32, 100000, 2, tables.mappedKinds.data(), 1, 0, 0, 0, 0},
+      {"sample", 256, 0, 3, tables.sampleKinds.data(), 0, 0, 1024, 0, 256}};
   tnrt_module &module = instance.module;
   module.manifest = instance.manifest.data();
   module.manifest_size = instance.manifest.size();
   module.prefill = prefillBy<deviceForward>;
   module.decode = decodeBy<deviceForward>;
   module.head = deviceHead;
+  module.sample = config.sampling ? deviceSample : nullptr;
   module.device_image = "\177ELF and so on";
   module.device_image_size = 16;
   module.device_kernels = tables.kernels.data();

@@ -26,6 +26,7 @@ struct Config {
   int64_t prefillRows = 8, decodeRows = 3, headRows = 4;
   int64_t panelWidth = 8;
   std::string headTensor = "lm_head.weight";
+  bool sampling = false; // the program chooses tokens: only of a GPU program
   std::string required; // JSON strings, as in: "avx2", "fma"
   std::string weights = R"({"kind": "random", "seed": 7})";
   std::string tokenizer = R"({"kind": "bytes"})";
@@ -36,7 +37,7 @@ struct Running {
   Config config;
   std::string manifest;
   tnrt_module module{};
-  int64_t prefillCalls = 0, decodeCalls = 0, headCalls = 0;
+  int64_t prefillCalls = 0, decodeCalls = 0, headCalls = 0, sampleCalls = 0;
   bool exceeded = false; // a call beyond the capacity
 };
 

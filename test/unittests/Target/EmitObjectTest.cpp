@@ -30,7 +30,7 @@ const char entryPoints[] = R"(
   define void @helper() { ret void }
 )";
 
-const EntryPoints inference = {"prefill", "decode", "head", "", ""};
+const EntryPoints inference = {"prefill", "decode", "head", "", "", ""};
 
 class EmitObjectTest : public testing::Test {
 protected:
@@ -111,9 +111,10 @@ TEST_F(EmitObjectTest, ACPUProgramHasNoDeviceCode) {
   prepare("x86-64-v3");
   ASSERT_EQ(describe(), "");
   EXPECT_EQ(wordsOf(module->getGlobalVariable("tnrt_model")),
-            (std::vector<std::string>{"4", "@tnrt_manifest", "7", "@prefill",
+            (std::vector<std::string>{"5", "@tnrt_manifest", "7", "@prefill",
                                       "@decode", "@head", "null", "0", "null",
-                                      "0", "null", "0", "null", "null"}));
+                                      "0", "null", "0", "null", "null",
+                                      "null"}));
 }
 
 TEST_F(EmitObjectTest, ATrainingProgramHasItsOwnEntryPoints) {
@@ -124,28 +125,32 @@ TEST_F(EmitObjectTest, ATrainingProgramHasItsOwnEntryPoints) {
   training.gradient = "loss_gradient";
   ASSERT_FALSE(bool(addModelDescriptor(*module, training, "{}")));
   EXPECT_EQ(wordsOf(module->getGlobalVariable("tnrt_model")),
-            (std::vector<std::string>{"4", "@tnrt_manifest", "2", "null",
+            (std::vector<std::string>{"5", "@tnrt_manifest", "2", "null",
                                       "null", "null", "null", "0", "null", "0",
-                                      "null", "0", "@loss", "@loss_gradient"}));
+                                      "null", "0", "@loss", "@loss_gradient",
+                                      "null"}));
 }
 
 TEST_F(EmitObjectTest, AGPUProgramCarriesImageKernelsAndConstants) {
   prepare("x86-64-v3", "define void @prefill() { ret void }\n"
                        "define void @decode() { ret void }\n"
                        "define void @head() { ret void }\n"
+                       "define void @sample() { ret void }\n"
                        "@bytes = private constant [80 x i8] zeroinitializer\n");
   DeviceImage image;
   image.code = ".version 8.0";
-  image.kernels = {{"norm", 128, 0, {0, 0}}, {"tiles", 384, 200000, {1, 0, 0}, true}};
-  ASSERT_FALSE(bool(addModelDescriptor(*module, inference, "{}", &image,
-                                       "bytes")));
+  image.kernels = {{"norm", 128, 0, {0, 0}},
+                   {"tiles", 384, 200000, {1, 0, 0}, true, 7, 8, 9, 10}};
+  EntryPoints entries = inference;
+  entries.sample = "sample";
+  ASSERT_FALSE(bool(addModelDescriptor(*module, entries, "{}", &image, "bytes")));
   EXPECT_FALSE(llvm::verifyModule(*module, &llvm::errs()));
   // PTX ends in a NUL that is part of the image.
   EXPECT_EQ(wordsOf(module->getGlobalVariable("tnrt_model")),
-            (std::vector<std::string>{"4", "@tnrt_manifest", "2", "@prefill",
+            (std::vector<std::string>{"5", "@tnrt_manifest", "2", "@prefill",
                                       "@decode", "@head", "@tnrt_image", "13",
                                       "@tnrt_kernels", "2", "@bytes", "80",
-                                      "null", "null"}));
+                                      "null", "null", "@sample"}));
   const llvm::Constant *table =
       module->getGlobalVariable("tnrt_kernels", true)->getInitializer();
   const llvm::Constant *second = table->getAggregateElement(1u);
@@ -157,6 +162,9 @@ TEST_F(EmitObjectTest, AGPUProgramCarriesImageKernelsAndConstants) {
                 ->getRawDataValues(),
             llvm::StringRef("\1\0\0", 3));
   EXPECT_EQ(describeWord(second->getAggregateElement(5u)), "1") << "overlaps";
+  for (unsigned word = 6; word < 10; ++word)
+    EXPECT_EQ(describeWord(second->getAggregateElement(word)),
+              std::to_string(word + 1));
 }
 
 TEST_F(EmitObjectTest, ACubinIsStoredAsItIs) {
