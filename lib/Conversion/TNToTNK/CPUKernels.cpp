@@ -26,10 +26,10 @@ public:
                                   ArrayRef<MemRefType>) const override {
     if (op.getQ().getType().getDimSize(1) == 1)
       return {"attention_recurrent", sizes, buildRecurrentAttention};
-    AttentionKernel kernel = {"attention_chunked", sizes,
-                              buildChunkedAttention};
-    kernel.mayLackState = true;
-    return kernel;
+    AttentionKernel chunked{"attention_chunked", sizes, buildChunkedAttention};
+    chunked.mayLackState = fitsOnStack(op.getQ().getType().getDimSize(3),
+                                       op.getV().getType().getDimSize(3));
+    return chunked;
   }
 
   void launchLinear(FunctionConverter &converter,

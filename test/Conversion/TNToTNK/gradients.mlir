@@ -181,3 +181,19 @@ func.func @lrpe(%x: tensor<?x?x3x20xf32>, %theta: tensor<3x1x20xf32>,
       -> tensor<?x?x3x20xf32>, tensor<3x1x20xf32>
   return %0, %1 : tensor<?x?x3x20xf32>, tensor<3x1x20xf32>
 }
+
+// -----
+
+// A state that a task's stack cannot hold is a buffer all the same.
+// CHECK-LABEL: func.func @large_state(
+// CHECK: %[[STATE:.*]] = tnrt.alloc : memref<8x1x600x500xf32>
+// CHECK: tnrt.launch %{{.*}} @zero_states tasks(%{{.*}}) (%[[STATE]])
+// CHECK: tnrt.launch %{{.*}} @attention_chunked tasks({{.*}}, %[[STATE]], %{{.*}})
+func.func @large_state(%q: tensor<?x?x1x600xf32>, %v: tensor<?x?x1x500xf32>, %slopes: tensor<1xf32>)
+    -> tensor<?x?x1x500xf32> attributes {tn.rows = 8 : i64} {
+  %s = tn.zeros like %q : tensor<?x?x1x600xf32> -> tensor<?x1x600x500xf32>
+  %o, %n = tn.lightning_attention %q, %q, %v, %slopes, %s : tensor<?x?x1x600xf32>,
+      tensor<?x?x1x600xf32>, tensor<?x?x1x500xf32>, tensor<1xf32>, tensor<?x1x600x500xf32>
+      -> tensor<?x?x1x500xf32>, tensor<?x1x600x500xf32>
+  return %o : tensor<?x?x1x500xf32>
+}

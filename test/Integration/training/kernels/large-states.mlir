@@ -1,4 +1,4 @@
-// States too large for a task's stack live in buffers.
+// States too large for a task's stack live in buffers; the forward's begins as zeros there.
 // RUN: rm -rf %t && %python %S/run_functions.py %s %t --shapes 1x9,2x3 | FileCheck %s
 
 // CHECK: large: agrees
