@@ -157,7 +157,13 @@ void kernels::buildRecurrentAttention(KernelBuilder &k,
   HeadPlace at = placeOfHead(k, in, k.task());
   Value lambda = decay(k, at.slope, k.constant(b.getF32Type(), 1.0));
   Value row = at.sequence;
-  k.forColumns(in.valueWidth, k.sizes.panelWidth, [&](Value e, int64_t width) {
+  // v, the sums and a row of the state are in registers, where a matrix kernel
+  // has its tile: there is room for two panels, and the state is read in longer
+  // runs.
+  const int64_t twice = 2 * k.sizes.panelWidth;
+  const int64_t columns =
+      in.valueWidth % twice == 0 ? twice : k.sizes.panelWidth;
+  k.forColumns(in.valueWidth, columns, [&](Value e, int64_t width) {
     VectorType type = VectorType::get({width}, b.getF32Type());
     Value column = k.add(at.value, e);
     Value v = k.loadRow(in.v, row, column, width);

@@ -1,8 +1,8 @@
-// The thread pool. Three words carry a launch:
+// The thread pool. These words carry a launch:
 //
 //   epoch  raised when a launch begins: what idle workers watch and sleep on
 //   gate   whether the launch admits workers, and how many are inside
-//   next   the first task that nobody has taken
+//   share  of each thread: its tasks that nobody has taken
 //
 // The caller works too. When no task is left it closes the gate and waits until
 // it is empty; a worker that wakes late finds it closed, so that nobody waits
@@ -22,6 +22,8 @@ namespace tnrt {
 namespace {
 
 constexpr uint32_t gateOpen = 0x80000000u;
+// A share's ends are 32 bits each; longer launches go in pieces.
+constexpr int64_t mostTasks = INT32_MAX;
 // How long to spin before sleeping: longer than the gap between two launches of
 // a decode step, far shorter than anything one would notice as load.
 constexpr auto spinTime = std::chrono::microseconds(20);
@@ -69,12 +71,13 @@ int availableThreads() {
   return std::max(1u, std::thread::hardware_concurrency());
 }
 
-ThreadPool::ThreadPool(int threads) {
-  workers.reserve(static_cast<size_t>(std::max(threads - 1, 0)));
-  for (int i = 1; i < threads; ++i) {
+ThreadPool::ThreadPool(int threads)
+    : shares(static_cast<size_t>(std::max(threads, 1))) {
+  workers.reserve(shares.size() - 1);
+  for (size_t i = 1; i < shares.size(); ++i) {
     // std::thread reports a refused thread by an exception; fewer will do.
     try {
-      workers.emplace_back([this] { workerLoop(); });
+      workers.emplace_back([this, i] { workerLoop(shares[i]); });
     } catch (const std::system_error &) {
       break;
     }
@@ -99,31 +102,57 @@ void ThreadPool::run(int64_t count, Kernel function, void *const *arguments) {
   }
   kernel = function;
   args = arguments;
-  tasks = count;
-  next.store(0, std::memory_order_relaxed);
+  for (firstTask = 0; firstTask < count; firstTask += mostTasks)
+    launch(static_cast<uint32_t>(std::min(count - firstTask, mostTasks)));
+}
+
+void ThreadPool::launch(uint32_t count) {
+  const uint64_t threads = static_cast<uint64_t>(size());
+  auto boundary = [&](uint64_t thread) {
+    return static_cast<uint32_t>(count * thread / threads);
+  };
+  for (uint64_t i = 0; i < threads; ++i)
+    shares[i].range.store(Range{boundary(i), boundary(i + 1)}.packed(),
+                          std::memory_order_relaxed);
   gate.store(gateOpen); // publishes the launch
   epoch.fetch_add(1);
   if (sleepers.load() != 0)
-    futexWake(epoch, static_cast<int>(std::min<int64_t>(count - 1, INT32_MAX)));
-  runTasks();
+    futexWake(epoch,
+              static_cast<int>(std::min<uint32_t>(count - 1, INT32_MAX)));
+  runTasks(shares[0]);
   closeAndWait();
 }
 
-// A thread takes half of its share of what is left, in one piece: neighbours
-// among the tasks read neighbouring memory, and the core's prefetcher then goes
-// on from one to the next. Towards the end the pieces are single tasks, so that
-// the threads end together.
-void ThreadPool::runTasks() {
-  const int64_t shares = 2 * static_cast<int64_t>(size());
-  int64_t begin = next.load(std::memory_order_relaxed);
-  while (begin < tasks) {
-    const int64_t end = begin + std::max<int64_t>(1, (tasks - begin) / shares);
-    if (!next.compare_exchange_weak(begin, end, std::memory_order_relaxed))
-      continue;
-    for (int64_t task = begin; task < end; ++task)
-      kernel(args, task);
-    begin = next.load(std::memory_order_relaxed);
+// A thread goes through its share from the front: neighbours among the tasks
+// read neighbouring memory, and the core's prefetcher goes on from one to the
+// next. When it is done it takes the back half of another's, until each has
+// one task left, so that the threads end together.
+void ThreadPool::runTasks(Share &own) {
+  do {
+    Range range = own.load();
+    while (range.begin < range.end)
+      if (own.replace(range, {range.begin + 1, range.end}))
+        kernel(args, firstTask + range.begin++);
+  } while (takeFromOthers(own));
+}
+
+bool ThreadPool::takeFromOthers(Share &own) {
+  const size_t count = static_cast<size_t>(size());
+  const size_t self = static_cast<size_t>(&own - shares.data());
+  for (size_t i = 1; i < count; ++i) {
+    Share &other = shares[(self + i) % count];
+    Range range = other.load();
+    while (range.begin < range.end) {
+      const uint32_t middle = range.begin + (range.end - range.begin) / 2;
+      if (!other.replace(range, {range.begin, middle}))
+        continue;
+      // Empty until now, so that nobody else writes it.
+      own.range.store(Range{middle, range.end}.packed(),
+                      std::memory_order_relaxed);
+      return true;
+    }
   }
+  return false;
 }
 
 void ThreadPool::closeAndWait() {
@@ -137,14 +166,14 @@ void ThreadPool::closeAndWait() {
   callerSleeps.store(0);
 }
 
-void ThreadPool::workerLoop() {
+void ThreadPool::workerLoop(Share &own) {
   uint32_t seen = 0;
   for (;;) {
     seen = awaitLaunch(seen);
     if (stopping.load())
       return;
     if (enter()) {
-      runTasks();
+      runTasks(own);
       leave();
     }
   }

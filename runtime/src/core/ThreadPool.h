@@ -50,8 +50,37 @@ public:
   }
 
 private:
-  void workerLoop();
-  void runTasks();
+  // Tasks [begin, end), counted from firstTask.
+  struct Range {
+    uint32_t begin, end;
+    uint64_t packed() const { return uint64_t{end} << 32 | begin; }
+  };
+
+  // What is left of a thread's tasks, on a line of its own.
+  struct alignas(64) Share {
+    std::atomic<uint64_t> range{0};
+
+    static Range unpacked(uint64_t word) {
+      return {static_cast<uint32_t>(word), static_cast<uint32_t>(word >> 32)};
+    }
+    Range load() const {
+      return unpacked(range.load(std::memory_order_relaxed));
+    }
+    // Puts `next` in the place of `expected`, or what is there into `expected`.
+    bool replace(Range &expected, Range next) {
+      uint64_t word = expected.packed();
+      if (range.compare_exchange_weak(word, next.packed(),
+                                      std::memory_order_relaxed))
+        return true;
+      expected = unpacked(word);
+      return false;
+    }
+  };
+
+  void launch(uint32_t tasks);
+  void workerLoop(Share &own);
+  void runTasks(Share &own);
+  bool takeFromOthers(Share &own);
   uint32_t awaitLaunch(uint32_t seen);
   bool enter();
   void leave();
@@ -60,9 +89,9 @@ private:
   // The current launch; written only while the gate is closed and empty.
   Kernel kernel = nullptr;
   void *const *args = nullptr;
-  int64_t tasks = 0;
+  int64_t firstTask = 0;
 
-  alignas(64) std::atomic<int64_t> next{0};
+  std::vector<Share> shares; // the caller's first
   // Bit 31: the launch is open to workers; below: how many are inside.
   alignas(64) std::atomic<uint32_t> gate{0};
   alignas(64) std::atomic<uint32_t> epoch{0}; // raised by every launch
