@@ -3,7 +3,7 @@
 # On PATH: the build's programs (tnllm-opt, tnllmc) and LLVM's (FileCheck, not,
 # count, split-file, llvm-objdump, ...). Substitutions: %tnllmc, %tnllm-opt,
 # %python (with numpy), %root (the source tree), %build, %examples, beside lit's own.
-# Features: avx2, avx512, avx512bf16 (this CPU), asan (a sanitized build), root
+# Features: avx2, avx512, avx512bf16, avx512vnni (this CPU), asan (a sanitized build), root
 # (permissions do not bind), mount (a private tmpfs can be mounted), ptxas (NVIDIA's
 # assembler, where tnllmc looks for it), qemu (QEMU's user mode runs this CPU's programs
 # on a CPU of another name), x86_64, mkdocs (make site has run).
@@ -76,3 +76,5 @@ if all(f"avx512{part}" in flags for part in ("f", "bw", "cd", "dq", "vl")):
     config.available_features.add("avx512")
 if "avx512_bf16" in flags:
     config.available_features.add("avx512bf16")
+if "avx512_vnni" in flags:
+    config.available_features.add("avx512vnni")

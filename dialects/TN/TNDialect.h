@@ -46,6 +46,10 @@ mlir::DenseElementsAttr getDecaySlopes(DecaySlopesOp op);
 // element of their operands, and so can join a tn.fused as an epilogue.
 bool isElementwise(mlir::Operation *op);
 
+// True for operations that take effect where a tile is stored, so that nothing
+// can follow them in a tn.fused: tn.cast, tn.round_groups.
+bool endsGroup(mlir::Operation *op);
+
 } // namespace tnllm::tn
 
 #endif // TN_TNDIALECT_H

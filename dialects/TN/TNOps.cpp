@@ -38,6 +38,10 @@ bool tnllm::tn::isElementwise(Operation *op) {
   return isa<AddOp, MulOp, ActivationOp, CastOp>(op);
 }
 
+bool tnllm::tn::endsGroup(Operation *op) {
+  return isa<CastOp, RoundGroupsOp>(op);
+}
+
 //===----------------------------------------------------------------------===//
 // Parameters
 //===----------------------------------------------------------------------===//
@@ -174,6 +178,16 @@ LogicalResult ActivationOp::verify() {
     return success();
   return verifyColumnRange(*this, *getColumns(), lastDim(getX().getType()),
                            "activation-C2");
+}
+
+LogicalResult RoundGroupsOp::verify() {
+  RankedTensorType type = getX().getType();
+  int64_t group = getGroup();
+  if (type.getRank() > 0 && !ShapedType::isDynamic(lastDim(type)) &&
+      group >= 1 && lastDim(type) % group == 0)
+    return success();
+  return emitOpError("expected groups that divide the last dimension, got ")
+         << group << " of " << type << " [round_groups-C1]";
 }
 
 OpFoldResult ActivationOp::fold(FoldAdaptor) {
@@ -362,15 +376,15 @@ LogicalResult FusedOp::verifyRegions() {
       readsInner |= operand.getDefiningOp() &&
                     operand.getDefiningOp() != previous &&
                     operand.getDefiningOp()->getBlock() == &body;
-    if (!isElementwise(&op) || readsInner ||
+    if ((!isElementwise(&op) && !endsGroup(&op)) || readsInner ||
         !llvm::is_contained(op.getOperands(), previous->getResult(0)))
       return op.emitOpError(
           "expected an element-wise consumer of the operation before "
           "it and of no other inside [fused-C3]");
-    if (isa<CastOp>(previous))
-      return op.emitOpError(
-          "expected nothing after a cast, which takes effect where the "
-          "tile is stored [fused-C5]");
+    if (endsGroup(previous))
+      return op.emitOpError("expected nothing after '")
+             << previous->getName()
+             << "', which takes effect where the tile is stored [fused-C5]";
     previous = &op;
   }
   if (yield.getValue() != previous->getResult(0))

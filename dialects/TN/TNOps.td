@@ -199,6 +199,23 @@ def TN_CastOp : TN_Op<"cast", [Pure, TN_Differentiable, SameOperandsAndResultSha
   let hasFolder = 1;
 }
 
+def TN_RoundGroupsOp : TN_Op<"round_groups", [Pure, SameOperandsAndResultType]> {
+  let summary = "rounds each group of columns to 8 bits with a scale of its own";
+  let description = [{
+    Each `group` neighbouring columns become `s * round(x / s)`, to even between two, where
+    `s` is the largest magnitude among them / 127, as in the rows of an i8 parameter. A
+    linear map of an i8 weight can then multiply integers.
+
+    ```mlir
+    %y = tn.round_groups %x group 64 : tensor<?x?x128xf32>
+    ```
+  }];
+  let arguments = (ins TN_F32Tensor:$x, I64Attr:$group);
+  let results = (outs TN_F32Tensor:$result);
+  let assemblyFormat = "$x `group` $group attr-dict `:` type($x)";
+  let hasVerifier = 1;
+}
+
 //===----------------------------------------------------------------------===//
 // Norms
 //===----------------------------------------------------------------------===//
@@ -346,7 +363,8 @@ def TN_FusedOp : TN_Op<"fused", [
   let summary = "operations that become one kernel";
   let description = [{
     Holds one root (a linear map, a norm, an element-wise operation) and the element-wise
-    operations that consume its tile while that tile is in registers.
+    operations that consume its tile while that tile is in registers. A `tn.cast` or a
+    `tn.round_groups` can only be the last.
 
     ```mlir
     %y = tn.fused -> tensor<?x?x64xf32> {

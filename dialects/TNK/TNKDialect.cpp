@@ -171,6 +171,27 @@ LogicalResult ContractOp::verify() {
   return success();
 }
 
+LogicalResult ContractGroupsOp::verify() {
+  int64_t group = getGroup();
+  if (group < 4 || group % 4 != 0)
+    return emitOpError("expected groups of a multiple of 4 columns, got ")
+           << group << " [contract_groups-C1]";
+  MemRefType a = getA().getType();
+  if (ShapedType::isDynamic(a.getDimSize(1)) || a.getDimSize(1) % group != 0)
+    return emitOpError("expected A to have whole groups of ")
+           << group << " columns, got " << a << " [contract_groups-C2]";
+  SmallVector<int64_t> groups = {a.getDimSize(0), a.getDimSize(1) / group};
+  for (MemRefType type : {getScales().getType(), getStarts().getType()})
+    if (type.getShape() != ArrayRef(groups))
+      return emitOpError("expected a scale and a start for each group of A, ")
+             << groups[0] << " x " << groups[1] << ", got " << type
+             << " [contract_groups-C3]";
+  if (getPrefetch().value_or(1) < 1)
+    return emitOpError("expected to prefetch at least 1 row ahead, got ")
+           << *getPrefetch() << " [contract_groups-C4]";
+  return success();
+}
+
 LogicalResult PartialDotOp::verify() {
   auto kernel = (*this)->getParentOfType<KernelOp>();
   if (kernel && getAcc().getType().getNumElements() != kernel.getThreads())

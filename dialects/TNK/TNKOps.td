@@ -127,6 +127,49 @@ def TNK_ContractOp : TNK_Op<"contract", [
   let hasVerifier = 1;
 }
 
+def TNK_ContractGroupsOp : TNK_Op<"contract_groups", [AllTypesMatch<["acc", "result"]>]> {
+  let summary = "accumulates a register tile over groups of a depth, in integers";
+  let description = [{
+    A matrix of integers with a scale for each `group` columns of a row against one of i8:
+
+        result[i, j] = acc[i, j]
+            + sum_{g < depth / group} scales[m + i, p / group + g]
+              * sum_{k < group} A[m + i, p + g group + k] * W[p + g group + k, n + j]
+
+    The inner sum is exact, the outer one in the order of g, each step one fused
+    multiply-add, so that an element does not depend on the tile it was computed in.
+
+    - `A` is at `[m, p]`; `p` and `depth` are multiples of `group`, which is one of 4.
+    - `B` has W in fours, as a product of bytes reads it: from the indices `[p', n]`,
+      `W[p + k, n + j]` is `B[p' + k / 4, n + 4 j + k % 4]`.
+    - `starts` is `-128 sum_k A` of each group. The product of bytes takes one side without
+      a sign: it multiplies W + 128, and begins at what that is too much.
+    - `prefetch` is that of `tnk.contract`.
+
+    ```mlir
+    %r = tnk.contract_groups %a[%m, %c0] scales %s starts %t, %b[%c0, %c0], %acc depth %k
+       group 64 : memref<256x128xi8>, memref<256x2xf32>, memref<256x2xi32>,
+       memref<32x256xi8>, vector<6x64xf32>
+    ```
+  }];
+  let arguments = (ins Arg<MemRefRankOf<[I8], [2]>, "", [MemRead]>:$a,
+                       Index:$row, Index:$column,
+                       Arg<MemRefRankOf<[F32], [2]>, "", [MemRead]>:$scales,
+                       Arg<MemRefRankOf<[I32], [2]>, "", [MemRead]>:$starts,
+                       Arg<MemRefRankOf<[I8], [2]>, "", [MemRead]>:$b,
+                       Index:$bRow, Index:$bColumn,
+                       VectorOfRankAndType<[2], [F32]>:$acc, Index:$depth,
+                       I64Attr:$group, OptionalAttr<I64Attr>:$prefetch);
+  let results = (outs VectorOfRankAndType<[2], [F32]>:$result);
+  let assemblyFormat = [{
+    $a `[` $row `,` $column `]` `scales` $scales `starts` $starts `,`
+    $b `[` $bRow `,` $bColumn `]` `,` $acc `depth` $depth `group` $group
+    (`prefetch` $prefetch^)? attr-dict `:` type($a) `,` type($scales) `,` type($starts) `,`
+    type($b) `,` type($acc)
+  }];
+  let hasVerifier = 1;
+}
+
 def TNK_PartialDotOp : TNK_Op<"partial_dot", [
     Pure, AllTypesMatch<["x", "y"]>, AllTypesMatch<["acc", "result"]>]> {
   let summary = "adds a product of vectors to partial sums";

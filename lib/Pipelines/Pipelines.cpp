@@ -34,6 +34,9 @@ OwningOpRef<ModuleOp> tnllm::buildTNModule(MLIRContext &context,
   context.loadAllAvailableDialects();
   SpecToTNOptions build;
   build.weights = options.dtype;
+  // A tile of the matrix kernels then holds whole groups.
+  if (options.target.hasByteDot && !options.gpu)
+    build.inputGroup = options.target.panelWidth;
   build.bf16Embedding = options.bf16Embedding && options.dtype != DType::F32;
   build.prefillRows = options.prefillRows;
   build.headRows = options.headRows;
@@ -117,7 +120,11 @@ void tnllm::buildTNRTPipeline(OpPassManager &pm,
 static void buildCPUKernelPipeline(OpPassManager &pm,
                                    const CompileOptions &options) {
   // Micro-kernels, and mathematics without library calls.
-  pm.addNestedPass<tnk::KernelOp>(createTNKLowerContract());
+  TNKLowerContractOptions contract;
+  contract.byteLanes = options.target.vectorLanes();
+  contract.byteSums = options.target.tileRows * options.target.panelWidth /
+                      options.target.vectorLanes();
+  pm.addNestedPass<tnk::KernelOp>(createTNKLowerContract(contract));
   pm.addPass(createTNKExpandMath());
   // Rounding to bf16 by integer arithmetic where there is no instruction for
   // it.

@@ -185,6 +185,10 @@ LogicalResult Frame::execute(Operation *op) {
         bool narrows = op.getResult().getType().getElementType().isBF16();
         return set(op, narrows ? roundToBF16(get(op.getX())) : get(op.getX()));
       })
+      .Case([&](tn::RoundGroupsOp op) {
+        return set(op, roundGroups(get(op.getX()),
+                                   static_cast<int64_t>(op.getGroup())));
+      })
       .Case([&](tn::NormOp op) {
         return set(op,
                    norm(op.getKind(), get(op.getX()),

@@ -42,16 +42,20 @@ Tensor reference::linear(const Tensor &x, const Tensor &weight,
   return result;
 }
 
+// The scale that fits `values` into [-127, 127].
+static float scaleOf(llvm::ArrayRef<double> values) {
+  float largest = 0;
+  for (double value : values)
+    largest = std::max(largest, std::fabs(static_cast<float>(value)));
+  return largest == 0
+             ? 1.0f
+             : std::max(largest / 127.0f, std::numeric_limits<float>::min());
+}
+
 Tensor reference::rowScales(const Tensor &w) {
   Tensor scales({w.dim(0)});
-  for (int64_t n = 0; n < w.dim(0); ++n) {
-    float largest = 0;
-    for (double value : w.row(n))
-      largest = std::max(largest, std::fabs(static_cast<float>(value)));
-    scales[n] = largest == 0 ? 1.0f
-                             : std::max(largest / 127.0f,
-                                        std::numeric_limits<float>::min());
-  }
+  for (int64_t n = 0; n < w.dim(0); ++n)
+    scales[n] = scaleOf(w.row(n));
   return scales;
 }
 
@@ -126,6 +130,19 @@ Tensor reference::roundToBF16(const Tensor &x) {
   Tensor result(x.shape());
   for (int64_t i = 0; i < x.size(); ++i)
     result[i] = tnrt::f32FromBf16(tnrt::bf16FromF32(static_cast<float>(x[i])));
+  return result;
+}
+
+Tensor reference::roundGroups(const Tensor &x, int64_t group) {
+  Tensor result(x.shape());
+  for (int64_t i = 0; i < x.rows(); ++i)
+    for (int64_t begin = 0; begin < x.lastDim(); begin += group) {
+      float scale = scaleOf(x.row(i).slice(begin, group));
+      for (int64_t d = begin; d < begin + group; ++d)
+        result.row(i)[d] =
+            static_cast<double>(scale) *
+            std::nearbyint(static_cast<float>(x.row(i)[d]) / scale);
+    }
   return result;
 }
 

@@ -51,7 +51,8 @@ void readCacheSizes(CPUTarget &target) {
     target.l2Bytes = bytes;
 }
 
-FailureOr<CPUTarget> getNativeTarget(function_ref<void(const Twine &)> emitError) {
+FailureOr<CPUTarget>
+getNativeTarget(function_ref<void(const Twine &)> emitError) {
   StringMap<bool> host = sys::getHostCPUFeatures();
   if (!hasAll(host, level3Features)) {
     emitError("--march=native: this CPU (" + sys::getHostCPUName() +
@@ -69,12 +70,18 @@ FailureOr<CPUTarget> getNativeTarget(function_ref<void(const Twine &)> emitError
   });
   target.features = llvm::join(features, ",");
   useLevel3(target);
+  // Uses an instruction where the host has it.
+  auto use = [&](const char *feature, bool &has) {
+    has = host.lookup(feature);
+    if (has)
+      target.requiredFeatures.push_back(feature);
+  };
   if (hasAll(host, level4Features)) {
     useLevel4(target);
-    if (host.lookup("avx512bf16")) {
-      target.hasBF16Dot = true;
-      target.requiredFeatures.push_back("avx512bf16");
-    }
+    use("avx512bf16", target.hasBF16Dot);
+    use("avx512vnni", target.hasByteDot);
+  } else {
+    use("avxvnni", target.hasByteDot);
   }
   readCacheSizes(target);
   return target;

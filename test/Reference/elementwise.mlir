@@ -88,3 +88,13 @@ func.func @cast() -> (tensor<4xbf16>, tensor<4xf32>) {
   %1 = tn.cast %0 : tensor<4xbf16> -> tensor<4xf32>
   return %0, %1 : tensor<4xbf16>, tensor<4xf32>
 }
+
+// Groups of two: 254 and 127 in steps of 2, where 63.5 goes to the even 64; 1 in steps of
+// 3 / 127 is 42 of them; a group of zeros stays.
+// CHECK-LABEL: @round_groups
+// CHECK-NEXT: result0 [2x4]: 254 128 0.992126 -3 0 0 1 1 |
+func.func @round_groups() -> tensor<2x4xf32> {
+  %x = arith.constant dense<[[254.0, 127.0, 1.0, -3.0], [0.0, 0.0, 1.0, 1.0]]> : tensor<2x4xf32>
+  %0 = tn.round_groups %x group 2 : tensor<2x4xf32>
+  return %0 : tensor<2x4xf32>
+}

@@ -14,6 +14,9 @@ struct SpecToTNOptions {
   // Type of the linear maps' weights. BF16: their inputs are rounded too. I8:
   // with a scale for each row.
   DType weights = DType::F32;
+  // I8: columns of a group in which the inputs of linear maps are rounded to 8
+  // bits (tn.round_groups), for a target that multiplies bytes; 0: not at all.
+  int64_t inputGroup = 0;
   bool bf16Embedding = false; // else f32
   int64_t prefillRows = 256;  // largest batch x length of one @prefill call
   int64_t headRows = 64;      // largest number of rows of one @head call
@@ -30,8 +33,8 @@ struct SpecToTNOptions {
 //   @sample(logits [R,V], settings [R,5]) -> tokens [R], where it is wanted
 // or, for training,
 //   @loss(tokens [B,N], labels [B,N], positions [B]) -> mean cross entropy [1]
-// where a label is the token that should follow, negative where none counts; and
-// one private function for each shape of block. The context must have the
+// where a label is the token that should follow, negative where none counts;
+// and one private function for each shape of block. The context must have the
 // tn, func and arith dialects loaded.
 mlir::OwningOpRef<mlir::ModuleOp>
 convertSpecToTN(mlir::MLIRContext &context, const ModelSpec &spec,

@@ -41,6 +41,11 @@ Tensor sample(const Tensor &logits, const Tensor &settings);
 // Each element to f32, then to the nearest bf16, ties to even.
 Tensor roundToBF16(const Tensor &x);
 
+// Each `group` columns rounded to s * q with |q| <= 127, in f32 as the
+// definition says (tn.round_groups): s is their largest magnitude / 127, at
+// least the smallest normal f32, q is x / s rounded to nearest even.
+Tensor roundGroups(const Tensor &x, int64_t group);
+
 // x [..., D], weight and bias [D] or null.
 Tensor norm(tn::NormKind kind, const Tensor &x, const Tensor *weight,
             const Tensor *bias, double epsilon);

@@ -73,7 +73,7 @@ def TNFuseEpilogues : Pass<"tn-fuse-epilogues", "::mlir::func::FuncOp"> {
   let summary = "groups a linear map or norm with the element-wise operations after it";
   let description = [{
     A chain of element-wise operations, each the only user of the one before, joins its
-    root in a `tn.fused`: the tile is then finished in registers and the values in
+    root in a `tn.fused`, with a `tn.round_groups` at its end: the tile is then finished in registers and the values in
     between never reach memory.
 
     ```mlir
@@ -106,8 +106,9 @@ def TNInsertProbes : Pass<"tn-insert-probes", "::mlir::ModuleOp"> {
     `tn-fuse-epilogues` every value is shown and becomes a buffer; after it, what the
     kernels write, and the kernels stay those of the program without probes. A value of
     bf16 is shown as f32, a slice as a copy. `tn.split_heads` and `tn.merge_heads` move no
-    element and are not shown, nor is the state, which is updated in place; functions
-    without positions, such as the head, are left alone.
+    element and are not shown, nor is the state, which is updated in place, nor what
+    `tn.round_groups` gives, which is stored as bytes; functions without positions, such as
+    the head, are left alone.
 
     ```mlir
     func.func private @block(%x: tensor<?x?x64xf32>) -> tensor<?x?x64xf32> {
@@ -139,6 +140,12 @@ def TNKLowerContract : Pass<"tnk-lower-contract", "::tnllm::tnk::KernelOp"> {
     multiply-add. With bf16 in pairs, a step takes two depths and is the AVX-512 dot
     product `x86vector.avx512.dot`; the tile's columns are then a multiple of 16.
 
+    `tnk.contract_groups` becomes a loop over the groups that carries vectors of f32, and in
+    it one over fours of the depth that carries as many of i32: a step is `vpdpbusd` of
+    `byte-lanes` sums, of AVX-512 VNNI or AVX-VNNI. The tile's columns are a multiple of
+    `byte-lanes`. A tile of more than `byte-sums` vectors is done in passes over some of its
+    columns, group by group.
+
     ```mlir
     %r = tnk.contract %a[%m, %c0], %b[%c0, %c0], %acc depth %k
        : memref<8x64xf32>, memref<64x32xf32>, vector<1x32xf32>
@@ -155,7 +162,14 @@ def TNKLowerContract : Pass<"tnk-lower-contract", "::tnllm::tnk::KernelOp"> {
     }
     ```
   }];
+  let options = [
+    Option<"byteLanes", "byte-lanes", "int64_t", "16",
+           "sums of 32 bits that one product of bytes adds to: 16 or 8">,
+    Option<"byteSums", "byte-sums", "int64_t", "24",
+           "vectors of such sums that fit into registers together">,
+  ];
   let dependentDialects = [
+    "::mlir::LLVM::LLVMDialect",
     "::mlir::arith::ArithDialect", "::mlir::math::MathDialect",
     "::mlir::memref::MemRefDialect", "::mlir::scf::SCFDialect",
     "::mlir::vector::VectorDialect", "::mlir::x86vector::X86VectorDialect",

@@ -224,6 +224,10 @@ private:
     at(name + ".input");
     if (cast<RankedTensorType>(weight.getType()).getElementType().isBF16())
       x = CastOp::create(b, type.clone(b.getBF16Type()), x);
+    // Whole groups only: other inputs stay as they are.
+    if (scales && options.inputGroup > 0 &&
+        type.getShape().back() % options.inputGroup == 0)
+      x = RoundGroupsOp::create(b, type, x, options.inputGroup);
     int64_t columns = cast<RankedTensorType>(weight.getType()).getDimSize(0);
     SmallVector<int64_t> shape(type.getShape());
     shape.back() = columns;

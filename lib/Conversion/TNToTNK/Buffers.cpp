@@ -1,5 +1,6 @@
 // What buffers tensors become.
 #include "Buffers.h"
+#include "RoundedRows.h"
 
 #include "mlir/IR/SymbolTable.h"
 
@@ -28,24 +29,29 @@ bool kernels::isState(func::FuncOp function, unsigned argument) {
   return static_cast<bool>(function.getArgAttr(argument, tn::kStateAttrName));
 }
 
-FailureOr<Layout> kernels::layoutOf(Value value, const SymbolTable &symbols,
-                                    Layout weights) {
-  std::optional<Layout> layout;
+Layout kernels::plainLayout(MLIRContext *context, tnrt::LayoutKind kind) {
+  return Layout::get(context, kind, /*width=*/0, /*step=*/0);
+}
+
+FailureOr<Layout>
+kernels::layoutOf(Value value, const SymbolTable &symbols,
+                  llvm::function_ref<Layout(tn::LinearOp)> weights) {
+  const Layout rows = plainLayout(value.getContext(), tnrt::LayoutKind::Rows);
+  Layout layout;
   for (OpOperand &use : value.getUses()) {
-    Layout wanted = Layout::Rows;
+    Layout wanted = rows;
     if (auto linear = dyn_cast<tn::LinearOp>(use.getOwner())) {
       if (use.get() == linear.getWeight() && &use != &linear.getXMutable())
-        wanted = weights;
+        wanted = weights(linear);
     } else if (auto call = dyn_cast<func::CallOp>(use.getOwner())) {
       auto callee = symbols.lookup<func::FuncOp>(call.getCallee());
-      FailureOr<Layout> inner =
-          layoutOf(callee.getArgument(use.getOperandNumber()), symbols,
-                   weights);
+      FailureOr<Layout> inner = layoutOf(
+          callee.getArgument(use.getOperandNumber()), symbols, weights);
       if (failed(inner))
         return failure();
       wanted = *inner;
     }
-    if (layout && *layout != wanted)
+    if (layout && layout != wanted)
       return emitError(
           value.getLoc(),
           "a parameter is used both as the weight of a linear map and "
@@ -53,7 +59,7 @@ FailureOr<Layout> kernels::layoutOf(Value value, const SymbolTable &symbols,
           "tn.get_param in two functions");
     layout = wanted;
   }
-  return layout.value_or(Layout::Rows);
+  return layout ? layout : rows;
 }
 
 // The function that a call calls.
@@ -100,27 +106,26 @@ bool kernels::isStateValue(Value value, const SymbolTable &symbols) {
          (comesFromState(value, symbols) || goesToState(value, symbols));
 }
 
-bool kernels::usesPairs(RankedTensorType type, const TileSizes &sizes) {
-  return sizes.bf16Pairs && type.getElementType().isBF16() &&
-         type.getDimSize(1) % 2 == 0;
+Layout kernels::panelLayout(tn::LinearOp op, const TileSizes &sizes) {
+  RankedTensorType type = op.getWeight().getType();
+  int64_t step = 1;
+  if (roundedGroup(op.getX()))
+    step = 4;
+  else if (sizes.bf16Pairs && type.getElementType().isBF16() &&
+           type.getDimSize(1) % 2 == 0)
+    step = 2;
+  return Layout::get(op.getContext(), tnrt::LayoutKind::Panels,
+                     sizes.panelWidth, step);
 }
 
-// [ceil(N/W), K, W], or [ceil(N/W), K/2, 2 W] for bf16 in pairs.
-static MemRefType panelType(RankedTensorType type, const TileSizes &sizes) {
-  int64_t n = type.getDimSize(0), k = type.getDimSize(1);
-  int64_t panels = llvm::divideCeilSigned(n, sizes.panelWidth);
-  SmallVector<int64_t> shape = {panels, k, sizes.panelWidth};
-  if (usesPairs(type, sizes)) {
-    shape[1] = k / 2;
-    shape[2] *= 2;
-  }
-  return MemRefType::get(shape, type.getElementType());
-}
-
-MemRefType kernels::parameterBufferType(RankedTensorType type, Layout layout,
-                                        const TileSizes &sizes) {
-  if (layout == Layout::Panels)
-    return panelType(type, sizes);
+MemRefType kernels::parameterBufferType(RankedTensorType type, Layout layout) {
+  // [ceil(N/W), K/step, step W]; the step divides K.
+  if (layout.getKind() == tnrt::LayoutKind::Panels)
+    return MemRefType::get(
+        {llvm::divideCeilSigned(type.getDimSize(0), layout.getWidth()),
+         type.getDimSize(1) / layout.getStep(),
+         layout.getStep() * layout.getWidth()},
+        type.getElementType());
   // Vectors and theta [H, 1, d] are read as one row.
   if (type.getRank() != 2)
     return MemRefType::get({type.getNumElements()}, type.getElementType());

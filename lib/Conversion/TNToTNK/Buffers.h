@@ -13,7 +13,10 @@
 
 namespace tnllm::kernels {
 
-using Layout = tnrt::LayoutKind;
+// How a parameter lies in memory.
+using Layout = tnrt::LayoutAttr;
+// A layout that is not panels.
+Layout plainLayout(mlir::MLIRContext *context, tnrt::LayoutKind kind);
 
 // Activations have a leading dimension of unknown size, parameters have none.
 bool isActivation(mlir::RankedTensorType type);
@@ -40,16 +43,18 @@ std::optional<unsigned> tiedArgument(mlir::func::FuncOp function,
 // The layout that the uses of a parameter's value ask for, following calls:
 // `weights` as the weight of a linear map, rows otherwise. Fails with a
 // diagnostic where they ask for two.
-mlir::FailureOr<Layout> layoutOf(mlir::Value value,
-                                 const mlir::SymbolTable &symbols,
-                                 Layout weights);
+mlir::FailureOr<Layout>
+layoutOf(mlir::Value value, const mlir::SymbolTable &symbols,
+         llvm::function_ref<Layout(tn::LinearOp)> weights);
 
-// True for weights that are packed in pairs, which needs an even depth.
-bool usesPairs(mlir::RankedTensorType type, const TileSizes &sizes);
+// The panels that the kernel of a linear map reads: in fours where it
+// multiplies bytes, in pairs where it multiplies pairs of bf16, which needs an
+// even depth.
+Layout panelLayout(tn::LinearOp op, const TileSizes &sizes);
 
 // Matrices as they are or in panels; vectors and theta [H, 1, d] as one row.
-mlir::MemRefType parameterBufferType(mlir::RankedTensorType type, Layout layout,
-                                     const TileSizes &sizes);
+mlir::MemRefType parameterBufferType(mlir::RankedTensorType type,
+                                     Layout layout);
 
 // Activations are matrices of `rows` rows; ids and positions are vectors.
 mlir::MemRefType activationBufferType(mlir::RankedTensorType type, int64_t rows,

@@ -2,6 +2,7 @@
 #include "FunctionConverter.h"
 #include "GradKernels.h"
 #include "KernelChoice.h"
+#include "RoundedRows.h"
 
 using namespace mlir;
 using namespace tnllm;
@@ -11,10 +12,19 @@ namespace {
 
 class CPUKernels final : public KernelChoice {
 public:
-  CPUKernels(const TileSizes &sizes, Layout weights)
+  CPUKernels(const TileSizes &sizes, tnrt::LayoutKind weights)
       : KernelChoice(sizes), weights(weights) {}
 
-  Layout weightLayout() const override { return weights; }
+  LogicalResult check(Operation *op) const override {
+    auto rounding = dyn_cast<tn::RoundGroupsOp>(op);
+    return success(!rounding || succeeded(checkRounding(rounding)));
+  }
+
+  Layout weightLayout(tn::LinearOp op) const override {
+    return weights == tnrt::LayoutKind::Panels
+               ? panelLayout(op, sizes)
+               : plainLayout(op.getContext(), weights);
+  }
 
   Type storageOf(Value tensor) const override {
     return getElementTypeOrSelf(tensor.getType());
@@ -35,7 +45,7 @@ public:
   void launchLinear(FunctionConverter &converter,
                     const Group &group) const override {
     auto linear = cast<tn::LinearOp>(group.root);
-    if (weightLayout() == Layout::Rows)
+    if (weights == tnrt::LayoutKind::Rows)
       return launchProduct(converter, linear, group);
     // A task is a panel of the weight.
     auto weight =
@@ -47,12 +57,35 @@ public:
               k,
               {in.of(linear.getX()), in.of(linear.getWeight()),
                in.of(linear.getScales()), in.of(linear.getBias()), in.rows,
-               linear.getResult().getType().getShape().back()},
+               linear.getResult().getType().getShape().back(),
+               linear.getWeight().getType().getDimSize(1),
+               roundedGroup(linear.getX()).value_or(0)},
               Epilogue(group.tail, linear.getResult(), in.buffers, in.output));
         });
   }
 
 private:
+  // Bytes with scales are what the products of linear maps read, and a tile of
+  // any kernel stores whole groups of them.
+  LogicalResult checkRounding(tn::RoundGroupsOp op) const {
+    int64_t group = op.getGroup();
+    if (group != sizes.panelWidth || group % 4 != 0)
+      return op.emitOpError("expected groups of the panel width, a multiple of "
+                            "4: ")
+             << sizes.panelWidth << ", got " << group;
+    Value result = op.getResult();
+    if (auto fused = dyn_cast<tn::FusedOp>(op->getParentOp()))
+      result = fused.getResult();
+    for (OpOperand &use : result.getUses()) {
+      auto linear = dyn_cast<tn::LinearOp>(use.getOwner());
+      if (!linear || !linear.getScales() || &use != &linear.getXMutable())
+        return op.emitOpError("expected only linear maps of i8 weights to read "
+                              "what is rounded, got '")
+               << use.getOwner()->getName() << "'";
+    }
+    return success();
+  }
+
   // The weight lies in rows, as training changes it: each task packs what it
   // reads.
   void launchProduct(FunctionConverter &converter, tn::LinearOp linear,
@@ -82,12 +115,12 @@ private:
         });
   }
 
-  const Layout weights;
+  const tnrt::LayoutKind weights;
 };
 
 } // namespace
 
 std::unique_ptr<KernelChoice> kernels::chooseForCPU(const TileSizes &sizes,
-                                                    Layout weights) {
+                                                    tnrt::LayoutKind weights) {
   return std::make_unique<CPUKernels>(sizes, weights);
 }

@@ -1,6 +1,7 @@
 // Signatures, values and calls of host functions.
 #include "FunctionConverter.h"
 #include "GradKernels.h"
+#include "RoundedRows.h"
 
 #include "TN/TNDialect.h"
 #include "TNK/TNKDialect.h"
@@ -58,11 +59,10 @@ LogicalResult FunctionConverter::declare() {
                                      : bufferTypeOf(argument));
       continue;
     }
-    FailureOr<Layout> layout =
-        layoutOf(argument, state.symbols, state.target.weightLayout());
+    FailureOr<Layout> layout = layoutOf(argument);
     if (failed(layout))
       return failure();
-    inputs.push_back(parameterBufferType(type, *layout, state.target.sizes));
+    inputs.push_back(parameterBufferType(type, *layout));
   }
   Operation *terminator = source.getBody().front().getTerminator();
   for (auto [index, value] : llvm::enumerate(terminator->getOperands()))
@@ -76,6 +76,12 @@ LogicalResult FunctionConverter::declare() {
   if (isEntry)
     host->setAttr(tnrt::kEntryAttrName, b.getUnitAttr());
   return success();
+}
+
+FailureOr<Layout> FunctionConverter::layoutOf(Value value) {
+  return kernels::layoutOf(value, state.symbols, [&](tn::LinearOp op) {
+    return state.target.weightLayout(op);
+  });
 }
 
 LogicalResult FunctionConverter::convertBody() {
@@ -122,9 +128,8 @@ LogicalResult FunctionConverter::convertBody() {
 
 LogicalResult FunctionConverter::convertOp(Operation &op) {
   WalkResult checked = op.walk([&](Operation *inner) {
-    return WalkResult(
-        success(succeeded(checkOperation(inner, leadingRank)) &&
-                succeeded(state.target.check(inner))));
+    return WalkResult(success(succeeded(checkOperation(inner, leadingRank)) &&
+                              succeeded(state.target.check(inner))));
   });
   if (checked.wasInterrupted())
     return failure();
@@ -133,10 +138,9 @@ LogicalResult FunctionConverter::convertOp(Operation &op) {
   return llvm::TypeSwitch<Operation *, LogicalResult>(&op)
       .Case<tn::FusedOp>([&](auto o) { return convertFused(o), success(); })
       .Case<tn::LinearOp, tn::NormOp, tn::AddOp, tn::MulOp, tn::ActivationOp,
-            tn::CastOp>(
-          [&](auto o) {
-            return convertGroup({o, {}, o->getResult(0)}), success();
-          })
+            tn::CastOp, tn::RoundGroupsOp>([&](auto o) {
+        return convertGroup({o, {}, o->getResult(0)}), success();
+      })
       .Case<tn::EmbeddingOp>([&](auto o) { return convertEmbedding(o); })
       .Case<tn::ShiftedExpOp>([&](auto o) { return convertShiftedExp(o); })
       .Case<tn::LRPEOp>([&](auto o) { return convertLRPE(o); })
@@ -150,15 +154,15 @@ LogicalResult FunctionConverter::convertOp(Operation &op) {
       })
       .Case<tn::ProbeOp>([&](auto o) { return convertProbe(o); })
       .Case<tn::GetParamOp>([&](tn::GetParamOp o) -> LogicalResult {
-        FailureOr<Layout> layout = layoutOf(o.getResult(), state.symbols,
-                                            state.target.weightLayout());
+        FailureOr<Layout> layout = layoutOf(o.getResult());
         if (failed(layout))
           return failure();
         convertParam(o.getResult(), o.getParamAttr(), *layout);
         return success();
       })
       .Case<tn::RowScalesOp>([&](tn::RowScalesOp o) {
-        convertParam(o.getResult(), o.getParamAttr(), Layout::RowScales);
+        convertParam(o.getResult(), o.getParamAttr(),
+                     plainLayout(b.getContext(), tnrt::LayoutKind::RowScales));
         return success();
       })
       .Case<tn::DecaySlopesOp>([&](tn::DecaySlopesOp o) {
@@ -186,7 +190,8 @@ LogicalResult FunctionConverter::convertOp(Operation &op) {
 MemRefType FunctionConverter::bufferTypeOf(Value tensor) const {
   auto type = cast<RankedTensorType>(tensor.getType());
   if (!isActivation(type))
-    return parameterBufferType(type, Layout::Rows, state.target.sizes);
+    return parameterBufferType(
+        type, plainLayout(b.getContext(), tnrt::LayoutKind::Rows));
   if (isStateValue(tensor, state.symbols))
     return stateBufferType(type, sequences);
   return activationBufferType(type, capacity, leadingRank);
@@ -199,6 +204,12 @@ Value FunctionConverter::outputFor(Value tensor) {
   auto given = outputs.find(tensor);
   if (given != outputs.end())
     return buffer = given->second;
+  if (std::optional<int64_t> group = roundedGroup(tensor))
+    return buffer = tnrt::AllocOp::create(
+               b, roundedBufferType(
+                      b.getContext(), capacity,
+                      cast<RankedTensorType>(tensor.getType()).getShape().back(),
+                      *group));
   auto type = MemRefType::get(bufferTypeOf(tensor).getShape(),
                               state.target.storageOf(tensor));
   return buffer = tnrt::AllocOp::create(b, type);
@@ -233,21 +244,16 @@ int64_t FunctionConverter::parameterIndex(FlatSymbolRefAttr symbol,
   auto param = state.symbols.lookup<tn::ParamOp>(symbol.getValue());
   RankedTensorType type = param.getTensorType();
   auto [it, inserted] = state.parameters.try_emplace(
-      {param.getSymNameAttr(), static_cast<int>(layout)},
-      state.parameterEntries.size());
+      {param.getSymNameAttr(), layout}, state.parameterEntries.size());
   if (inserted) {
     Builder builder(b.getContext());
-    bool panels = layout == Layout::Panels;
-    auto layoutAttr = tnrt::LayoutAttr::get(
-        b.getContext(), layout, panels ? state.target.sizes.panelWidth : 0,
-        panels ? (usesPairs(type, state.target.sizes) ? 2 : 1) : 0);
-    if (layout == Layout::RowScales)
+    if (layout.getKind() == tnrt::LayoutKind::RowScales)
       type = type.clone(builder.getF32Type());
     state.parameterEntries.push_back(builder.getDictionaryAttr({
         {parameter_keys::kTensor, param.getTensorName()},
         {parameter_keys::kType, TypeAttr::get(type)},
         {parameter_keys::kInit, param.getInit()},
-        {parameter_keys::kLayout, layoutAttr},
+        {parameter_keys::kLayout, layout},
     }));
   }
   return it->second;
@@ -256,8 +262,8 @@ int64_t FunctionConverter::parameterIndex(FlatSymbolRefAttr symbol,
 // `result` has the type of the data, or of the scales.
 void FunctionConverter::convertParam(Value result, FlatSymbolRefAttr symbol,
                                      Layout layout) {
-  MemRefType buffer = parameterBufferType(
-      cast<RankedTensorType>(result.getType()), layout, state.target.sizes);
+  MemRefType buffer =
+      parameterBufferType(cast<RankedTensorType>(result.getType()), layout);
   buffers[result] =
       tnrt::ParamOp::create(b, buffer, context, parameterIndex(symbol, layout),
                             /*offset=*/Value());
@@ -265,11 +271,11 @@ void FunctionConverter::convertParam(Value result, FlatSymbolRefAttr symbol,
 
 Value FunctionConverter::gradientBuffer(FlatSymbolRefAttr symbol) {
   auto param = state.symbols.lookup<tn::ParamOp>(symbol.getValue());
-  MemRefType buffer = parameterBufferType(
-      param.getTensorType().clone(b.getF32Type()), Layout::Rows,
-      state.target.sizes);
+  Layout rows = plainLayout(b.getContext(), tnrt::LayoutKind::Rows);
+  MemRefType buffer =
+      parameterBufferType(param.getTensorType().clone(b.getF32Type()), rows);
   return tnrt::GradientOp::create(b, buffer, context,
-                                  parameterIndex(symbol, Layout::Rows),
+                                  parameterIndex(symbol, rows),
                                   /*offset=*/Value());
 }
 

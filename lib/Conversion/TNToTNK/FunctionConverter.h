@@ -29,7 +29,8 @@ struct ModuleState {
   llvm::StringMap<tnk::KernelOp> kernels;
   // Index of each (symbol, layout) in `tnrt.parameters`. Not of the tensor: two
   // symbols may read one tensor in two types.
-  llvm::MapVector<std::pair<mlir::StringAttr, int>, int64_t> parameters;
+  llvm::MapVector<std::pair<mlir::StringAttr, mlir::Attribute>, int64_t>
+      parameters;
   llvm::SmallVector<mlir::Attribute> parameterEntries;
   llvm::SmallVector<mlir::Attribute> probes, probeShapes; // of one length
   llvm::DenseMap<mlir::Attribute, mlir::memref::GlobalOp> constants;
@@ -103,6 +104,8 @@ public:
   mlir::Value productTasks(mlir::Value m, int64_t columns);
 
 private:
+  // The layout that the uses of a parameter's value ask for.
+  mlir::FailureOr<Layout> layoutOf(mlir::Value value);
   mlir::LogicalResult convertOp(mlir::Operation &op);
   void convertFused(tn::FusedOp op);
   void convertGroup(const Group &group);

@@ -53,6 +53,9 @@ public:
         plan({options.rowProducts, options.foldNorms, options.joinGates}) {}
 
   LogicalResult check(Operation *op) const override {
+    if (isa<tn::RoundGroupsOp>(op))
+      return op->emitOpError("expected inputs that are not rounded to 8 bits "
+                             "on a GPU");
     auto linear = dyn_cast<tn::LinearOp>(op);
     if (!linear || !linear.getScales())
       return success();
@@ -60,7 +63,9 @@ public:
            << linear.getWeight().getType();
   }
 
-  Layout weightLayout() const override { return Layout::Rows; }
+  Layout weightLayout(tn::LinearOp op) const override {
+    return plainLayout(op.getContext(), tnrt::LayoutKind::Rows);
+  }
 
   Type storageOf(Value tensor) const override {
     Type element = getElementTypeOrSelf(tensor.getType());
@@ -148,7 +153,8 @@ private:
           buildGemv(
               k,
               {in.of(linear.getX()), in.of(linear.getWeight()),
-               /*scales=*/{}, in.of(linear.getBias()), in.rows, columns},
+               /*scales=*/{}, in.of(linear.getBias()), in.rows, columns,
+               linear.getWeight().getType().getDimSize(1)},
               Epilogue(group.tail, linear.getResult(), in.buffers, in.output));
         });
   }

@@ -88,7 +88,8 @@ Value FunctionConverter::accumulatorFor(Value tensor) {
   if (!buffer) {
     auto type = cast<RankedTensorType>(sum.getType());
     buffer = tnrt::AllocOp::create(
-        b, parameterBufferType(type, Layout::Rows, state.target.sizes));
+        b, parameterBufferType(
+               type, plainLayout(b.getContext(), tnrt::LayoutKind::Rows)));
     accumulate(/*x=*/{}, buffer);
   }
   buffers[sum] = buffer;

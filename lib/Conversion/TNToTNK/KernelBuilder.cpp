@@ -1,5 +1,6 @@
 // Loops, tiles and element-wise operations of kernel bodies.
 #include "KernelBuilder.h"
+#include "RoundedRows.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/GPU/IR/GPUDialect.h"
@@ -210,6 +211,16 @@ Value KernelBuilder::contract(Value a, ValueRange aIndices, Value bMatrix,
       pairs, prefetch ? b.getI64IntegerAttr(prefetch) : IntegerAttr());
 }
 
+Value KernelBuilder::contractGroups(const RoundedRows &a, Value row,
+                                    Value column, Value bMatrix, Value bRow,
+                                    Value acc, Value depth, int64_t group,
+                                    int64_t prefetch) {
+  return tnk::ContractGroupsOp::create(
+      b, acc.getType(), a.codes, row, column, a.scales, a.starts, bMatrix, bRow,
+      index(0), acc, depth, b.getI64IntegerAttr(group),
+      prefetch ? b.getI64IntegerAttr(prefetch) : IntegerAttr());
+}
+
 Value KernelBuilder::scratch(int64_t rows, int64_t columns) {
   auto type = MemRefType::get({rows, columns}, b.getF32Type());
   return memref::AllocaOp::create(b, type, b.getI64IntegerAttr(64));
@@ -359,9 +370,19 @@ void Epilogue::apply(KernelBuilder &k, Value tile,
     else if (auto product = dyn_cast<tn::MulOp>(op))
       tile = arith::MulFOp::create(b, operand(product.getLhs()),
                                    operand(product.getRhs()));
-    // A cast takes effect in the store.
+    // A cast and a rounding take effect in the store.
     current = op->getResult(0);
   }
-  k.storeTile(tile, output, place);
+  auto rounding = operations.empty()
+                      ? tn::RoundGroupsOp()
+                      : dyn_cast<tn::RoundGroupsOp>(operations.back());
+  if (rounding)
+    storeRounded(k, tile,
+                 roundedRows(k, output,
+                             rounding.getX().getType().getShape().back(),
+                             rounding.getGroup()),
+                 place);
+  else
+    k.storeTile(tile, output, place);
   b.setLoc(loc);
 }

@@ -41,6 +41,8 @@ struct TilePlace {
       {}; // rows of the matrix from `row` on, or null: enough
 };
 
+struct RoundedRows; // RoundedRows.h
+
 class KernelBuilder {
 public:
   // Starts the kernel `name` with `arguments` and the task. Inserted at the end
@@ -101,6 +103,13 @@ public:
                        mlir::ValueRange bIndices, mlir::Value acc,
                        mlir::Value depth, bool transposeA = false,
                        bool pairs = false, int64_t prefetch = 0);
+  // acc + A[row.., column..] * B[bRow.., ..] over `depth`, A being rounded; see
+  // tnk.contract_groups.
+  mlir::Value contractGroups(const RoundedRows &a, mlir::Value row,
+                             mlir::Value column, mlir::Value b,
+                             mlir::Value bRow, mlir::Value acc,
+                             mlir::Value depth, int64_t group,
+                             int64_t prefetch = 0);
   // Which elements of a tile are rows that are left; null where all are.
   mlir::Value maskOf(const TilePlace &place);
   // A scratch matrix on the stack of the task, 64-byte aligned.
@@ -167,6 +176,9 @@ struct LinearBuffers {
   mlir::Value bias;      // [N], or null
   mlir::Value rows;
   int64_t columns; // N
+  int64_t depth;   // K
+  // x is rounded in groups of as many columns (RoundedRows.h); 0: it is not.
+  int64_t group = 0;
 };
 void buildLinear(KernelBuilder &k, const LinearBuffers &buffers,
                  const Epilogue &epilogue);

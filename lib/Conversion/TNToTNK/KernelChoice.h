@@ -47,7 +47,7 @@ public:
   // What tn allows and the target does not, with a diagnostic.
   virtual mlir::LogicalResult check(mlir::Operation *op) const;
   // How the weight of a linear map lies in memory.
-  virtual Layout weightLayout() const = 0;
+  virtual Layout weightLayout(tn::LinearOp op) const = 0;
   // The element type that an activation which a function computes is kept in.
   virtual mlir::Type storageOf(mlir::Value tensor) const = 0;
   // Sizes of a kernel that treats rows of this many elements.
@@ -69,7 +69,7 @@ public:
 // One kernel for a linear map and its tail. Weights lie in panels or, where they
 // are trained, in rows.
 std::unique_ptr<KernelChoice> chooseForCPU(const TileSizes &sizes,
-                                           Layout weights);
+                                           tnrt::LayoutKind weights);
 
 struct GPUOptions {
   int64_t maxThreads = 256; // of a block that treats rows

@@ -13,7 +13,7 @@ using namespace tnllm::kernels;
 static bool readsColumns(Operation *op) {
   auto activation = dyn_cast<tn::ActivationOp>(op);
   auto gradient = dyn_cast<tn::ActivationGradOp>(op);
-  return isa<tn::LinearOp, tn::NormOp, tn::SliceOp, tn::CrossEntropyOp,
+  return isa<tn::LinearOp, tn::NormOp, tn::RoundGroupsOp, tn::SliceOp, tn::CrossEntropyOp,
              tn::CrossEntropyGradOp, tn::LinearInputGradOp,
              tn::LinearWeightGradOp, tn::SumRowsOp, tn::NormGradOp,
              tn::NormWeightGradOp, tn::UnsliceOp>(op) ||
@@ -52,14 +52,14 @@ static bool hasDynamicFeatures(Type type, int64_t leadingRank) {
   return llvm::is_contained(shape.drop_front(leading), ShapedType::kDynamic);
 }
 
-// True for a tensor with more elements, unknown sizes apart, than bytes can be counted
-// of.
+// True for a tensor with more elements, unknown sizes apart, than bytes can be
+// counted of.
 static bool isTooLarge(Type type) {
   int64_t elements = 1;
   for (int64_t size : cast<RankedTensorType>(type).getShape())
     if (!ShapedType::isDynamic(size) &&
-        (llvm::MulOverflow(elements, size, elements) ||
-         elements > int64_t(1) << 40))
+        (llvm::MulOverflow(elements, size, elements) || elements > int64_t(1)
+                                                                       << 40))
       return true;
   return false;
 }
@@ -115,13 +115,16 @@ struct FunctionChecks {
 
 // The mark of an argument that is a state: the number of its layer.
 static LogicalResult checkStates(func::FuncOp function) {
-  for (unsigned argument = 0; argument < function.getNumArguments(); ++argument) {
+  for (unsigned argument = 0; argument < function.getNumArguments();
+       ++argument) {
     Attribute mark = function.getArgAttr(argument, tn::kStateAttrName);
     auto layer = dyn_cast_or_null<IntegerAttr>(mark);
-    if (mark && (!layer || !layer.getType().isInteger(64) || layer.getInt() < 0))
+    if (mark &&
+        (!layer || !layer.getType().isInteger(64) || layer.getInt() < 0))
       return function.emitError("expected '")
              << tn::kStateAttrName << "' of argument " << argument
-             << " to be the number of a layer, an i64 of at least 0, got " << mark;
+             << " to be the number of a layer, an i64 of at least 0, got "
+             << mark;
   }
   return success();
 }

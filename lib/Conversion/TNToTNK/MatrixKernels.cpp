@@ -1,16 +1,17 @@
 // The kernel of a linear map: a panel of the weight against all rows.
 #include "KernelBuilder.h"
+#include "RoundedRows.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
+#include "llvm/Support/MathExtras.h"
 
 using namespace mlir;
 using namespace tnllm;
 using namespace tnllm::kernels;
 
-// The panel `p` of packed weights [P, K, W], or [P, K/2, 2 W] in pairs, as a
-// matrix.
+// The panel `p` of packed weights [P, K / step, step W] as a matrix.
 static Value panelOf(KernelBuilder &k, Value weight, Value p) {
   ImplicitLocOpBuilder &b = k.b;
   auto type = cast<MemRefType>(weight.getType());
@@ -36,15 +37,16 @@ public:
   LinearKernel(KernelBuilder &k, const LinearBuffers &in,
                const Epilogue &epilogue)
       : k(k), x(in.x), scales(in.scales), bias(in.bias), rows(in.rows),
-        epilogue(epilogue), width(k.sizes.panelWidth),
-        inBounds(in.columns % width == 0) {
-    auto type = cast<MemRefType>(x.getType());
-    depth = type.getDimSize(1);
-    capacity = type.getDimSize(0);
+        epilogue(epilogue), width(k.sizes.panelWidth), depth(in.depth),
+        group(in.group), inBounds(in.columns % width == 0) {
+    if (group)
+      rounded = roundedRows(k, x, depth, group);
+    capacity =
+        cast<MemRefType>((group ? rounded.codes : x).getType()).getDimSize(0);
     panel = panelOf(k, in.weight, k.task());
     auto panelType = cast<MemRefType>(panel.getType());
-    pairs = panelType.getDimSize(1) == 2 * width;
-    isByte = panelType.getElementType().isInteger(8);
+    step = panelType.getDimSize(1) / width;
+    isNarrow = panelType.getElementTypeBitWidth() < 32;
     rowBytes = panelType.getDimSize(1) * panelType.getElementTypeBitWidth() / 8;
     column = k.mul(k.task(), k.index(width));
   }
@@ -65,10 +67,11 @@ public:
   }
 
 private:
-  // Depths that `bytes` of the panel hold; even, for pairs.
+  // Depths that `bytes` of the panel hold: whole groups; even, for pairs.
   int64_t depthsOf(int64_t bytes) {
-    int64_t depths = bytes / rowBytes * (pairs ? 2 : 1);
-    return std::max<int64_t>(2, depths / 2 * 2);
+    int64_t unit = group ? group : 2;
+    int64_t depths = bytes / rowBytes * step;
+    return std::max(unit, depths / unit * unit);
   }
 
   // Depths of a block, or none where one block holds all of them.
@@ -134,22 +137,29 @@ private:
   }
 
   void forRowTiles(KernelBuilder::TileBody body) {
-    k.forTiles(rows, KernelBuilder::halvingSizes(k.sizes.tileRows), body);
+    k.forTiles(rows, KernelBuilder::halvingSizes(mostRows()), body);
+  }
+
+  // Rows of the largest tile. Of products of bytes the next power of two: their
+  // sums are done in passes over columns, and a batch of as many rows reads
+  // each line of the panel once.
+  int64_t mostRows() const {
+    int64_t rows = k.sizes.tileRows;
+    return group ? llvm::PowerOf2Ceil(rows) : rows;
   }
 
   // `tile` plus the products of `size` depths from `start`. Whole tiles are
   // most of the work of many rows, which find the panel in a cache and would
-  // only lose by asking for it. One row alone is read as fast as memory gives
-  // it, but for bytes, whose rows are a line each: there a fourth of a block
-  // ahead.
+  // only lose by asking for it. One row of f32 alone is read as fast as memory
+  // gives it; of narrower weights a fourth of a block is asked for ahead.
   Value contract(Value row, Value tile, Value start, Value size) {
     int64_t tileRows = cast<VectorType>(tile.getType()).getDimSize(0);
     int64_t ahead = k.sizes.streamBlockBytes / rowBytes;
     if (tileRows == 1)
-      return contractAhead(row, tile, start, size, isByte ? ahead / 4 : 0);
+      return contractAhead(row, tile, start, size, isNarrow ? ahead / 4 : 0);
     if (!hasFew)
       return contractAhead(row, tile, start, size, 0);
-    if (tileRows < k.sizes.tileRows)
+    if (tileRows < mostRows())
       return contractAhead(row, tile, start, size, ahead);
     auto branch = scf::IfOp::create(
         k.b, hasFew,
@@ -165,17 +175,22 @@ private:
 
   Value contractAhead(Value row, Value tile, Value start, Value size,
                       int64_t ahead) {
-    Value panelRow = pairs ? k.div(start, k.index(2)) : start;
+    Value panelRow = step > 1 ? k.div(start, k.index(step)) : start;
+    if (group)
+      return k.contractGroups(rounded, row, start, panel, panelRow, tile, size,
+                              group, ahead);
     return k.contract(x, {row, start}, panel, {panelRow, k.index(0)}, tile,
-                      size, /*transposeA=*/false, pairs, ahead);
+                      size, /*transposeA=*/false, /*pairs=*/step == 2, ahead);
   }
 
   KernelBuilder &k;
   Value x, scales, bias, rows;
+  RoundedRows rounded; // x, where it is
   const Epilogue &epilogue;
-  int64_t width, depth, capacity;
+  int64_t width, depth, group, capacity;
+  int64_t step;     // columns of the weight that stand together
   int64_t rowBytes; // of the panel
-  bool inBounds, pairs, isByte;
+  bool inBounds, isNarrow;
   Value panel, column;
   Value hasFew; // whether the call has 2 to streamRows rows; null: never
   Value sums;   // [capacity, width], where there is more than one block

@@ -86,7 +86,8 @@ struct ConvertTNToTNKPass
     TileSizes sizes{tileRows,         panelWidth, bf16Pairs, blockBytes,
                     streamBlockBytes, streamRows, chunk,     rowBlock};
     if (gpuThreads == 0)
-      return chooseForCPU(sizes, training ? Layout::Rows : Layout::Panels);
+      return chooseForCPU(sizes, training ? tnrt::LayoutKind::Rows
+                                          : tnrt::LayoutKind::Panels);
     return chooseForGPU(sizes,
                         {gpuThreads, bf16Storage && allSumsAreDeep(module),
                          tensorCores, attentionBlocks, rowProducts, foldNorms,

@@ -15,13 +15,15 @@ using namespace mlir;
 using namespace tnllm;
 
 // The element-wise operations after `root`, each the only user of the one
-// before. A cast ends the chain: what follows it reads another element type.
+// before. A cast ends the chain, since what follows it reads another element
+// type, and so does rounding in groups, which takes effect in the store.
 static SmallVector<Operation *> chainAfter(Operation *root) {
   SmallVector<Operation *> chain;
   Operation *last = root;
-  while (last->getResult(0).hasOneUse() && !isa<tn::CastOp>(last)) {
+  while (last->getResult(0).hasOneUse() && !tn::endsGroup(last)) {
     Operation *next = *last->getResult(0).getUsers().begin();
-    if (next->getBlock() != root->getBlock() || !tn::isElementwise(next))
+    if (next->getBlock() != root->getBlock() ||
+        (!tn::isElementwise(next) && !tn::endsGroup(next)))
       break;
     chain.push_back(next);
     last = next;

@@ -63,20 +63,6 @@ static LogicalResult inlineCall(func::CallOp call, const SymbolTable &symbols,
 // Probes
 //===----------------------------------------------------------------------===//
 
-// True for [batch, position, features...] that `op` computes. The state of an
-// attention is updated in place and has no other user; splitting and merging
-// heads moves no element.
-static bool isShown(Operation *op, Value value) {
-  auto type = dyn_cast<RankedTensorType>(value.getType());
-  if (!type || type.getRank() < 3 || !type.isDynamicDim(0) ||
-      !isa<FloatType>(type.getElementType()) ||
-      !isa<tn::TNDialect>(op->getDialect()) ||
-      isa<tn::SplitHeadsOp, tn::MergeHeadsOp>(op))
-    return false;
-  auto attention = dyn_cast<tn::LightningAttentionOp>(op);
-  return !attention || value == attention.getOut();
-}
-
 // The operation that gives the value its name: the last one of a group.
 static Operation *namingOp(Operation *op) {
   if (auto fused = dyn_cast<tn::FusedOp>(op)) {
@@ -85,6 +71,21 @@ static Operation *namingOp(Operation *op) {
       return last;
   }
   return op;
+}
+
+// True for [batch, position, features...] that `op` computes. The state of an
+// attention is updated in place and has no other user; splitting and merging
+// heads moves no element; what is rounded in groups is stored as bytes.
+static bool isShown(Operation *op, Value value) {
+  auto type = dyn_cast<RankedTensorType>(value.getType());
+  if (!type || type.getRank() < 3 || !type.isDynamicDim(0) ||
+      !isa<FloatType>(type.getElementType()) ||
+      !isa<tn::TNDialect>(op->getDialect()) ||
+      isa<tn::SplitHeadsOp, tn::MergeHeadsOp>(op) ||
+      isa<tn::RoundGroupsOp>(namingOp(op)))
+    return false;
+  auto attention = dyn_cast<tn::LightningAttentionOp>(op);
+  return !attention || value == attention.getOut();
 }
 
 namespace {

@@ -12,3 +12,11 @@ func.func @i8(%x: tensor<?x?x8xf32>) -> tensor<?x?x20xf32> attributes {tn.rows =
       : tensor<?x?x8xf32>, tensor<20x8xi8> -> tensor<?x?x20xf32>
   return %y : tensor<?x?x20xf32>
 }
+
+// -----
+
+func.func @rounded(%x: tensor<?x?x8xf32>) attributes {tn.rows = 24 : i64} {
+  // expected-error @below {{expected inputs that are not rounded to 8 bits on a GPU}}
+  %0 = tn.round_groups %x group 8 : tensor<?x?x8xf32>
+  return
+}

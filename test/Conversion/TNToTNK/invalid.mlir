@@ -166,3 +166,32 @@ func.func @shows_another(%x: tensor<?x?x4xf32>) -> tensor<?x?x4xf32> attributes 
   %y = tn.add %x, %x : tensor<?x?x4xf32>
   return %y : tensor<?x?x4xf32>
 }
+
+// -----
+
+func.func @group(%x: tensor<?x?x64xf32>) attributes {tn.rows = 8 : i64} {
+  // expected-error @below {{expected groups of the panel width, a multiple of 4: 64, got 32}}
+  %0 = tn.round_groups %x group 32 : tensor<?x?x64xf32>
+  return
+}
+
+// -----
+
+func.func @reader(%x: tensor<?x?x64xf32>) -> tensor<?x?x64xf32> attributes {tn.rows = 8 : i64} {
+  // expected-error @below {{expected only linear maps of i8 weights to read what is rounded, got 'tn.add'}}
+  %0 = tn.round_groups %x group 64 : tensor<?x?x64xf32>
+  %1 = tn.add %0, %x : tensor<?x?x64xf32>
+  return %1 : tensor<?x?x64xf32>
+}
+
+// -----
+
+func.func @returned(%x: tensor<?x?x64xf32>) -> tensor<?x?x64xf32> attributes {tn.rows = 8 : i64} {
+  %0 = tn.fused -> tensor<?x?x64xf32> {
+    %1 = tn.add %x, %x : tensor<?x?x64xf32>
+    // expected-error @below {{expected only linear maps of i8 weights to read what is rounded, got 'func.return'}}
+    %2 = tn.round_groups %1 group 64 : tensor<?x?x64xf32>
+    tn.yield %2 : tensor<?x?x64xf32>
+  }
+  return %0 : tensor<?x?x64xf32>
+}

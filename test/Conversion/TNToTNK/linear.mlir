@@ -8,6 +8,8 @@
 // RUN:   --canonicalize --split-input-file | FileCheck %s --check-prefix=STREAM
 // RUN: tnllm-opt %s --convert-tn-to-tnk='panel-width=16 tile-rows=4 chunk=16 stream-block-bytes=1024 stream-rows=1' \
 // RUN:   --canonicalize --split-input-file | FileCheck %s --check-prefix=NEVER
+// RUN: tnllm-opt %s --convert-tn-to-tnk='panel-width=16 tile-rows=3 chunk=16 block-bytes=256 stream-rows=1' \
+// RUN:   --canonicalize --split-input-file | FileCheck %s --check-prefix=GROUPS
 
 // One task is one panel of 16 columns; rows go by 4, by 2 and by 1. N = 32 fills its
 // panels: no masks.
@@ -178,4 +180,63 @@ func.func @i8(%x: tensor<?x?x8xf32>) -> tensor<?x?x20xf32> attributes {tn.rows =
   %y = tn.linear %x, %w scales %s : tensor<20xf32>
       : tensor<?x?x8xf32>, tensor<20x8xi8> -> tensor<?x?x20xf32>
   return %y : tensor<?x?x20xf32>
+}
+
+// -----
+
+// An input that is rounded in groups lies in one buffer: for 24 rows 24 x 32 codes, then
+// 24 x 2 scales, then 24 x 2 starts. The norm before it stores it so; the weight is in
+// fours, and both linear maps read the same buffer.
+// CHECK: layout = #tnrt.layout<panels, 16, 4>, tensor = "w", type = tensor<20x32xi8>
+// CHECK-LABEL: func.func @rounded(
+// CHECK: %[[R:.*]] = tnrt.alloc : memref<1152xi8>
+// CHECK: tnrt.launch %{{.*}} @norm_round_groups tasks({{.*}}) (%{{.*}}, %[[R]], %{{.*}}) : memref<24x32xf32>, memref<1152xi8>, index
+// CHECK: tnrt.param %{{.*}}[0] : memref<2x8x64xi8>
+// CHECK: tnrt.launch {{.*}} @linear_k32_n20 {{.*}} (%[[R]],
+// CHECK-LABEL: tnk.kernel @norm_round_groups(
+// CHECK-SAME: %{{.*}}: memref<24x32xf32>, %[[R:.*]]: memref<1152xi8>,
+// CHECK: scf.for %[[I:[^ ]*]] =
+// CHECK: scf.for %[[COLUMN:[^ ]*]] =
+// CHECK-DAG: %[[CODES:.*]] = memref.view %[[R]][%c0{{[_0-9]*}}][] : memref<1152xi8> to memref<24x32xi8>
+// CHECK-DAG: %[[SCALES:.*]] = memref.view %[[R]][%c768{{[_0-9]*}}][] : memref<1152xi8> to memref<24x2xf32>
+// CHECK-DAG: %[[STARTS:.*]] = memref.view %[[R]][%c960{{[_0-9]*}}][] : memref<1152xi8> to memref<24x2xi32>
+// CHECK-DAG: %[[GROUP:.*]] = arith.divui %[[COLUMN]], %c16
+// CHECK: %[[LARGEST:.*]] = vector.reduction <maxsi>, %{{.*}} : vector<16xi32> into i32
+// CHECK: %[[SCALE:.*]] = arith.maximumf
+// CHECK: arith.divf %{{.*}} : vector<16xf32>
+// CHECK: %[[SUM:.*]] = vector.reduction <add>, %{{.*}} : vector<16xi32> into i32
+// CHECK: %[[START:.*]] = arith.muli %[[SUM]], %c-128_i32
+// CHECK: vector.store %{{.*}}, %[[CODES]][%[[I]], %[[COLUMN]]] : memref<24x32xi8>, vector<16xi8>
+// CHECK: memref.store %[[SCALE]], %[[SCALES]][%[[I]], %[[GROUP]]]
+// CHECK: memref.store %[[START]], %[[STARTS]][%[[I]], %[[GROUP]]]
+// CHECK-LABEL: tnk.kernel @linear_k32_n20(
+// CHECK: tnk.contract_groups {{.*}} depth %c32 group 16 : memref<24x32xi8>, memref<24x2xf32>, memref<24x2xi32>, memref<8x64xi8, {{.*}}>, vector<4x16xf32>
+// CHECK: arith.mulf
+
+// 16 of 32 depths are a block of 256 bytes, which is one group; the largest tile of 3 rows
+// is one of 4 here.
+// GROUPS-LABEL: tnk.kernel @linear_k32_n20(
+// GROUPS: scf.for %{{.*}} = %c0 to %c32 step %c16
+// GROUPS: tnk.contract_groups {{.*}} depth %{{.*}} group 16 : {{.*}}, vector<4x16xf32>
+// GROUPS-NOT: vector<3x16xf32>
+
+// One row fetches a fourth of 1024 bytes ahead: 4 rows of four depths.
+// STREAM-LABEL: func.func @rounded(
+// STREAM-LABEL: tnk.kernel @linear_k32_n20(
+// STREAM: tnk.contract_groups {{.*}} group 16 prefetch 4 : {{.*}}, vector<1x16xf32>
+tn.param @w : tensor<20x32xi8> init <normal, 1.0>
+func.func @rounded(%x: tensor<?x?x32xf32>) -> (tensor<?x?x20xf32>, tensor<?x?x20xf32>)
+    attributes {tn.rows = 24 : i64} {
+  %r = tn.fused -> tensor<?x?x32xf32> {
+    %0 = tn.norm <srms> %x {epsilon = 1.0e-06 : f32} : tensor<?x?x32xf32> -> tensor<?x?x32xf32>
+    %1 = tn.round_groups %0 group 16 : tensor<?x?x32xf32>
+    tn.yield %1 : tensor<?x?x32xf32>
+  }
+  %w = tn.get_param @w : tensor<20x32xi8>
+  %s = tn.row_scales @w : tensor<20xf32>
+  %y = tn.linear %r, %w scales %s : tensor<20xf32>
+      : tensor<?x?x32xf32>, tensor<20x32xi8> -> tensor<?x?x20xf32>
+  %z = tn.linear %r, %w scales %s : tensor<20xf32>
+      : tensor<?x?x32xf32>, tensor<20x32xi8> -> tensor<?x?x20xf32>
+  return %y, %z : tensor<?x?x20xf32>, tensor<?x?x20xf32>
 }

@@ -13,6 +13,7 @@ func.func @unused(%ids: tensor<?x?xi32>, %table: tensor<16x8xf32>, %q: tensor<?x
   %x = tn.embedding %ids, %table : tensor<?x?xi32>, tensor<16x8xf32> -> tensor<?x?x8xf32>
   %w = tn.get_param @w : tensor<12x8xi8>
   %s = tn.row_scales @w : tensor<12xf32>
+  %rounded = tn.round_groups %x group 4 : tensor<?x?x8xf32>
   %y = tn.linear %x, %w scales %s : tensor<12xf32> : tensor<?x?x8xf32>, tensor<12x8xi8> -> tensor<?x?x12xf32>
   %z = tn.mul %y, %y : tensor<?x?x12xf32>
   %p = tn.lrpe %q, %theta, %positions : tensor<?x?x2x4xf32>, tensor<2x1x4xf32>, tensor<?xi64> -> tensor<?x?x2x8xf32>

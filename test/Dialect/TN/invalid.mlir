@@ -531,11 +531,48 @@ func.func @f(%x: tensor<?x8xf32>, %y: tensor<?x8xf32>) {
 
 // -----
 
+func.func @f(%x: tensor<?x8xf32>) {
+  // expected-error @+1 {{expected groups that divide the last dimension, got 3 of 'tensor<?x8xf32>' [round_groups-C1]}}
+  %0 = tn.round_groups %x group 3 : tensor<?x8xf32>
+  return
+}
+
+// -----
+
+func.func @f(%x: tensor<?x8xf32>) {
+  // expected-error @+1 {{expected groups that divide the last dimension, got 0 of 'tensor<?x8xf32>' [round_groups-C1]}}
+  %0 = tn.round_groups %x group 0 : tensor<?x8xf32>
+  return
+}
+
+// -----
+
+func.func @f(%x: tensor<8x?xf32>) {
+  // expected-error @+1 {{expected groups that divide the last dimension, got 8 of 'tensor<8x?xf32>' [round_groups-C1]}}
+  %0 = tn.round_groups %x group 8 : tensor<8x?xf32>
+  return
+}
+
+// -----
+
+func.func @f(%x: tensor<?x8xf32>) {
+  %0 = tn.fused -> tensor<?x8xf32> {
+    %1 = tn.add %x, %x : tensor<?x8xf32>
+    %2 = tn.round_groups %1 group 4 : tensor<?x8xf32>
+    // expected-error @+1 {{expected nothing after 'tn.round_groups', which takes effect where the tile is stored [fused-C5]}}
+    %3 = tn.add %2, %x : tensor<?x8xf32>
+    tn.yield %3 : tensor<?x8xf32>
+  }
+  return
+}
+
+// -----
+
 func.func @f(%x: tensor<?x8xf32>, %y: tensor<?x8xf32>) {
   %0 = tn.fused -> tensor<?x8xf32> {
     %1 = tn.add %x, %y : tensor<?x8xf32>
     %2 = tn.cast %1 : tensor<?x8xf32> -> tensor<?x8xbf16>
-    // expected-error @+1 {{expected nothing after a cast, which takes effect where the tile is stored [fused-C5]}}
+    // expected-error @+1 {{expected nothing after 'tn.cast', which takes effect where the tile is stored [fused-C5]}}
     %3 = tn.cast %2 : tensor<?x8xbf16> -> tensor<?x8xf32>
     tn.yield %3 : tensor<?x8xf32>
   }

@@ -101,6 +101,8 @@ func.func @norms(%x: tensor<?x?x8xf32>, %w: tensor<8xf32>, %b: tensor<8xf32>) ->
 
 // CHECK-LABEL: func @views
 func.func @views(%x: tensor<?x?x8xf32>) -> tensor<?x?x4xf32> {
+  // CHECK: tn.round_groups %{{.*}} group 4 : tensor<?x?x8xf32>
+  %rounded = tn.round_groups %x group 4 : tensor<?x?x8xf32>
   // CHECK: tn.slice %{{.*}} [4, 8] : tensor<?x?x8xf32> -> tensor<?x?x4xf32>
   %0 = tn.slice %x [4, 8] : tensor<?x?x8xf32> -> tensor<?x?x4xf32>
   // CHECK: tn.split_heads %{{.*}} : tensor<?x?x4xf32> -> tensor<?x?x2x2xf32>

@@ -229,3 +229,57 @@ tnk.kernel @cpu_waits(%task: index) {
   tnk.wait_inputs
   tnk.return
 }
+
+// -----
+
+tnk.kernel @k(%a: memref<8x16xi8>, %s: memref<8x2xf32>, %t: memref<8x2xi32>, %b: memref<4x64xi8>, %task: index) {
+  %acc = arith.constant dense<0.0> : vector<2x16xf32>
+  // expected-error @+1 {{expected groups of a multiple of 4 columns, got 6 [contract_groups-C1]}}
+  %r = tnk.contract_groups %a[%task, %task] scales %s starts %t, %b[%task, %task], %acc depth %task group 6 : memref<8x16xi8>, memref<8x2xf32>, memref<8x2xi32>, memref<4x64xi8>, vector<2x16xf32>
+  tnk.return
+}
+
+// -----
+
+tnk.kernel @k(%a: memref<8x16xi8>, %s: memref<8x2xf32>, %t: memref<8x2xi32>, %b: memref<4x64xi8>, %task: index) {
+  %acc = arith.constant dense<0.0> : vector<2x16xf32>
+  // expected-error @+1 {{expected groups of a multiple of 4 columns, got 0 [contract_groups-C1]}}
+  %r = tnk.contract_groups %a[%task, %task] scales %s starts %t, %b[%task, %task], %acc depth %task group 0 : memref<8x16xi8>, memref<8x2xf32>, memref<8x2xi32>, memref<4x64xi8>, vector<2x16xf32>
+  tnk.return
+}
+
+// -----
+
+tnk.kernel @k(%a: memref<8x16xi8>, %s: memref<8x2xf32>, %t: memref<8x2xi32>, %b: memref<4x64xi8>, %task: index) {
+  %acc = arith.constant dense<0.0> : vector<2x16xf32>
+  // expected-error @+1 {{expected A to have whole groups of 12 columns, got 'memref<8x16xi8>' [contract_groups-C2]}}
+  %r = tnk.contract_groups %a[%task, %task] scales %s starts %t, %b[%task, %task], %acc depth %task group 12 : memref<8x16xi8>, memref<8x2xf32>, memref<8x2xi32>, memref<4x64xi8>, vector<2x16xf32>
+  tnk.return
+}
+
+// -----
+
+tnk.kernel @k(%a: memref<8x16xi8>, %s: memref<8x1xf32>, %t: memref<8x2xi32>, %b: memref<4x64xi8>, %task: index) {
+  %acc = arith.constant dense<0.0> : vector<2x16xf32>
+  // expected-error @+1 {{expected a scale and a start for each group of A, 8 x 2, got 'memref<8x1xf32>' [contract_groups-C3]}}
+  %r = tnk.contract_groups %a[%task, %task] scales %s starts %t, %b[%task, %task], %acc depth %task group 8 : memref<8x16xi8>, memref<8x1xf32>, memref<8x2xi32>, memref<4x64xi8>, vector<2x16xf32>
+  tnk.return
+}
+
+// -----
+
+tnk.kernel @k(%a: memref<8x16xi8>, %s: memref<8x2xf32>, %t: memref<4x2xi32>, %b: memref<4x64xi8>, %task: index) {
+  %acc = arith.constant dense<0.0> : vector<2x16xf32>
+  // expected-error @+1 {{expected a scale and a start for each group of A, 8 x 2, got 'memref<4x2xi32>' [contract_groups-C3]}}
+  %r = tnk.contract_groups %a[%task, %task] scales %s starts %t, %b[%task, %task], %acc depth %task group 8 : memref<8x16xi8>, memref<8x2xf32>, memref<4x2xi32>, memref<4x64xi8>, vector<2x16xf32>
+  tnk.return
+}
+
+// -----
+
+tnk.kernel @k(%a: memref<8x16xi8>, %s: memref<8x2xf32>, %t: memref<8x2xi32>, %b: memref<4x64xi8>, %task: index) {
+  %acc = arith.constant dense<0.0> : vector<2x16xf32>
+  // expected-error @+1 {{expected to prefetch at least 1 row ahead, got 0 [contract_groups-C4]}}
+  %r = tnk.contract_groups %a[%task, %task] scales %s starts %t, %b[%task, %task], %acc depth %task group 8 prefetch 0 : memref<8x16xi8>, memref<8x2xf32>, memref<8x2xi32>, memref<4x64xi8>, vector<2x16xf32>
+  tnk.return
+}

@@ -96,3 +96,17 @@ tnk.kernel @few_rows(%x: memref<64x512xf32>, %u: memref<64x512xbf16>, %w: memref
   tnk.wait_inputs
   tnk.return
 }
+
+// CHECK-LABEL: tnk.kernel @contract_groups
+tnk.kernel @contract_groups(%a: memref<8x128xi8>, %s: memref<8x2xf32>, %t: memref<8x2xi32>,
+                            %b: memref<32x64xi8>, %depth: index, %task: index) {
+  %c0 = arith.constant 0 : index
+  %acc = arith.constant dense<0.0> : vector<2x16xf32>
+  // CHECK: tnk.contract_groups %{{.*}}[%{{.*}}, %{{.*}}] scales %{{.*}} starts %{{.*}}, %{{.*}}[%{{.*}}, %{{.*}}], %{{.*}} depth %{{.*}} group 64 : memref<8x128xi8>, memref<8x2xf32>, memref<8x2xi32>, memref<32x64xi8>, vector<2x16xf32>
+  %r = tnk.contract_groups %a[%task, %c0] scales %s starts %t, %b[%c0, %c0], %acc depth %depth
+     group 64 : memref<8x128xi8>, memref<8x2xf32>, memref<8x2xi32>, memref<32x64xi8>, vector<2x16xf32>
+  // CHECK: group 64 prefetch 16 : memref<8x128xi8>
+  %q = tnk.contract_groups %a[%task, %c0] scales %s starts %t, %b[%c0, %c0], %r depth %depth
+     group 64 prefetch 16 : memref<8x128xi8>, memref<8x2xf32>, memref<8x2xi32>, memref<32x64xi8>, vector<2x16xf32>
+  tnk.return
+}

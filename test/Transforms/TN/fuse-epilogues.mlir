@@ -149,3 +149,21 @@ func.func @other_user(%x: !x) -> !h {
   return %2 : !h
 }
 func.func private @declaration(!x)
+
+// -----
+
+!x = tensor<?x?x8xf32>
+
+// Rounding joins what computes its input and ends the chain, as a cast does.
+// CHECK-LABEL: func.func @rounding
+// CHECK: %[[R:.*]] = tn.fused
+// CHECK-NEXT: tn.norm
+// CHECK-NEXT: %[[V:.*]] = tn.round_groups
+// CHECK-NEXT: tn.yield %[[V]]
+// CHECK: tn.add %[[R]]
+func.func @rounding(%x: !x) -> !x {
+  %0 = tn.norm <srms> %x {epsilon = 1.0e-06 : f32} : !x -> !x
+  %1 = tn.round_groups %0 group 4 : !x
+  %2 = tn.add %1, %x : !x
+  return %2 : !x
+}

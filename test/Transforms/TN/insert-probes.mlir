@@ -104,3 +104,24 @@ func.func @head(%x: tensor<?x8xf32>, %w: tensor<9x8xf32>) -> tensor<?x9xf32> att
   %y = tn.linear %x, %w : tensor<?x8xf32>, tensor<9x8xf32> -> tensor<?x9xf32>
   return %y : tensor<?x9xf32>
 }
+
+// -----
+
+// What is rounded in groups is stored as bytes and not shown, alone or in a group.
+// CHECK-LABEL: func.func @rounded(
+// CHECK: tn.probe "norm"
+// CHECK: tn.round_groups
+// CHECK-NOT: tn.probe
+// FUSED-LABEL: func.func @rounded(
+// FUSED: tn.round_groups
+// FUSED-NOT: tn.probe
+module {
+  func.func @prefill(%x: tensor<?x?x8xf32>) -> tensor<?x?x8xf32> {
+    return %x : tensor<?x?x8xf32>
+  }
+  func.func @rounded(%x: tensor<?x?x8xf32>) {
+    %n = tn.norm <srms> %x {epsilon = 1.0e-06 : f32} : tensor<?x?x8xf32> -> tensor<?x?x8xf32> loc("norm")
+    %r = tn.round_groups %n group 4 : tensor<?x?x8xf32> loc("rounded")
+    return
+  }
+}

@@ -1,5 +1,9 @@
 // RUN: tnllm-opt %s --pass-pipeline='builtin.module(tnk.kernel(tnk-lower-contract))' \
 // RUN:   | FileCheck %s
+// RUN: tnllm-opt %s --pass-pipeline='builtin.module(tnk.kernel(tnk-lower-contract{byte-lanes=8}))' \
+// RUN:   | FileCheck %s --check-prefix=EIGHT
+// RUN: tnllm-opt %s --pass-pipeline='builtin.module(tnk.kernel(tnk-lower-contract{byte-sums=1}))' \
+// RUN:   | FileCheck %s --check-prefix=PASSES
 
 // Two rows of one vector each: a row of B against one element of each row of A.
 // CHECK-LABEL: tnk.kernel @plain(
@@ -153,6 +157,91 @@ tnk.kernel @i8(%a: memref<8x64xf32>, %b: memref<64x32xi8>, %c: memref<8x32xf32>,
   %acc = arith.constant dense<0.0> : vector<1x32xf32>
   %r = tnk.contract %a[%task, %c0], %b[%c0, %c0], %acc depth %depth
      : memref<8x64xf32>, memref<64x32xi8>, vector<1x32xf32>
+  vector.transfer_write %r, %c[%task, %c0] {in_bounds = [true, true]}
+     : vector<1x32xf32>, memref<8x32xf32>
+  tnk.return
+}
+
+// Groups of 8 depths: integers over the fours of a group, from its start, and one
+// multiply-add of f32 a group. 32 columns are two vectors of 16 sums, or four of 8. The
+// weights lose their sign.
+// CHECK-LABEL: tnk.kernel @groups(
+// CHECK-SAME: %[[A:.*]]: memref<8x64xi8>, %[[S:.*]]: memref<8x8xf32>, %[[T:.*]]: memref<8x8xi32>, %[[B:.*]]: memref<16x128xi8>, %{{.*}}: memref<8x32xf32>, %[[D:.*]]: index, %[[I:.*]]: index)
+// CHECK: %[[FIRST:.*]] = arith.divui
+// CHECK: %[[GROUPS:.*]] = arith.divui %[[D]], %{{.*}} : index
+// CHECK: %[[R:.*]]:2 = scf.for %[[G:[^ ]*]] = %{{.*}} to %[[GROUPS]] step %{{.*}} iter_args(%[[F0:.*]] = %{{.*}}, %[[F1:.*]] = %{{.*}}) -> (vector<16xf32>, vector<16xf32>) {
+// CHECK: %[[PLACE:.*]] = arith.addi %[[FIRST]], %[[G]]
+// CHECK: %[[START:.*]] = memref.load %[[T]][%[[I]], %[[PLACE]]] : memref<8x8xi32>
+// CHECK: %[[STARTS:.*]] = vector.broadcast %[[START]] : i32 to vector<16xi32>
+// CHECK: %[[Q:.*]]:2 = scf.for %{{.*}} iter_args(%[[X0:.*]] = %[[STARTS]], %[[X1:.*]] = %[[STARTS]]) -> (vector<16xi32>, vector<16xi32>) {
+// CHECK: %[[SIGN:.*]] = arith.constant dense<-128> : vector<64xi8>
+// CHECK: %[[B0:.*]] = vector.load %[[B]][{{.*}}] : memref<16x128xi8>, vector<64xi8>
+// CHECK: %[[W0:.*]] = arith.xori %[[B0]], %[[SIGN]]
+// CHECK: %[[B1:.*]] = vector.load %[[B]][{{.*}}] : memref<16x128xi8>, vector<64xi8>
+// CHECK: %[[W1:.*]] = arith.xori %[[B1]], %[[SIGN]]
+// CHECK: %[[P:.*]] = vector.load %[[A]][{{.*}}] : memref<8x64xi8>, vector<4xi8>
+// CHECK: vector.bitcast %[[P]] : vector<4xi8> to vector<1xi32>
+// CHECK: %[[XS:.*]] = vector.bitcast %{{.*}} : vector<16xi32> to vector<64xi8>
+// CHECK: llvm.call_intrinsic "llvm.x86.avx512.vpdpbusd.512"(%[[X0]], %[[W0]], %[[XS]])
+// CHECK: llvm.call_intrinsic "llvm.x86.avx512.vpdpbusd.512"(%[[X1]], %[[W1]], %[[XS]])
+// CHECK: %[[E:.*]] = memref.load %[[S]][%[[I]], %[[PLACE]]] : memref<8x8xf32>
+// CHECK: %[[ES:.*]] = vector.broadcast %[[E]] : f32 to vector<16xf32>
+// CHECK: %[[C0:.*]] = arith.sitofp %[[Q]]#0
+// CHECK: math.fma %[[C0]], %[[ES]], %[[F0]]
+// CHECK: %[[C1:.*]] = arith.sitofp %[[Q]]#1
+// CHECK: math.fma %[[C1]], %[[ES]], %[[F1]]
+// CHECK-NOT: memref.prefetch
+// CHECK-NOT: tnk.contract_groups
+// EIGHT-LABEL: tnk.kernel @groups(
+// EIGHT: vector.load {{.*}} : memref<16x128xi8>, vector<32xi8>
+// EIGHT-COUNT-4: llvm.call_intrinsic "llvm.x86.avx512.vpdpbusd.256"({{.*}}) : (vector<8xi32>, vector<32xi8>, vector<32xi8>) -> vector<8xi32>
+// EIGHT-NOT: vpdpbusd
+// EIGHT: tnk.return
+tnk.kernel @groups(%a: memref<8x64xi8>, %s: memref<8x8xf32>, %t: memref<8x8xi32>,
+                   %b: memref<16x128xi8>, %c: memref<8x32xf32>, %depth: index, %task: index) {
+  %c0 = arith.constant 0 : index
+  %acc = arith.constant dense<0.0> : vector<1x32xf32>
+  %r = tnk.contract_groups %a[%task, %c0] scales %s starts %t, %b[%c0, %c0], %acc depth %depth
+     group 8 : memref<8x64xi8>, memref<8x8xf32>, memref<8x8xi32>, memref<16x128xi8>, vector<1x32xf32>
+  vector.transfer_write %r, %c[%task, %c0] {in_bounds = [true, true]}
+     : vector<1x32xf32>, memref<8x32xf32>
+  tnk.return
+}
+
+// Where two vectors of sums do not fit, each is a loop of its own over the group, and all
+// loops of a group come before the next one.
+// PASSES-LABEL: tnk.kernel @groups(
+// PASSES: scf.for {{.*}} -> (vector<16xf32>, vector<16xf32>) {
+// PASSES: %[[P0:.*]] = scf.for {{.*}} -> (vector<16xi32>) {
+// PASSES: vector.load {{.*}} : memref<16x128xi8>, vector<64xi8>
+// PASSES: vpdpbusd
+// PASSES-NOT: vpdpbusd
+// PASSES: arith.sitofp %[[P0]]
+// PASSES: %[[P1:.*]] = scf.for {{.*}} -> (vector<16xi32>) {
+// PASSES: vector.load %{{.*}}[%{{.*}}, %c64{{[_0-9]*}}] : memref<16x128xi8>, vector<64xi8>
+// PASSES: vpdpbusd
+// PASSES: arith.sitofp %[[P1]]
+// PASSES: scf.yield {{.*}} : vector<16xf32>, vector<16xf32>
+// PASSES-LABEL: tnk.kernel @groups_prefetch(
+// PASSES-COUNT-2: memref.prefetch
+// PASSES-NOT: memref.prefetch
+// PASSES: tnk.return
+
+// Its prefetch is of the fours: a row of 128 bytes is two lines.
+// CHECK-LABEL: tnk.kernel @groups_prefetch(
+// CHECK: scf.for
+// CHECK: scf.for
+// CHECK: arith.addi %{{.*}}, %c40
+// CHECK-COUNT-2: memref.prefetch %{{.*}}, read, locality<3>, data : memref<16x128xi8>
+// CHECK-NOT: memref.prefetch
+// CHECK: tnk.return
+tnk.kernel @groups_prefetch(%a: memref<8x64xi8>, %s: memref<8x8xf32>, %t: memref<8x8xi32>,
+                            %b: memref<16x128xi8>, %c: memref<8x32xf32>, %depth: index,
+                            %task: index) {
+  %c0 = arith.constant 0 : index
+  %acc = arith.constant dense<0.0> : vector<1x32xf32>
+  %r = tnk.contract_groups %a[%task, %c0] scales %s starts %t, %b[%c0, %c0], %acc depth %depth
+     group 8 prefetch 40 : memref<8x64xi8>, memref<8x8xf32>, memref<8x8xi32>, memref<16x128xi8>, vector<1x32xf32>
   vector.transfer_write %r, %c[%task, %c0] {in_bounds = [true, true]}
      : vector<1x32xf32>, memref<8x32xf32>
   tnk.return

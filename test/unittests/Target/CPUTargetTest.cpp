@@ -33,6 +33,7 @@ TEST(CPUTarget, Level3HasAVX2AndItsTile) {
   EXPECT_EQ(target.tileRows, 6);
   EXPECT_EQ(target.panelWidth, 16);
   EXPECT_FALSE(target.hasBF16Dot);
+  EXPECT_FALSE(target.hasByteDot);
   EXPECT_EQ(target.requiredFeatures,
             (std::vector<std::string>{"avx2", "fma", "bmi2", "f16c"}));
 }
@@ -44,8 +45,10 @@ TEST(CPUTarget, Level4AddsAVX512) {
   EXPECT_EQ(target.vectorBits, 512);
   EXPECT_EQ(target.panelWidth, 64);
   EXPECT_FALSE(target.hasBF16Dot);
+  EXPECT_FALSE(target.hasByteDot);
   for (const char *feature : {"avx2", "fma", "avx512f", "avx512bw", "avx512vl"})
-    EXPECT_TRUE(llvm::is_contained(target.requiredFeatures, feature)) << feature;
+    EXPECT_TRUE(llvm::is_contained(target.requiredFeatures, feature))
+        << feature;
 }
 
 // Accumulators, one row of B and one broadcast of A stay in registers.
@@ -78,6 +81,10 @@ TEST(CPUTarget, NativeNamesThisMachineOrSaysWhatItLacks) {
             llvm::is_contained(target.requiredFeatures, "avx512f"));
   EXPECT_EQ(target.hasBF16Dot,
             llvm::is_contained(target.requiredFeatures, "avx512bf16"));
+  EXPECT_EQ(target.hasByteDot,
+            llvm::is_contained(target.requiredFeatures, target.vectorBits == 512
+                                                            ? "avx512vnni"
+                                                            : "avxvnni"));
 }
 
 TEST(CPUTarget, UnknownNamesGetOneLine) {
@@ -85,8 +92,9 @@ TEST(CPUTarget, UnknownNamesGetOneLine) {
     Outcome outcome = get(march);
     EXPECT_TRUE(llvm::failed(outcome.target)) << march;
     ASSERT_EQ(outcome.errors.size(), 1u) << march;
-    EXPECT_EQ(outcome.errors[0], "--march: unknown CPU '" + std::string(march) +
-                                     "', expected native, x86-64-v3 or x86-64-v4");
+    EXPECT_EQ(outcome.errors[0],
+              "--march: unknown CPU '" + std::string(march) +
+                  "', expected native, x86-64-v3 or x86-64-v4");
   }
 }
 
