@@ -208,11 +208,12 @@ static LogicalResult verifyRowSums(MultiplyRowsOp op, Value value,
   auto space = dyn_cast_or_null<gpu::AddressSpaceAttr>(type.getMemorySpace());
   if (!space || space.getValue() != gpu::AddressSpace::Workgroup ||
       !type.getLayout().isIdentity() || type != expected ||
-      type.getDimSize(0) != 8 ||
-      (type.getDimSize(1) != 8 && type.getDimSize(1) != 16))
+      type.getDimSize(0) % 8 != 0 || type.getDimSize(0) > 64 ||
+      (type.getDimSize(1) != 8 && type.getDimSize(1) != 16 &&
+       type.getDimSize(1) != 32))
     return op.emitOpError("expected dense results of one type in the address "
-                          "space #gpu.address_space<workgroup>, of 8 rows and "
-                          "8 or 16 columns, got ")
+                          "space #gpu.address_space<workgroup>, of a multiple "
+                          "of 8 rows up to 64 and 8, 16 or 32 columns, got ")
            << type << " [multiply_rows-C3]";
   return success();
 }

@@ -34,6 +34,8 @@ inline constexpr int64_t kMapBytes = 128, kMapAlignment = 64;
 // Of a kernel that waits itself for those launched before (tnk-overlap-launches),
 // and may start while they still run.
 inline constexpr llvm::StringLiteral kOverlapsAttrName = "tnk.overlaps";
+// Of a kernel that is not to be one of those.
+inline constexpr llvm::StringLiteral kSerialAttrName = "tnk.serial";
 
 } // namespace tnllm::tnk
 

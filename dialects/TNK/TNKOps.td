@@ -246,7 +246,9 @@ def TNK_WaitInputsOp : TNK_Op<"wait_inputs"> {
   let description = [{
     Where a kernel may start while the one before it still runs
     (`tnk-overlap-launches`), what other kernels write may be read from here on, and what
-    they read be written. Before it, only what no kernel writes: parameters. Without that
+    they read be written. Before it, only what no kernel of the step before this one
+    writes: parameters, and the states that this kernel alone touches. A step begins after
+    the one before has ended. Without that
     pass a kernel starts after the one before, and the operation does nothing.
 
     ```mlir

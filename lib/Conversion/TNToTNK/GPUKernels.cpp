@@ -94,7 +94,7 @@ public:
     int64_t valueWidth = op.getV().getType().getDimSize(3);
     int64_t tasks = recurrentTasksPerHead(valueWidth);
     if (op.getQ().getType().getDimSize(1) == 1)
-      return {"attention_recurrent", recurrentSizes(sizes),
+      return {"attention_recurrent", onePositionSizes(sizes, keyWidth),
               buildOnePositionAttention, tasks};
     bool inTiles = options.tensorCores && keyWidth <= kMaxTiledKeyWidth &&
                    keyWidth % 8 == 0 && valueWidth % 8 == 0 &&
@@ -125,20 +125,29 @@ public:
         getElementTypeOrSelf(output.getType()).isBF16())
       sums = converter.allocateRows(
           linear.getResult().getType().getShape().back());
+    auto many = [&] {
+      converter.matmul(x, converter.bufferOf(linear.getWeight()), sums);
+      if (linear.getBias() || !group.tail.empty())
+        launchTail(converter, linear, group, sums);
+    };
+    std::optional<RowProduct> product = plan.match(linear);
+    if (isComputedByUsers(group.result))
+      return converter.forFewRows(kProductRows, [] {}, many);
+    if (!product)
+      return converter.forFewRows(
+          kGemvRows, [&] { launchGemv(converter, linear, group); }, many);
+    RowProduct unfolded = *product;
+    unfolded.norm.reset();
     converter.forFewRows(
-        kGemvRows,
+        kFoldedRows,
+        [&] { launchRowProduct(converter, *product, group, kFoldedRows); },
         [&] {
-          if (isComputedByUsers(group.result))
-            return;
-          if (std::optional<RowProduct> product = plan.match(linear))
-            launchRowProduct(converter, *product, group);
-          else
-            launchGemv(converter, linear, group);
-        },
-        [&] {
-          converter.matmul(x, converter.bufferOf(linear.getWeight()), sums);
-          if (linear.getBias() || !group.tail.empty())
-            launchTail(converter, linear, group, sums);
+          converter.forFewRows(
+              kProductRows,
+              [&] {
+                launchRowProduct(converter, unfolded, group, kProductRows);
+              },
+              many);
         });
   }
 
@@ -161,14 +170,12 @@ private:
 
   // The same on tensor cores, with what comes before it.
   void launchRowProduct(FunctionConverter &converter, const RowProduct &product,
-                        const Group &group) const {
-    RankedTensorType weight =
-        cast<tn::LinearOp>(group.root).getWeight().getType();
-    TileSizes chosen =
-        rowProductSizes(sizes, weight.getDimSize(1), weight.getDimSize(0));
-    Value tasks = converter.index(weight.getDimSize(0) / chosen.panelWidth);
+                        const Group &group, int64_t rows) const {
+    TileSizes chosen = rowProductSizes(sizes, product, rows);
+    auto linear = cast<tn::LinearOp>(group.root);
+    int64_t columns = linear.getResult().getType().getShape().back();
     converter.launchGroup(group, product.operations(), product.results(),
-                          chosen, tasks,
+                          chosen, converter.index(columns / chosen.panelWidth),
                           [&](KernelBuilder &k, const KernelArguments &in) {
                             buildRowProduct(k, product, group.tail, in.buffers,
                                             in.output, in.rows);
@@ -180,6 +187,7 @@ private:
                   const Group &group, Value sums) const {
     int64_t columns = linear.getResult().getType().getShape().back();
     TileSizes chosen = rowSizes(columns);
+    chosen.overlaps = false; // it follows the library's product
     converter.launchTail(
         group, linear.getBias(), sums, chosen,
         [&](KernelBuilder &k, const KernelArguments &in) {

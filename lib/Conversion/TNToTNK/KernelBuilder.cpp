@@ -19,6 +19,8 @@ KernelBuilder::KernelBuilder(ModuleOp module, StringRef name, Location loc,
   inputs.push_back(b.getIndexType());
   kernel = tnk::KernelOp::create(b, name, b.getFunctionType(inputs, {}),
                                  sizes.threads);
+  if (sizes.threads != 0 && !sizes.overlaps)
+    kernel->setAttr(tnk::kSerialAttrName, b.getUnitAttr());
   b.setInsertionPointToStart(&kernel.getBody().front());
 }
 

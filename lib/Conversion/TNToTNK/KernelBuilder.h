@@ -30,6 +30,9 @@ struct TileSizes {
   int64_t chunk = 64;   // positions of an attention chunk
   int64_t rowBlock = 8; // rows of a task of a row-wise kernel
   int64_t threads = 0;  // GPU threads of a task; 0 on a CPU
+  // On a GPU, whether the kernel may start while the one before runs. Not worth it
+  // for many small blocks, each of which would wait, or after a library's product.
+  bool overlaps = true;
 };
 
 // A tile's place in a matrix.
@@ -236,11 +239,13 @@ void buildChunkedAttention(KernelBuilder &k, const AttentionBuffers &buffers);
 // One position.
 void buildRecurrentAttention(KernelBuilder &k, const AttentionBuffers &buffers);
 
-// On a GPU, by recurrence: one position, or any length >= 1. A task is a warp
-// and some columns of one head: batch * H * recurrentTasksPerHead(Dv) tasks,
-// and the builder's sizes are recurrentSizes().
+// On a GPU, by recurrence: one position, or any length >= 1. A task is some columns
+// of one head: batch * H * recurrentTasksPerHead(Dv) tasks, and the builder's sizes
+// are onePositionSizes(), or recurrentSizes(), a warp.
 int64_t recurrentTasksPerHead(int64_t valueWidth);
 TileSizes recurrentSizes(TileSizes sizes);
+// Of one position: four warps where the key's width divides.
+TileSizes onePositionSizes(TileSizes sizes, int64_t keyWidth);
 void buildOnePositionAttention(KernelBuilder &k,
                                const AttentionBuffers &buffers);
 void buildSequentialAttention(KernelBuilder &k,

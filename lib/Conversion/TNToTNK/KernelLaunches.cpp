@@ -25,7 +25,8 @@ void FunctionConverter::launch(StringRef name, ArrayRef<Value> arguments,
       llvm::map_range(arguments, [](Value v) { return v.getType(); }));
   std::string text;
   llvm::raw_string_ostream stream(text);
-  stream << key;
+  stream << key << ';' << sizes.threads << ';' << sizes.tileRows << ';'
+         << sizes.panelWidth;
   for (Type type : types)
     stream << ';' << type;
   tnk::KernelOp &kernel = state.kernels[text];
@@ -266,6 +267,7 @@ LogicalResult FunctionConverter::convertShiftedExp(tn::ShiftedExpOp op) {
   ArrayRef<int64_t> shape = op.getX().getType().getShape();
   Value arguments[] = {bufferOf(op.getX()), outputFor(op.getResult()), rows};
   TileSizes sizes = state.target.rowSizes(shape[3]);
+  sizes.overlaps = false;
   launch("shifted_exp", arguments, headTasks(sizes, shape[2]), sizes,
          "shifted_exp" + std::to_string(shape[2]), {flopsOfRow({op})},
          [&](KernelBuilder &k) {
@@ -285,6 +287,7 @@ LogicalResult FunctionConverter::convertLRPE(tn::LRPEOp op) {
                        rows,
                        length};
   TileSizes sizes = state.target.rowSizes(width);
+  sizes.overlaps = false;
   launch("lrpe", arguments, headTasks(sizes, heads), sizes,
          "lrpe" + std::to_string(heads), {flopsOfRow({op})},
          [&](KernelBuilder &k) {

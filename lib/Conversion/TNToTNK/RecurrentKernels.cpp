@@ -2,9 +2,12 @@
 //   S_t = lambda S_{t-1} + k_t v_t^T,  o_t = S_t^T q_t,
 // of one position or of any number of them.
 //
-// A task is one warp: some columns of the value, of one head of one sequence. A
-// thread holds whole columns of the state, so no thread ever waits for
-// another's sum, and many more tasks than heads keep the GPU busy.
+// A task is some columns of the value, of one head of one sequence, so that
+// many more tasks than heads keep the GPU busy. Of any number of positions a
+// task is one warp, whose threads hold whole columns of the state: no thread
+// waits for another's sum. One position is all the work that there is, and its
+// time that of the memory: a task is four warps, which share the rows of the
+// state and add up what they have.
 #include "AttentionHead.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
@@ -17,7 +20,9 @@ using namespace tnllm;
 using namespace tnllm::kernels;
 
 static constexpr int64_t kWarp = 32;
-// Rows of the state whose loads are in flight together.
+// Warps that share the rows of a state, and rows whose loads a thread has in
+// flight together.
+static constexpr int64_t kRowWarps = 4;
 static constexpr int64_t kStateRows = 64;
 // Rows of the state between two additions to the same partial sum.
 static constexpr int64_t kSums = 4;
@@ -61,7 +66,6 @@ public:
         k.broadcast(decay(k, at.slope, k.constant(b.getF32Type(), 1.0)), type);
   }
 
-  void buildOnePosition();
   void buildAnyLength();
 
 private:
@@ -142,30 +146,142 @@ SmallVector<Value> RecurrentTask::forStateRows(
 // One position
 //===----------------------------------------------------------------------===//
 
-void RecurrentTask::buildOnePosition() {
-  Value row = at.sequence;
-  Value v = k.loadRow(in.v, row, valueColumn, columns);
-  SmallVector<Value> sums = forStateRows(
-      kStateRows, [&](Value first, int64_t rows, MutableArrayRef<Value> sums) {
-        // All loads before the first store, which they could not pass.
-        SmallVector<Value> places, states, keys, queries;
-        for (int64_t i = 0; i < rows; ++i) {
-          Value d = k.add(first, k.index(i));
-          places.push_back(d);
-          states.push_back(k.loadRow(at.state, d, firstColumn, columns));
-        }
-        for (Value d : places) {
-          Value column = k.add(at.key, d);
-          keys.push_back(k.loadScalar(in.k, {row, column}));
-          queries.push_back(k.loadScalar(in.q, {row, column}));
-        }
-        for (int64_t i = 0; i < rows; ++i) {
-          Value next = advance(states[i], keys[i], v);
-          k.storeRow(next, at.state, places[i], firstColumn);
-          accumulate(sums[i % kSums], queries[i], next);
-        }
-      });
-  k.storeRow(total(sums), in.out, row, valueColumn);
+static int64_t warpsOfRows(int64_t keyWidth) {
+  int64_t warps = kRowWarps;
+  while (keyWidth % warps != 0)
+    warps /= 2;
+  return warps;
+}
+
+TileSizes kernels::onePositionSizes(TileSizes sizes, int64_t keyWidth) {
+  sizes.threads = kWarp * warpsOfRows(keyWidth);
+  return sizes;
+}
+
+namespace {
+
+// The values are tiles [warp, column]: row r of a tile is row `first + r` of
+// the state, and belongs to warp r.
+class OnePositionTask {
+public:
+  OnePositionTask(KernelBuilder &k, const AttentionBuffers &buffers)
+      : k(k), b(k.b), in(buffers), columns(columnsOfTask(in.valueWidth)),
+        warps(warpsOfRows(in.keyWidth)), type(k.tileType(warps, columns)) {
+    Value slices = k.index(in.valueWidth / columns);
+    firstColumn = k.mul(k.rem(k.task(), slices), k.index(columns));
+    at = placeOfHead(k, in, k.div(k.task(), slices));
+    valueColumn = k.add(at.value, firstColumn);
+    lambda =
+        k.broadcast(decay(k, at.slope, k.constant(b.getF32Type(), 1.0)), type);
+  }
+
+  void build();
+
+private:
+  TilePlace placeOf(Value first) {
+    return {first, firstColumn, warps, columns, true};
+  }
+  SmallVector<Value> loadStates(Value first, int64_t tiles);
+  // A tile whose rows or columns are those of a vector in row `at.sequence`.
+  Value spread(Value buffer, Value column, bool alongRows);
+  void advance(Value first, ArrayRef<Value> states, Value v,
+               MutableArrayRef<Value> sums);
+  void finish(ArrayRef<Value> sums);
+
+  KernelBuilder &k;
+  ImplicitLocOpBuilder &b;
+  const AttentionBuffers &in;
+  int64_t columns, warps;
+  VectorType type;
+  HeadPlace at;
+  Value firstColumn, valueColumn; // of the task in the head, and in v and out
+  Value lambda;
+};
+
+} // namespace
+
+SmallVector<Value> OnePositionTask::loadStates(Value first, int64_t tiles) {
+  SmallVector<Value> states;
+  for (int64_t i = 0; i < tiles; ++i)
+    states.push_back(
+        k.loadTile(at.state, placeOf(k.add(first, k.index(i * warps)))));
+  return states;
+}
+
+Value OnePositionTask::spread(Value buffer, Value column, bool alongRows) {
+  AffineExpr none = b.getAffineConstantExpr(0), along = b.getAffineDimExpr(1);
+  auto map = AffineMap::get(2, 0,
+                            alongRows ? ArrayRef<AffineExpr>{along, none}
+                                      : ArrayRef<AffineExpr>{none, along},
+                            b.getContext());
+  Type element = cast<MemRefType>(buffer.getType()).getElementType();
+  Value read = vector::TransferReadOp::create(
+      b, type.clone(element), buffer, ValueRange{at.sequence, column},
+      std::optional<Value>(k.constant(element, 0.0)), map,
+      ArrayRef<bool>{true, true});
+  if (element.isF32())
+    return read;
+  return arith::ExtFOp::create(b, type, read);
+}
+
+// The rows of the state from `first` on: all keys and queries are loaded before
+// the first is used.
+void OnePositionTask::advance(Value first, ArrayRef<Value> states, Value v,
+                              MutableArrayRef<Value> sums) {
+  SmallVector<Value> keys, queries;
+  for (size_t i = 0; i < states.size(); ++i) {
+    Value column = k.add(at.key, k.add(first, k.index(i * warps)));
+    keys.push_back(spread(in.k, column, /*alongRows=*/true));
+    queries.push_back(spread(in.q, column, /*alongRows=*/true));
+  }
+  for (auto [i, state] : llvm::enumerate(states)) {
+    Value next = math::FmaOp::create(b, keys[i], v,
+                                     arith::MulFOp::create(b, state, lambda));
+    k.storeTile(next, at.state, placeOf(k.add(first, k.index(i * warps))));
+    Value &sum = sums[i % kSums];
+    sum = math::FmaOp::create(b, queries[i], next, sum);
+  }
+}
+
+// The warps' sums, in their order.
+void OnePositionTask::finish(ArrayRef<Value> sums) {
+  Value even = arith::AddFOp::create(b, sums[0], sums[2]);
+  Value odd = arith::AddFOp::create(b, sums[1], sums[3]);
+  auto space =
+      gpu::AddressSpaceAttr::get(b.getContext(), gpu::AddressSpace::Workgroup);
+  Value parts = tnk::SharedOp::create(
+      b, MemRefType::get({warps, columns}, b.getF32Type(),
+                         MemRefLayoutAttrInterface(), space));
+  k.storeTile(arith::AddFOp::create(b, even, odd), parts,
+              {k.index(0), k.index(0), warps, columns, true});
+  gpu::BarrierOp::create(b);
+  Value out;
+  for (int64_t warp = 0; warp < warps; ++warp) {
+    Value part = k.loadRow(parts, k.index(warp), k.index(0), columns);
+    out = out ? arith::AddFOp::create(b, out, part).getResult() : part;
+  }
+  if (in.scale != 1.0)
+    out = arith::MulFOp::create(b, out, k.constant(out.getType(), in.scale));
+  k.storeRow(out, in.out, at.sequence, valueColumn);
+}
+
+// A state is written by this kernel alone in a step: its first rows are loaded
+// before what keys and values come from has ended.
+void OnePositionTask::build() {
+  int64_t tiles = in.keyWidth / warps;
+  int64_t together = std::min(tiles, kStateRows);
+  SmallVector<Value> states = loadStates(k.index(0), together);
+  tnk::WaitInputsOp::create(b);
+  Value v = spread(in.v, valueColumn, /*alongRows=*/false);
+  SmallVector<Value> sums(kSums, k.constant(type, 0.0));
+  for (int64_t done = 0; done < tiles;) {
+    Value first = k.index(done * warps);
+    if (done > 0)
+      states = loadStates(first, std::min(together, tiles - done));
+    advance(first, states, v, sums);
+    done += static_cast<int64_t>(states.size());
+  }
+  finish(sums);
 }
 
 //===----------------------------------------------------------------------===//
@@ -264,7 +380,7 @@ void RecurrentTask::buildAnyLength() {
 
 void kernels::buildOnePositionAttention(KernelBuilder &k,
                                         const AttentionBuffers &buffers) {
-  RecurrentTask(k, buffers).buildOnePosition();
+  OnePositionTask(k, buffers).build();
   k.finish();
 }
 

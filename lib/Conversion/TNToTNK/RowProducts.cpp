@@ -11,9 +11,10 @@ using namespace tnllm::kernels;
 
 static constexpr int64_t kWarp = 32;
 static constexpr int64_t kMaxWarps = 8; // that divide the depth
-static constexpr int64_t kWideColumns = 16, kNarrowColumns = 8;
 // Tasks below which multiprocessors would be left without one.
 static constexpr int64_t kFewTasks = 128;
+// Divides the columns of any task.
+static constexpr int64_t kLeastColumns = 8;
 
 //===----------------------------------------------------------------------===//
 // What becomes one kernel
@@ -59,6 +60,19 @@ static SmallVector<Operation *> tailOf(tn::LinearOp linear) {
   return tail;
 }
 
+// Columns of a task. Many rows want many, since each task reads all of x.
+static int64_t columnsOfTask(int64_t columns, int64_t rows, bool isJoined) {
+  auto divides = [&](int64_t width) { return columns % width == 0; };
+  auto fills = [&](int64_t width) {
+    return divides(width) && columns / width >= kFewTasks;
+  };
+  if (rows <= kFoldedRows)
+    return fills(16) && !isJoined ? 16 : 8;
+  if (fills(32) && !isJoined)
+    return 32;
+  return divides(16) ? 16 : 8;
+}
+
 // Tensor cores take 32 depths of bf16 at a time; a task has whole columns of
 // the map, and an activation of some columns begins and ends with a task.
 bool RowProductPlan::isCandidate(tn::LinearOp linear) const {
@@ -67,9 +81,10 @@ bool RowProductPlan::isCandidate(tn::LinearOp linear) const {
   if (!options.enabled || linear.getBias() || linear.getScales() ||
       !weight.getElementType().isBF16() ||
       depth % tnk::MultiplyRowsOp::kStepDepth != 0 ||
-      columns % kNarrowColumns != 0)
+      columns % kLeastColumns != 0)
     return false;
-  int64_t width = rowProductColumns(columns);
+  int64_t width = std::max(columnsOfTask(columns, kFoldedRows, false),
+                           columnsOfTask(columns, kProductRows, false));
   return llvm::all_of(tailOf(linear), [&](Operation *op) {
     auto activation = dyn_cast<tn::ActivationOp>(op);
     return !activation || !activation.getColumns() ||
@@ -100,10 +115,17 @@ std::optional<FoldedNorm> RowProductPlan::matchNorm(Value value) const {
   ArrayRef<Operation *> rest = folded.operations;
   if (rest.empty())
     return std::nullopt;
+  if (auto cast = dyn_cast<tn::CastOp>(rest.front())) {
+    folded.source = cast.getX();
+    if (rest.size() > 1 || !hasAlignedRows(folded.source))
+      return std::nullopt;
+    return folded;
+  }
   folded.norm = dyn_cast<tn::NormOp>(rest.front());
   if (!folded.norm || folded.norm.getKind() == tn::NormKind::Layer ||
       folded.norm.getWeight() || folded.norm.getBias())
     return std::nullopt;
+  folded.source = folded.norm.getX();
   rest = rest.drop_front();
   if (!rest.empty())
     if (auto gate = dyn_cast<tn::MulOp>(rest.front())) {
@@ -115,7 +137,7 @@ std::optional<FoldedNorm> RowProductPlan::matchNorm(Value value) const {
     }
   if (!rest.empty() && isa<tn::CastOp>(rest.front()))
     rest = rest.drop_front();
-  if (!rest.empty() || !hasAlignedRows(folded.norm.getX()) ||
+  if (!rest.empty() || !hasAlignedRows(folded.source) ||
       (folded.gate && !hasAlignedRows(folded.gate)))
     return std::nullopt;
   return folded;
@@ -173,17 +195,16 @@ std::optional<RowProduct> RowProductPlan::match(tn::LinearOp linear) const {
 // The kernel
 //===----------------------------------------------------------------------===//
 
-int64_t kernels::rowProductColumns(int64_t columns) {
-  bool isWide =
-      columns % kWideColumns == 0 && columns / kWideColumns >= kFewTasks;
-  return isWide ? kWideColumns : kNarrowColumns;
-}
-
-TileSizes kernels::rowProductSizes(TileSizes sizes, int64_t depth,
-                                   int64_t columns) {
-  int64_t steps = depth / tnk::MultiplyRowsOp::kStepDepth;
-  sizes.threads = kWarp * std::min(kMaxWarps, steps);
-  sizes.panelWidth = rowProductColumns(columns);
+TileSizes kernels::rowProductSizes(TileSizes sizes, const RowProduct &product,
+                                   int64_t rows) {
+  constexpr int64_t kMaxElements = 8; // of a tile, for each thread
+  RankedTensorType weight = tn::LinearOp(product.linear).getWeight().getType();
+  int64_t steps = weight.getDimSize(1) / tnk::MultiplyRowsOp::kStepDepth;
+  sizes.tileRows = rows;
+  sizes.panelWidth =
+      columnsOfTask(weight.getDimSize(0), rows, product.factor != nullptr);
+  sizes.threads = std::max(kWarp * std::min(kMaxWarps, steps),
+                           rows * sizes.panelWidth / kMaxElements);
   return sizes;
 }
 
@@ -194,13 +215,13 @@ public:
   RowProductKernel(KernelBuilder &k, const RowProduct &product,
                    const llvm::DenseMap<Value, Value> &in, Value rows)
       : k(k), b(k.b), product(product), in(in), rows(rows),
-        width(k.sizes.panelWidth) {}
+        tileRows(k.sizes.tileRows), width(k.sizes.panelWidth) {}
 
   // The tiles of the factor, if any, and of the map.
   SmallVector<Value> multiply();
   TilePlace place() {
     Value column = k.mul(k.task(), k.index(width));
-    return {k.index(0), column, kGemvRows, width, /*columnsInBounds=*/true,
+    return {k.index(0), column, tileRows, width, /*columnsInBounds=*/true,
             rows};
   }
 
@@ -209,11 +230,11 @@ private:
     auto space = gpu::AddressSpaceAttr::get(b.getContext(),
                                             gpu::AddressSpace::Workgroup);
     return tnk::SharedOp::create(
-        b, MemRefType::get({kGemvRows, width}, b.getF32Type(),
+        b, MemRefType::get({tileRows, width}, b.getF32Type(),
                            MemRefLayoutAttrInterface(), space));
   }
   Value tile(Value buffer) {
-    return k.loadTile(buffer, {k.index(0), k.index(0), kGemvRows, width, true});
+    return k.loadTile(buffer, {k.index(0), k.index(0), tileRows, width, true});
   }
   Value inverseDeviation(Value squares);
 
@@ -222,7 +243,7 @@ private:
   const RowProduct &product;
   const llvm::DenseMap<Value, Value> &in;
   Value rows;
-  int64_t width;
+  int64_t tileRows, width;
 };
 
 } // namespace
@@ -249,10 +270,10 @@ SmallVector<Value> RowProductKernel::multiply() {
     sums.push_back(shared());
   Value x = in.lookup(linear.getX()), gate, squares;
   if (product.norm) {
-    tn::NormOp norm = product.norm->norm;
-    x = in.lookup(norm.getX());
+    x = in.lookup(product.norm->source);
     gate = in.lookup(product.norm->gate);
-    squares = shared();
+    if (product.norm->norm)
+      squares = shared();
   }
   tnk::MultiplyRowsOp::create(b, x, gate, weights, place().column, rows, sums,
                               squares);

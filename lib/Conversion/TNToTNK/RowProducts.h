@@ -20,9 +20,11 @@ struct RowProductOptions {
 };
 
 // A norm without weight and mean, times a gate where there is one, rounded:
-//   round(gate * x / deviation(x)).
+//   round(gate * x / deviation(x));
+// or the rounding alone.
 struct FoldedNorm {
-  tn::NormOp norm;
+  mlir::Value source; // x
+  tn::NormOp norm;    // or null
   mlir::Value gate;   // tensor, or null
   mlir::Value result; // what linear maps read
   llvm::SmallVector<mlir::Operation *> operations;
@@ -61,9 +63,15 @@ private:
   const RowProductOptions options;
 };
 
-// Columns of a task, for a map of N columns.
-int64_t rowProductColumns(int64_t columns);
-TileSizes rowProductSizes(TileSizes sizes, int64_t depth, int64_t columns);
+// Rows of a call for which a norm is computed with the maps that read it, and
+// for which maps are such products at all.
+constexpr int64_t kFoldedRows = kGemvRows;
+constexpr int64_t kProductRows = 64;
+
+// Sizes for the map of a call of at most `rows` rows, one of the two numbers
+// above: a task is `panelWidth` columns.
+TileSizes rowProductSizes(TileSizes sizes, const RowProduct &product,
+                          int64_t rows);
 
 // The kernel's body; `in` are its buffers by the tensor.
 void buildRowProduct(KernelBuilder &k, const RowProduct &product,

@@ -95,11 +95,12 @@ private:
   void valueRole();
   // One chunk: the state after it, from the state before.
   Value valueChunk(Value step, Value state, ArrayRef<Value> outWeights);
-  Value stateChunk(Value step, Value state);
+  Value segmentState();
   SmallVector<Value> outputWeights();
   Value multiplyState(Value state, Value q);
+  Value powerOfChunk(Value n);
   Value decayState(Value state, Value n);
-  Value weighValues(Value v, Value n);
+  Value weighValues(Value v, Value n, Value factor = {});
   void storeOutput(Value out, Value chunk);
 
   Value ringTile(Value ring, Value chunk, int64_t index) {
@@ -125,12 +126,17 @@ private:
     return tnk::MmaWaitOp::create(b, sums.getType(), sums, pending)
         .getResult(0);
   }
-  // The first position of the task's chunk number `step`.
+  // The first position of the task's chunk number `step`. States go from the
+  // last chunk to the first: what they read last, the outputs read first.
   Value positionOf(Value step) {
-    return k.mul(isWhole() ? step : k.add(firstChunk, step), k.index(kChunk));
+    Value chunk = step;
+    if (isStatesOnly())
+      chunk = k.sub(k.sub(chunks, k.index(1)), step);
+    if (!isWhole())
+      chunk = k.add(firstChunk, chunk);
+    return k.mul(chunk, k.index(kChunk));
   }
   Value stateTransfer(Value value, bool ofSegment);
-  Value stateBefore();
   void storeState(Value state);
 
   KernelBuilder &k;
@@ -274,16 +280,9 @@ Value TiledAttention::stateTransfer(Value value, bool ofSegment) {
       ArrayRef<bool>(inBounds));
 }
 
-// What the task begins with.
-Value TiledAttention::stateBefore() {
-  if (isStatesOnly())
-    return k.constant(f32Tile(plan.keyColumns), 0.0);
-  return stateTransfer({}, /*ofSegment=*/!isWhole());
-}
-
 void TiledAttention::storeState(Value state) {
-  if (in.part != AttentionPart::Outputs) {
-    stateTransfer(state, /*ofSegment=*/isStatesOnly());
+  if (isWhole()) {
+    stateTransfer(state, /*ofSegment=*/false);
     return;
   }
   auto branch = scf::IfOp::create(b, isLastSegment(), /*withElseRegion=*/false);
@@ -322,17 +321,21 @@ Value TiledAttention::multiplyState(Value state, Value q) {
   return out;
 }
 
-// lambda^n over the positions of a chunk, for the state.
-Value TiledAttention::decayState(Value state, Value n) {
-  Value lambda = math::Exp2Op::create(
+// lambda^n over the positions of a chunk.
+Value TiledAttention::powerOfChunk(Value n) {
+  return math::Exp2Op::create(
       b, arith::MulFOp::create(b, arith::SIToFPOp::create(b, b.getF32Type(), n),
                                decay));
-  return arith::MulFOp::create(
-      b, state, k.broadcast(lambda, cast<VectorType>(state.getType())));
 }
 
-// V^T diag(lambda^(n-1-j)), with nothing from n on.
-Value TiledAttention::weighValues(Value v, Value n) {
+Value TiledAttention::decayState(Value state, Value n) {
+  return arith::MulFOp::create(
+      b, state,
+      k.broadcast(powerOfChunk(n), cast<VectorType>(state.getType())));
+}
+
+// V^T diag(lambda^(n-1-j)), with nothing from n on; times a factor, if any.
+Value TiledAttention::weighValues(Value v, Value n, Value factor) {
   VectorType type = f32Tile(kChunk);
   VectorType indices = tileOf(kChunk, b.getI32Type());
   Value last = arith::SubIOp::create(
@@ -343,6 +346,8 @@ Value TiledAttention::weighValues(Value v, Value n) {
   Value weights = arith::SelectOp::create(
       b, arith::CmpIOp::create(b, arith::CmpIPredicate::sge, after, none),
       power(arith::MaxSIOp::create(b, after, none)), k.constant(type, 0.0));
+  if (factor)
+    weights = arith::MulFOp::create(b, weights, factor);
   Value vt = tnk::ReadOp::create(b, tileOf(kChunk, b.getBF16Type()), v,
                                  /*transpose=*/true);
   return toBF16(
@@ -392,18 +397,29 @@ Value TiledAttention::valueChunk(Value step, Value state,
   return done.getResult(1);
 }
 
-// The state alone, of a chunk of a segment that is not the last one: it is
-// full.
-Value TiledAttention::stateChunk(Value step, Value state) {
+// The state of a segment that is not the last one: its chunks are full. From
+// the last chunk to the first, what grows is the power of lambda by which
+// values are weighed; the state itself never changes but by products.
+Value TiledAttention::segmentState() {
+  VectorType type = f32Tile(kChunk);
   Value n = arith::ConstantOp::create(b, b.getI32IntegerAttr(kChunk));
+  Value one = k.constant(b.getF32Type(), 1.0), lambda = powerOfChunk(n);
+  Value zeros = k.constant(f32Tile(plan.keyColumns), 0.0);
+  auto loop =
+      scf::ForOp::create(b, zero, chunks, k.index(1), ValueRange{zeros, one});
+  OpBuilder::InsertionGuard guard(b);
+  b.setInsertionPointToStart(loop.getBody());
+  Value step = loop.getInductionVar(), weight = loop.getRegionIterArg(1);
   tnk::RingWaitOp::create(b, inputs, step);
   Value v = tnk::PartOp::create(b, tile(kChunk, kValueColumns),
                                 ringTile(inputs, step, 1), group);
-  Value decayed = decayState(state, n);
-  Value next = wait(
-      mma(weighValues(v, n), ringTile(inputs, step, 0), decayed, false, false));
+  Value vt = weighValues(v, n, k.broadcast(weight, type));
+  Value state = wait(mma(vt, ringTile(inputs, step, 0),
+                         loop.getRegionIterArg(0), false, false));
   tnk::RingReleaseOp::create(b, inputs, step);
-  return next;
+  Value next = arith::MulFOp::create(b, weight, lambda);
+  scf::YieldOp::create(b, ValueRange{state, next});
+  return loop.getResult(0);
 }
 
 // lambda^(i+1) for column i, with the output's scale. A wide state leaves few
@@ -433,22 +449,22 @@ void TiledAttention::valueRole() {
   group = tnk::GroupOp::create(b, b.getIndexType());
   firstColumn = k.mul(k.add(k.mul(slice, k.index(plan.valueGroups)), group),
                       k.index(kValueColumns));
-  SmallVector<Value> outWeights;
-  if (!isStatesOnly())
-    outWeights = outputWeights();
-  auto loop = scf::ForOp::create(b, zero, chunks, k.index(1),
-                                 ValueRange{stateBefore()});
+  if (isStatesOnly()) {
+    stateTransfer(segmentState(), /*ofSegment=*/true);
+    return;
+  }
+  SmallVector<Value> outWeights = outputWeights();
+  Value before = stateTransfer({}, /*ofSegment=*/!isWhole());
+  auto loop =
+      scf::ForOp::create(b, zero, chunks, k.index(1), ValueRange{before});
   {
     OpBuilder::InsertionGuard guard(b);
     b.setInsertionPointToStart(loop.getBody());
-    Value step = loop.getInductionVar(), before = loop.getRegionIterArg(0);
-    Value state = isStatesOnly() ? stateChunk(step, before)
-                                 : valueChunk(step, before, outWeights);
-    scf::YieldOp::create(b, state);
+    scf::YieldOp::create(b, valueChunk(loop.getInductionVar(),
+                                       loop.getRegionIterArg(0), outWeights));
   }
   storeState(loop.getResult(0));
-  if (!isStatesOnly())
-    tnk::StoreWaitOp::create(b);
+  tnk::StoreWaitOp::create(b);
 }
 
 void TiledAttention::build() {

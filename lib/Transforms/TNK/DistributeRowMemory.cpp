@@ -39,33 +39,49 @@ FailureOr<Access> RowDistribution::accessOf(Operation *op, Value memory,
     return failure();
   }
   Access access{memory, llvm::to_vector(indices), *layout, inBounds};
+  auto transfer = dyn_cast<VectorTransferOpInterface>(op);
   auto shape = cast<VectorType>(vector).getShape();
-  if (shape.size() == 2 && shape[0] != 1) {
+  access.isRepeated =
+      transfer && !transfer.getPermutationMap().isMinorIdentity();
+  if (shape.size() == 2 && (shape[0] != 1 || access.isRepeated)) {
     access.columns = shape[1];
+    access.columnIndex = static_cast<int64_t>(indices.size()) - 1;
+    access.rowIndex = access.columnIndex - 1;
     // A unit must not go from one row to the next.
-    if (indices.size() < 2 || shape[1] % layout->unit != 0) {
+    if (access.rowIndex < 0 || shape[1] % layout->unit != 0) {
       (void)cannot(op, "its rows are no multiple of what a thread holds");
       return failure();
     }
   }
-  if (auto transfer = dyn_cast<VectorTransferOpInterface>(op))
-    if (transfer.getMask())
-      access.rowsLeft =
-          transfer.getMask().getDefiningOp<vector::CreateMaskOp>().getOperand(
-              0);
+  if (access.isRepeated) {
+    auto indexOf = [&](unsigned result) -> int64_t {
+      auto dim = dyn_cast<AffineDimExpr>(
+          transfer.getPermutationMap().getResult(result));
+      return dim ? static_cast<int64_t>(dim.getPosition()) : -1;
+    };
+    access.rowIndex = indexOf(0);
+    access.columnIndex = indexOf(1);
+  }
+  if (transfer && transfer.getMask())
+    access.rowsLeft =
+        transfer.getMask().getDefiningOp<vector::CreateMaskOp>().getOperand(0);
   return access;
 }
 
 // The indices of the element `offset` of the vector.
 SmallVector<Value> RowDistribution::place(const Access &access, Value offset) {
   SmallVector<Value> indices = access.indices;
-  if (access.columns != 0) {
-    Value columns = index(access.columns);
-    Value &row = indices[indices.size() - 2];
-    row = add(row, b.createOrFold<arith::DivUIOp>(offset, columns));
-    offset = b.createOrFold<arith::RemUIOp>(offset, columns);
+  if (access.columns == 0) {
+    indices.back() = add(indices.back(), offset);
+    return indices;
   }
-  indices.back() = add(indices.back(), offset);
+  Value columns = index(access.columns);
+  auto advance = [&](int64_t along, Value steps) {
+    if (along >= 0)
+      indices[along] = add(indices[along], steps);
+  };
+  advance(access.rowIndex, b.createOrFold<arith::DivUIOp>(offset, columns));
+  advance(access.columnIndex, b.createOrFold<arith::RemUIOp>(offset, columns));
   return indices;
 }
 
@@ -132,10 +148,11 @@ Value RowDistribution::readElements(const Access &access, VectorType type,
   SmallVector<Value> elements;
   for (int64_t i = 0; i < access.layout.elements; ++i) {
     Value at = elementIndex(access.layout, i);
-    elements.push_back(
-        guarded(elementExists(access, i, at), padding, [&]() -> Value {
-          return memref::LoadOp::create(b, access.memory, place(access, at));
-        }));
+    auto load = [&]() -> Value {
+      return memref::LoadOp::create(b, access.memory, place(access, at));
+    };
+    Value exists = elementExists(access, i, at);
+    elements.push_back(exists ? guarded(exists, padding, load) : load());
   }
   return vector::FromElementsOp::create(b, type, elements);
 }

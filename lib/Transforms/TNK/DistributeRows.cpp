@@ -296,6 +296,13 @@ static bool isOfRows(Value mask) {
          getConstantIntValue(op.getOperand(1)) == op.getType().getDimSize(1);
 }
 
+// True for reads of a tile whose rows or columns are all alike, or run along
+// another dimension of the buffer.
+static bool repeats(VectorTransferOpInterface op) {
+  return isa<vector::TransferReadOp>(op) && op.getTransferRank() == 2 &&
+         op.isDimInBounds(1) && !op.getMask();
+}
+
 // Transfers that are a plain row or rows: no mask but of rows, no permutation,
 // rows in bounds.
 static bool isPlain(VectorTransferOpInterface op) {
@@ -303,7 +310,7 @@ static bool isPlain(VectorTransferOpInterface op) {
     if (!op.isDimInBounds(i))
       return false;
   return (!op.getMask() || isOfRows(op.getMask())) &&
-         op.getPermutationMap().isMinorIdentity();
+         (op.getPermutationMap().isMinorIdentity() || repeats(op));
 }
 
 LogicalResult RowDistribution::distribute(Operation *op) {

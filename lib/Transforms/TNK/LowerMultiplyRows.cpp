@@ -13,6 +13,7 @@
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include "mlir/IR/ImplicitLocOpBuilder.h"
 #include "mlir/IR/Matchers.h"
+#include "mlir/Interfaces/SideEffectInterfaces.h"
 
 namespace tnllm {
 #define GEN_PASS_DEF_TNKLOWERMULTIPLYROWS
@@ -35,12 +36,13 @@ namespace {
 // What one thread does. In the layout of mma.sync (m16n8k16), thread 4 g + t
 // holds rows g and g + 8 of A, column g of B, and rows g and g + 8 of columns 2
 // t and 2 t + 1 of the result. A is 16 rows of a weight (of 8 the other half is
-// zero), B is x.
+// zero), B is 8 rows of x, a group of rows.
 class RowProducts {
 public:
   explicit RowProducts(tnk::MultiplyRowsOp op)
       : op(op), b(op.getLoc(), op), type(op.getSumsType()),
-        columns(type.getDimSize(1)), steps(op.getDepth() / kStep) {
+        columns(type.getDimSize(1)), rowGroups(type.getDimSize(0) / kRows),
+        steps(op.getDepth() / kStep) {
     auto kernel = op->getParentOfType<tnk::KernelOp>();
     threads = *kernel.getThreads();
     warps = threads / kWarp;
@@ -70,23 +72,28 @@ private:
 
   // The sums of this thread, and what travels through the loop.
   struct Sums {
-    SmallVector<Value> products; // 4 of each weight
-    Value squares;               // or null
+    SmallVector<Value> products; // [16 columns of a weight][row group][4]
+    SmallVector<Value> squares;  // [row group], or empty
   };
-  // Weights of some rounds: [round][weight][rows g, g + 8].
+  // Weights of some rounds: [round][weight][8 columns].
   using Block = SmallVector<Value>;
 
   int64_t halves() const { return columns / 8; }
-  int64_t piecesOfRound() {
-    return static_cast<int64_t>(op.getWeights().size()) * halves();
-  }
+  int64_t numWeights() { return static_cast<int64_t>(op.getWeights().size()); }
+  int64_t piecesOfRound() { return numWeights() * halves(); }
+  // Instructions' A of a weight.
+  int64_t factors() const { return llvm::divideCeil(columns, 16); }
 
   void locate();
+  bool isReadEarly(Operation *user);
+  void waitForInputs();
   // The first depth of this thread in a round, and whether its warp has one.
   std::pair<Value, Value> depthOf(Value round);
   Value piece(Value memory, Value row, Value depth);
   Block loadWeights(Value first, int64_t count);
-  Value loadRows(Value round, Sums &sums);
+  Value loadRows(Value round, int64_t rowGroup, Sums &sums);
+  using Words = SmallVector<Value>;
+  void multiplyRound(ArrayRef<Value> weights, ArrayRef<Words> rows, Sums &sums);
   void multiply(Value first, const Block &weights, Sums &sums);
   void multiplyAll(Sums &sums);
   void multiplyInBlocks(Sums &sums);
@@ -99,12 +106,13 @@ private:
   ImplicitLocOpBuilder b;
   MemRefType type; // of the sums
   int64_t columns; // C
-  int64_t steps;   // of the depth
+  int64_t rowGroups;
+  int64_t steps; // of the depth
   int64_t threads, warps;
   int64_t rounds;                   // in each, every warp does a step
   bool isRagged;                    // the last round has fewer steps than warps
   Value thread, warp, group, place; // place in the group: t
-  Value row;                        // of x
+  SmallVector<Value> rows;          // of x, in each row group
   Value parts, squareParts;         // [warp, element]
 };
 
@@ -117,7 +125,9 @@ void RowProducts::locate() {
   group = arith::DivUIOp::create(b, lane, index(4));
   place = arith::RemUIOp::create(b, lane, index(4));
   Value last = arith::SubIOp::create(b, op.getRows(), index(1));
-  row = arith::MinUIOp::create(b, group, last);
+  for (int64_t i = 0; i < rowGroups; ++i)
+    rows.push_back(
+        arith::MinUIOp::create(b, add(group, index(i * kRows)), last));
 }
 
 std::pair<Value, Value> RowProducts::depthOf(Value round) {
@@ -158,7 +168,8 @@ RowProducts::Block RowProducts::loadWeights(Value first, int64_t count) {
 }
 
 // This thread's piece of x in bf16, with its squares added to the sums.
-Value RowProducts::loadRows(Value round, Sums &sums) {
+Value RowProducts::loadRows(Value round, int64_t rowGroup, Sums &sums) {
+  Value row = rows[rowGroup];
   auto wide = VectorType::get({kPiece}, b.getF32Type());
   auto narrow = VectorType::get({kPiece}, b.getBF16Type());
   auto [depth, exists] = depthOf(round);
@@ -170,11 +181,11 @@ Value RowProducts::loadRows(Value round, Sums &sums) {
   Value x = piece(op.getX(), row, depth);
   if (exists)
     x = arith::SelectOp::create(b, exists, x, zeroOf(x.getType()));
-  if (sums.squares) {
-    Value values = widened(x);
+  if (!sums.squares.empty()) {
+    Value values = widened(x), &squares = sums.squares[rowGroup];
     for (int64_t i = 0; i < kPiece; ++i) {
       Value value = vector::ExtractOp::create(b, values, i);
-      sums.squares = math::FmaOp::create(b, value, value, sums.squares);
+      squares = math::FmaOp::create(b, value, value, squares);
     }
   }
   if (op.getTimes())
@@ -194,8 +205,10 @@ static SmallVector<Value> wordsOf(ImplicitLocOpBuilder &b, Value piece) {
   return all;
 }
 
-// Two instructions for each weight: words 0 and 1 of every piece, then 2 and 3.
-void RowProducts::multiply(Value first, const Block &weights, Sums &sums) {
+// Two instructions for each 16 columns and row group: words 0 and 1 of every
+// piece, then 2 and 3.
+void RowProducts::multiplyRound(ArrayRef<Value> weights, ArrayRef<Words> rows,
+                                Sums &sums) {
   Type f32 = b.getF32Type();
   auto result =
       LLVM::LLVMStructType::getLiteral(b.getContext(), {f32, f32, f32, f32});
@@ -203,35 +216,91 @@ void RowProducts::multiply(Value first, const Block &weights, Sums &sums) {
                                          NVVM::MMATypes::bf16};
   std::array<NVVM::MMALayout, 2> layouts = {NVVM::MMALayout::row,
                                             NVVM::MMALayout::col};
-  int64_t count = static_cast<int64_t>(weights.size()) / piecesOfRound();
-  SmallVector<SmallVector<Value>> rows;
-  for (int64_t i = 0; i < count; ++i)
-    rows.push_back(wordsOf(b, loadRows(add(first, index(i)), sums)));
-  const Value *next = weights.begin();
-  for (int64_t i = 0; i < count; ++i)
-    for (size_t w = 0; w < op.getWeights().size(); ++w) {
-      SmallVector<Value> low = wordsOf(b, *next++), high;
-      if (halves() == 2)
-        high = wordsOf(b, *next++);
-      else
-        high.assign(low.size(), zeroOf(b.getI32Type()));
+  MutableArrayRef<Value> products = sums.products;
+  for (int64_t w = 0; w < numWeights() * factors(); ++w) {
+    Words low = wordsOf(b, weights.front()), high;
+    weights = weights.drop_front();
+    if (halves() > 1) {
+      high = wordsOf(b, weights.front());
+      weights = weights.drop_front();
+    } else {
+      high.assign(low.size(), zeroOf(b.getI32Type()));
+    }
+    for (int64_t r = 0; r < rowGroups; ++r, products = products.drop_front(4))
       for (int64_t k = 0; k < kPiece / 2; k += 2) {
         Value a[] = {low[k], high[k], low[k + 1], high[k + 1]};
-        Value x[] = {rows[i][k], rows[i][k + 1]};
-        Value made = NVVM::MmaOp::create(
-            b, result, a, x, ArrayRef(sums.products).slice(4 * w, 4),
-            ArrayRef<int64_t>{16, 8, 16}, std::nullopt, std::nullopt, types,
-            layouts);
+        Value x[] = {rows[r][k], rows[r][k + 1]};
+        Value made =
+            NVVM::MmaOp::create(b, result, a, x, products.take_front(4),
+                                ArrayRef<int64_t>{16, 8, 16}, std::nullopt,
+                                std::nullopt, types, layouts);
         for (int64_t e = 0; e < 4; ++e)
-          sums.products[4 * w + e] = LLVM::ExtractValueOp::create(b, made, e);
+          products[e] = LLVM::ExtractValueOp::create(b, made, e);
       }
+  }
+}
+
+// The loads of x, which nothing delays, before the products; of many rows,
+// those of a round.
+void RowProducts::multiply(Value first, const Block &weights, Sums &sums) {
+  int64_t pieces = piecesOfRound();
+  int64_t count = static_cast<int64_t>(weights.size()) / pieces;
+  int64_t together = rowGroups == 1 ? count : 1;
+  for (int64_t begin = 0; begin < count; begin += together) {
+    SmallVector<Words> words;
+    for (int64_t i = 0; i < together; ++i)
+      for (int64_t r = 0; r < rowGroups; ++r)
+        words.push_back(
+            wordsOf(b, loadRows(add(first, index(begin + i)), r, sums)));
+    for (int64_t i = 0; i < together; ++i)
+      multiplyRound(ArrayRef(weights).slice((begin + i) * pieces, pieces),
+                    ArrayRef(words).slice(i * rowGroups, rowGroups), sums);
+  }
+}
+
+// True for loads after the operation that do not depend on it, with conditions
+// around them, and for the indices that these need.
+bool RowProducts::isReadEarly(Operation *user) {
+  auto isResult = [&](Value memory) {
+    return memory == op.getSquares() ||
+           llvm::is_contained(op.getSums(), memory);
+  };
+  WalkResult walk = user->walk([&](Operation *inner) {
+    bool isLoad = isa<memref::LoadOp, vector::LoadOp>(inner);
+    if (!isLoad && !isa<scf::IfOp, scf::YieldOp>(inner) && !isPure(inner))
+      return WalkResult::interrupt();
+    for (Value operand : inner->getOperands()) {
+      Operation *maker = operand.getDefiningOp();
+      bool isLater = maker && maker->getBlock() == op->getBlock() &&
+                     !maker->isBeforeInBlock(op);
+      if (isLater || isResult(operand))
+        return WalkResult::interrupt();
     }
+    return WalkResult::advance();
+  });
+  return !walk.wasInterrupted();
+}
+
+// What the kernel reads after the products is asked for before them, as far as
+// it writes nothing in between.
+void RowProducts::waitForInputs() {
+  tnk::WaitInputsOp::create(b);
+  SmallVector<Operation *> rest;
+  for (Operation *next = op->getNextNode(); next; next = next->getNextNode())
+    rest.push_back(next);
+  for (Operation *next : rest) {
+    if (next->hasTrait<OpTrait::IsTerminator>() ||
+        isa<memref::StoreOp, vector::StoreOp, gpu::BarrierOp>(next))
+      return;
+    if (isReadEarly(next))
+      next->moveBefore(op);
+  }
 }
 
 // Every weight is asked for before the inputs are there.
 void RowProducts::multiplyAll(Sums &sums) {
   Block block = loadWeights(index(0), rounds);
-  tnk::WaitInputsOp::create(b);
+  waitForInputs();
   multiply(index(0), block, sums);
 }
 
@@ -242,22 +311,21 @@ void RowProducts::multiplyInBlocks(Sums &sums) {
       std::max<int64_t>(1, kWeightRegisters / 2 / (4 * piecesOfRound()));
   int64_t blocks = (isRagged ? rounds - 1 : rounds) / size;
   Block block = loadWeights(index(0), size);
-  tnk::WaitInputsOp::create(b);
-  SmallVector<Value> carried(sums.products);
-  if (sums.squares)
-    carried.push_back(sums.squares);
-  size_t numSums = carried.size();
-  carried.append(block.begin(), block.end());
+  waitForInputs();
+  auto together = [](const Sums &sums, const Block &block) {
+    SmallVector<Value> all(sums.products);
+    all.append(sums.squares);
+    all.append(block);
+    return all;
+  };
   auto take = [&](ValueRange values) {
-    SmallVector<Value> all(values);
-    for (size_t i = 0; i < sums.products.size(); ++i)
-      sums.products[i] = all[i];
-    if (sums.squares)
-      sums.squares = all[numSums - 1];
-    block.assign(all.begin() + numSums, all.end());
+    auto next = values.begin();
+    for (SmallVector<Value> *part : {&sums.products, &sums.squares, &block})
+      for (Value &value : *part)
+        value = *next++;
   };
   auto loop = scf::ForOp::create(b, index(0), index((blocks - 1) * size),
-                                 index(size), carried);
+                                 index(size), together(sums, block));
   {
     OpBuilder::InsertionGuard guard(b);
     b.setInsertionPointToStart(loop.getBody());
@@ -265,11 +333,7 @@ void RowProducts::multiplyInBlocks(Sums &sums) {
     Value first = loop.getInductionVar();
     Block next = loadWeights(add(first, index(size)), size);
     multiply(first, block, sums);
-    SmallVector<Value> yielded(sums.products);
-    if (sums.squares)
-      yielded.push_back(sums.squares);
-    yielded.append(next.begin(), next.end());
-    scf::YieldOp::create(b, yielded);
+    scf::YieldOp::create(b, together(sums, next));
   }
   take(loop.getResults());
   Block rest = loadWeights(index(blocks * size), rounds - blocks * size);
@@ -279,35 +343,38 @@ void RowProducts::multiplyInBlocks(Sums &sums) {
 }
 
 // Each warp's sums to shared memory: those of weight i, row r and column c at
-// (i * 8 + r) * C + c.
+// (i * R + r) * C + c.
 void RowProducts::leaveParts(const Sums &sums) {
-  for (size_t w = 0; w < op.getWeights().size(); ++w)
-    for (int64_t half = 0; half < halves(); ++half)
-      for (int64_t i = 0; i < 2; ++i) {
-        Value r = add(mul(place, index(2)),
-                      index(static_cast<int64_t>(w) * kRows + i));
-        Value c = add(group, index(8 * half));
-        memref::StoreOp::create(
-            b, sums.products[4 * w + 2 * half + i], parts,
-            ValueRange{warp, add(mul(r, index(columns)), c)});
-      }
-  if (!sums.squares)
-    return;
+  const Value *next = sums.products.begin();
+  for (int64_t w = 0; w < numWeights(); ++w)
+    for (int64_t f = 0; f < factors(); ++f)
+      for (int64_t r = 0; r < rowGroups; ++r, next += 4)
+        for (int64_t e = 0; e < 2 * std::min<int64_t>(halves(), 2); ++e) {
+          int64_t firstRow = (w * rowGroups + r) * kRows + e % 2;
+          Value row = add(mul(place, index(2)), index(firstRow));
+          Value column = add(group, index(16 * f + 8 * (e / 2)));
+          memref::StoreOp::create(
+              b, next[e], parts,
+              ValueRange{warp, add(mul(row, index(columns)), column)});
+        }
   // The four threads of a group have pieces of one row.
-  Value squares = sums.squares;
-  for (int32_t distance : {1, 2}) {
-    auto other = gpu::ShuffleOp::create(b, squares, distance, kWarp,
-                                        gpu::ShuffleMode::XOR);
-    squares = arith::AddFOp::create(b, squares, other.getShuffleResult());
+  for (auto [r, sum] : llvm::enumerate(sums.squares)) {
+    Value squares = sum;
+    for (int32_t distance : {1, 2}) {
+      auto other = gpu::ShuffleOp::create(b, squares, distance, kWarp,
+                                          gpu::ShuffleMode::XOR);
+      squares = arith::AddFOp::create(b, squares, other.getShuffleResult());
+    }
+    auto isFirst = scf::IfOp::create(b, below(place, index(1)), false);
+    OpBuilder::InsertionGuard guard(b);
+    b.setInsertionPointToStart(isFirst.thenBlock());
+    Value row = add(group, index(static_cast<int64_t>(r) * kRows));
+    memref::StoreOp::create(b, squares, squareParts, ValueRange{warp, row});
   }
-  auto isFirst = scf::IfOp::create(b, below(place, index(1)), false);
-  OpBuilder::InsertionGuard guard(b);
-  b.setInsertionPointToStart(isFirst.thenBlock());
-  memref::StoreOp::create(b, squares, squareParts, ValueRange{warp, group});
 }
 
 void RowProducts::forEachElement(llvm::function_ref<void(Value)> body) {
-  int64_t count = kRows * columns;
+  int64_t count = rowGroups * kRows * columns;
   for (int64_t first = 0; first < count; first += threads) {
     Value element = add(thread, index(first));
     OpBuilder::InsertionGuard guard(b);
@@ -334,7 +401,8 @@ void RowProducts::addParts() {
     Value r = arith::DivUIOp::create(b, element, index(columns));
     Value c = arith::RemUIOp::create(b, element, index(columns));
     for (auto [w, sums] : llvm::enumerate(op.getSums())) {
-      Value at = add(element, index(static_cast<int64_t>(w) * kRows * columns));
+      Value at =
+          add(element, index(static_cast<int64_t>(w) * type.getNumElements()));
       memref::StoreOp::create(b, total(parts, at), sums, ValueRange{r, c});
     }
     if (op.getSquares())
@@ -351,16 +419,15 @@ void RowProducts::meet(const Sums &sums) {
 }
 
 void RowProducts::lower() {
-  int64_t weights = static_cast<int64_t>(op.getWeights().size());
-  parts = shared({warps, weights * kRows * columns});
+  parts = shared({warps, numWeights() * type.getNumElements()});
   if (op.getSquares())
-    squareParts = shared({warps, kRows});
+    squareParts = shared({warps, rowGroups * kRows});
   locate();
   Sums sums;
   Value zero = zeroOf(b.getF32Type());
-  sums.products.assign(4 * weights, zero);
+  sums.products.assign(4 * numWeights() * factors() * rowGroups, zero);
   if (op.getSquares())
-    sums.squares = zero;
+    sums.squares.assign(rowGroups, zero);
   if (4 * piecesOfRound() * rounds <= kWeightRegisters)
     multiplyAll(sums);
   else

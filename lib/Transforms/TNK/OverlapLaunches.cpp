@@ -33,7 +33,7 @@ struct OverlapLaunchesPass
 
   void runOnOperation() override {
     tnk::KernelOp kernel = getOperation();
-    if (!kernel.isForGPU())
+    if (!kernel.isForGPU() || kernel->hasAttr(tnk::kSerialAttrName))
       return;
     ImplicitLocOpBuilder b(kernel.getLoc(), kernel.getContext());
     b.setInsertionPointToStart(&kernel.getBody().front());

@@ -30,6 +30,9 @@ struct Access {
   // first on that there are, or null where all are.
   int64_t columns = 0;
   mlir::Value rowsLeft = {};
+  // Then, the index along which rows and columns go, or -1 where all are alike.
+  int64_t rowIndex = -1, columnIndex = -1;
+  bool isRepeated = false; // some are
 };
 
 class RowDistribution {
@@ -79,7 +82,8 @@ private:
                                    bool inBounds);
   // Whether the access is element by element, each where it exists.
   static bool isPartial(const Access &access) {
-    return access.layout.isRagged() || !access.inBounds || access.rowsLeft;
+    return access.layout.isRagged() || !access.inBounds || access.rowsLeft ||
+           access.isRepeated;
   }
   mlir::LogicalResult read(mlir::Operation *op, mlir::Value memory,
                            mlir::ValueRange indices, mlir::Value padding,

@@ -55,8 +55,8 @@
 // WIDE: tnk.kernel @attention({{.*}} threads(384)
 // WIDE-COUNT-4: tnk.mma %{{.*}}, transpose_b %{{.*}} : vector<64x64xbf16>, !tnk.tile<64x64xbf16>, vector<64x64xf32>
 
-// The states of segments: neither q nor scores nor outputs, from zero; the last segment has
-// no chunk to do.
+// The states of segments: neither q nor scores nor outputs, from zero and from the last chunk
+// to the first, whose values weigh less and less; the last segment has no chunk to do.
 // SEGMENTS-LABEL: tnk.kernel @attention_states(
 // SEGMENTS-SAME: %[[K:[^:]*]]: !tnk.map<64x64xbf16>, %[[V:[^:]*]]: !tnk.map<64x64xbf16>, %{{[^:]*}}: memref<3xf32>, %[[N:[^:]*]]: index, %[[S:[^:]*]]: memref<132x128x128xf32>, %[[CHUNKS:[^:]*]]: index, %[[COUNT:[^:]*]]: index, %[[TASK:[^:]*]]: index) threads(384)
 // SEGMENTS: %[[SEGMENT:.*]] = arith.remui %[[TASK]], %[[COUNT]]
@@ -67,12 +67,13 @@
 // SEGMENTS-NOT: tnk.ring filled_by
 // SEGMENTS: tnk.role "copy"
 // SEGMENTS: scf.for %[[I:.*]] = %c0 to %[[DO]]
-// SEGMENTS: %[[CHUNK:.*]] = arith.addi %[[FIRST]], %[[I]]
+// SEGMENTS: %[[LATER:.*]] = arith.subi %{{.*}}, %[[I]]
+// SEGMENTS: %[[CHUNK:.*]] = arith.addi %[[FIRST]], %[[LATER]]
 // SEGMENTS: tnk.load_async %[[K]]
 // SEGMENTS: tnk.load_async %[[V]]
 // SEGMENTS-NOT: tnk.load_async
 // SEGMENTS: tnk.role "values" groups(2) registers(240)
-// SEGMENTS: scf.for {{.*}} iter_args(%{{.*}} = %cst{{.*}}) -> (vector<64x128xf32>)
+// SEGMENTS: scf.for {{.*}} -> (vector<64x128xf32>, f32)
 // SEGMENTS-COUNT-1: tnk.mma
 // SEGMENTS-NOT: tnk.mma %
 // SEGMENTS: vector.transfer_write %{{.*}}, %[[S]]

@@ -40,13 +40,23 @@
 // CHECK: scf.for
 // CHECK: vector.transfer_read %[[STATE]]
 
-// One position: 24 rows of the state are loaded before the first is stored.
+// One position: four warps share the 24 rows of the state, all of which are loaded before
+// the inputs are there. Keys and queries go along the rows of a tile, values along its columns.
 // CHECK-LABEL: tnk.kernel @attention_recurrent(
-// CHECK-SAME: threads(32)
-// CHECK-NOT: tnk.shared
-// CHECK-COUNT-24: vector.transfer_read {{.*}} : memref<24x20xf32, {{.*}}>, vector<20xf32>
-// CHECK-COUNT-24: vector.transfer_write {{.*}} : vector<20xf32>, memref<24x20xf32
-// CHECK: vector.transfer_write {{.*}} : vector<20xf32>, memref<16x60xf32>
+// CHECK-SAME: %[[Q:[^:]*]]: memref<16x72xf32>, %[[K:[^:]*]]: memref<16x72xf32>, %[[V:[^:]*]]: memref<16x60xf32>, %{{[^:]*}}: memref<3xf32>, %{{[^:]*}}: memref<16x3x24x20xf32>, %[[OUT:[^:]*]]: memref<16x60xf32>
+// CHECK-SAME: threads(128)
+// CHECK-COUNT-6: vector.transfer_read {{.*}} : memref<24x20xf32, {{.*}}>, vector<4x20xf32>
+// CHECK: tnk.wait_inputs
+// CHECK: vector.transfer_read %[[V]]{{.*}} {in_bounds = [true, true], permutation_map = #[[$COLUMNS:.*]]} : memref<16x60xf32>, vector<4x20xf32>
+// CHECK: vector.transfer_read %[[K]]{{.*}} {in_bounds = [true, true], permutation_map = #[[$ROWS:.*]]} : memref<16x72xf32>, vector<4x20xf32>
+// CHECK: vector.transfer_read %[[Q]]
+// CHECK-COUNT-6: vector.transfer_write {{.*}} : vector<4x20xf32>, memref<24x20xf32
+// The warps' sums, in their order.
+// CHECK: %[[PARTS:.*]] = tnk.shared : memref<4x20xf32, #gpu.address_space<workgroup>>
+// CHECK: vector.transfer_write %{{.*}}, %[[PARTS]]
+// CHECK: gpu.barrier
+// CHECK-COUNT-4: vector.transfer_read %[[PARTS]]{{.*}} vector<20xf32>
+// CHECK: vector.transfer_write {{.*}}, %[[OUT]]
 func.func @prefill(%q: tensor<?x?x3x48xf32>, %k: tensor<?x?x3x48xf32>,
                    %v: tensor<?x?x3x192xf32>,
                    %s: tensor<?x3x48x192xf32> {tn.state = 0 : i64})

@@ -1,5 +1,6 @@
 // Up to 8 rows with weights of bf16 go to tensor cores, with the norm before a map and a
-// second map of the same rows in the same kernel. More rows take the library's products.
+// second map of the same rows in the same kernel; up to 64 without the norm. More rows take
+// the library's products.
 // RUN: tnllm-opt %s --convert-tn-to-tnk='gpu-threads=256 bf16-storage row-products fold-norms join-gates' \
 // RUN:   --canonicalize --cse --split-input-file | FileCheck %s
 // RUN: tnllm-opt %s --convert-tn-to-tnk='gpu-threads=256 bf16-storage row-products' \
@@ -9,7 +10,7 @@
 
 // The norm is a kernel of its own for many rows alone, and so is the first map.
 // CHECK-LABEL: func.func @glu(
-// CHECK-SAME: %[[C:[^:]*]]: !tnrt.context, %{{[^:]*}}: index, %{{[^:]*}}: index, %[[X:[^:]*]]: memref<32x64xf32>, %[[OUT:[^:]*]]: memref<32x64xf32>)
+// CHECK-SAME: %[[C:[^:]*]]: !tnrt.context, %{{[^:]*}}: index, %{{[^:]*}}: index, %[[X:[^:]*]]: memref<80x64xf32>, %[[OUT:[^:]*]]: memref<80x64xf32>)
 // CHECK-DAG: %[[W1:.*]] = tnrt.param %[[C]][0]
 // CHECK-DAG: %[[W2:.*]] = tnrt.param %[[C]][1]
 // CHECK-DAG: %[[W3:.*]] = tnrt.param %[[C]][2]
@@ -17,20 +18,24 @@
 // CHECK: scf.if %[[FEW]] {
 // CHECK-NEXT: } else {
 // CHECK-NEXT: tnrt.launch %[[C]] @norm_cast
-// CHECK: scf.if %{{.*}} {
+// CHECK: %[[SOME:.*]] = arith.cmpi ule, %[[ROWS]], %c64
+// CHECK: scf.if %[[SOME]] {
 // CHECK-NEXT: } else {
 // CHECK-NEXT: tnrt.matmul
-// CHECK: scf.if %{{.*}} {
-// CHECK-NEXT: tnrt.launch %[[C]] @norm_linear_linear_k64_n96_mul_cast tasks(%c12) (%{{.*}}) : memref<96x64xbf16>, memref<32x64xf32>, memref<96x64xbf16>, memref<32x96xbf16>, index
+// CHECK: scf.if %[[FEW]] {
+// CHECK-NEXT: tnrt.launch %[[C]] @norm_linear_linear_k64_n96_mul_cast tasks(%c12) (%{{.*}}) : memref<96x64xbf16>, memref<80x64xf32>, memref<96x64xbf16>, memref<80x96xbf16>, index
+// CHECK-NEXT: } else {
+// CHECK: scf.if %[[SOME]] {
+// CHECK-NEXT: tnrt.launch %[[C]] @linear_linear_k64_n96_mul_cast tasks(%c6) (%{{.*}}) : memref<80x64xbf16>, memref<96x64xbf16>, memref<96x64xbf16>, memref<80x96xbf16>, index
 // CHECK-NEXT: } else {
 // CHECK-NEXT: tnrt.matmul
 // CHECK: tnrt.launch %[[C]] @tail_mul_cast
-// CHECK: scf.if %{{.*}} {
+// CHECK: scf.if %[[FEW]] {
 // CHECK-NEXT: tnrt.launch %[[C]] @linear_k96_n64_add tasks(%c8)
 // CHECK-NEXT: } else {
 
 // CHECK-LABEL: tnk.kernel @norm_linear_linear_k64_n96_mul_cast(
-// CHECK-SAME: %[[W2:[^:]*]]: memref<96x64xbf16>, %[[X:[^:]*]]: memref<32x64xf32>, %[[W1:[^:]*]]: memref<96x64xbf16>, %[[Y:[^:]*]]: memref<32x96xbf16>, %[[ROWS:[^:]*]]: index, %[[TASK:[^:]*]]: index) threads(64)
+// CHECK-SAME: %[[W2:[^:]*]]: memref<96x64xbf16>, %[[X:[^:]*]]: memref<80x64xf32>, %[[W1:[^:]*]]: memref<96x64xbf16>, %[[Y:[^:]*]]: memref<80x96xbf16>, %[[ROWS:[^:]*]]: index, %[[TASK:[^:]*]]: index) threads(64)
 // CHECK: %[[COLUMN:.*]] = arith.muli %[[TASK]], %c8
 // CHECK: tnk.multiply_rows %[[X]], weights(%[[W1]], %[[W2]]) [%[[COLUMN]]] rows(%[[ROWS]]) to(%[[A:.*]], %[[B:.*]]) squares(%[[S:.*]]) :
 // CHECK: vector.transfer_read %[[A]][%c0, %c0]{{.*}} vector<8x8xf32>
@@ -50,7 +55,7 @@
 // CHECK-LABEL: tnk.kernel @linear_k96_n64_add(
 // CHECK: tnk.multiply_rows %{{[^ ]*}}, weights
 // CHECK-NOT: squares
-// CHECK: vector.transfer_read %{{.*}}, %{{.*}}, %{{.*}} {in_bounds = [true, true]} : memref<32x64xf32>, vector<8x8xf32>
+// CHECK: vector.transfer_read %{{.*}}, %{{.*}}, %{{.*}} {in_bounds = [true, true]} : memref<80x64xf32>, vector<8x8xf32>
 // CHECK: arith.addf
 
 // ALONE-LABEL: func.func @glu(
@@ -65,7 +70,7 @@
 tn.param @w1 : tensor<96x64xbf16> init <normal, 1.0>
 tn.param @w2 : tensor<96x64xbf16> init <normal, 1.0>
 tn.param @w3 : tensor<64x96xbf16> init <normal, 1.0>
-func.func @glu(%x: tensor<?x?x64xf32>) -> tensor<?x?x64xf32> attributes {tn.rows = 32 : i64} {
+func.func @glu(%x: tensor<?x?x64xf32>) -> tensor<?x?x64xf32> attributes {tn.rows = 80 : i64} {
   %w1 = tn.get_param @w1 : tensor<96x64xbf16>
   %w2 = tn.get_param @w2 : tensor<96x64xbf16>
   %w3 = tn.get_param @w3 : tensor<64x96xbf16>
@@ -93,14 +98,14 @@ func.func @glu(%x: tensor<?x?x64xf32>) -> tensor<?x?x64xf32> attributes {tn.rows
 
 // A gated norm is folded with its gate, a slice that begins at a multiple of 16 bytes.
 // CHECK-LABEL: func.func @gated(
-// CHECK: tnrt.launch %{{.*}} @norm_mul_linear_k64_n2048_activation tasks(%c128) (%{{.*}}) : memref<2048x64xbf16>, memref<32x64xf32>, memref<32x64xf32, strided<[128, 1], offset: 64>>, memref<32x2048xf32>, index
+// CHECK: tnrt.launch %{{.*}} @norm_mul_linear_k64_n2048_activation tasks(%c128) (%{{.*}}) : memref<2048x64xbf16>, memref<80x64xf32>, memref<80x64xf32, strided<[128, 1], offset: 64>>, memref<80x2048xf32>, index
 // CHECK-LABEL: tnk.kernel @norm_mul_linear_k64_n2048_activation(
 // CHECK: tnk.multiply_rows %{{.*}} times %{{.*}}, weights(%{{.*}}) {{.*}} to memref<8x16xf32, #gpu.address_space<workgroup>> squares
 // A task is all inside or all outside of the columns that are activated.
 // CHECK: scf.if {{.*}} -> (vector<8x16xf32>)
 tn.param @w : tensor<2048x64xbf16> init <normal, 1.0>
 func.func @gated(%x: tensor<?x?x64xf32>, %u: tensor<?x?x128xf32>) -> tensor<?x?x2048xf32>
-    attributes {tn.rows = 32 : i64} {
+    attributes {tn.rows = 80 : i64} {
   %w = tn.get_param @w : tensor<2048x64xbf16>
   %g = tn.slice %u [64, 128] : tensor<?x?x128xf32> -> tensor<?x?x64xf32>
   %n = tn.fused -> tensor<?x?x64xbf16> {
@@ -122,20 +127,16 @@ func.func @gated(%x: tensor<?x?x64xf32>, %u: tensor<?x?x128xf32>) -> tensor<?x?x
 // What does not fit keeps its own kernels: a norm with a weight, one that somebody else
 // reads, a bias, a depth that is no multiple of 32, an activation of columns that cut a task.
 // CHECK-LABEL: func.func @others(
-// CHECK: tnrt.launch %{{.*}} @norm_cast
+// CHECK: tnrt.launch %{{.*}} @norm_cast tasks
+// CHECK: tnrt.launch %{{.*}} @linear_k64_n96 tasks(%c12)
+// CHECK: tnrt.launch %{{.*}} @norm_cast_{{[0-9]}} tasks
+// CHECK: tnrt.launch %{{.*}} @linear_k64_n96 tasks(%c12)
+// CHECK: tnrt.launch %{{.*}} @linear_k64_n96_0 tasks(%c6)
 // CHECK: scf.if
-// CHECK-NEXT: tnrt.launch %{{.*}} @linear_k64_n96 tasks(%c12)
-// CHECK: tnrt.launch %{{.*}} @norm_cast_0
-// CHECK: scf.if
-// CHECK-NEXT: tnrt.launch %{{.*}} @linear_k64_n96 tasks(%c12)
-// CHECK: scf.if
-// CHECK-NEXT: tnrt.launch %{{.*}} @linear_k64_n96_1 tasks(%c24)
-// CHECK: scf.if
-// CHECK-NEXT: tnrt.launch %{{.*}} @linear_k64_n96_activation tasks(%c24)
-// CHECK: scf.if
-// CHECK-NEXT: tnrt.launch %{{.*}} @linear_k96_n8
-// CHECK: scf.if
-// CHECK-NEXT: tnrt.launch %{{.*}} @linear_k40_n96 tasks(%c24)
+// CHECK-NEXT: tnrt.launch %{{.*}} @linear_k64_n96_{{[0-9]}} tasks(%c24)
+// CHECK: tnrt.launch %{{.*}} @linear_k64_n96_activation tasks(%c24)
+// CHECK: tnrt.launch %{{.*}} @linear_k96_n8 tasks(%c1)
+// CHECK: tnrt.launch %{{.*}} @linear_k40_n96 tasks(%c24)
 tn.param @w : tensor<96x64xbf16> init <normal, 1.0>
 tn.param @v : tensor<8x96xbf16> init <normal, 1.0>
 tn.param @u : tensor<96x40xbf16> init <normal, 1.0>
@@ -143,7 +144,7 @@ tn.param @scale : tensor<64xf32> init <constant, 1.0>
 tn.param @b : tensor<96xf32> init <constant, 0.0>
 func.func @others(%x: tensor<?x?x64xf32>, %z: tensor<?x?x40xbf16>)
     -> (tensor<?x?x96xf32>, tensor<?x?x96xf32>, tensor<?x?x96xf32>, tensor<?x?x96xf32>, tensor<?x?x8xf32>, tensor<?x?x96xf32>)
-    attributes {tn.rows = 32 : i64} {
+    attributes {tn.rows = 80 : i64} {
   %w = tn.get_param @w : tensor<96x64xbf16>
   %v = tn.get_param @v : tensor<8x96xbf16>
   %u = tn.get_param @u : tensor<96x40xbf16>

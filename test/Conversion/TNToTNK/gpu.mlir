@@ -65,9 +65,10 @@
 // CHECK: scf.if %[[HAS]] {
 // CHECK: vector.transfer_write {{.*}}, %[[Y]][%c7,
 
-// 200 columns are 25 pieces of 8: one warp, whose vectors are 256 long at most.
+// 200 columns are 25 pieces of 8: one warp, whose vectors are 256 long at most. What follows
+// the library's product overlaps nothing.
 // CHECK-LABEL: tnk.kernel @tail_bias_activation(
-// CHECK-SAME: %[[BIAS:[^:]*]]: memref<200xf32>, %[[Y:[^:]*]]: memref<32x200xbf16>, %{{[^:]*}}: index, %[[TASK:[^:]*]]: index) threads(32)
+// CHECK-SAME: %[[BIAS:[^:]*]]: memref<200xf32>, %[[Y:[^:]*]]: memref<32x200xbf16>, %{{[^:]*}}: index, %[[TASK:[^:]*]]: index) threads(32) attributes {{{.*}}tnk.serial
 // CHECK: vector.transfer_read %[[Y]][%{{.*}}, %{{.*}}]{{.*}} : memref<32x200xbf16>, vector<1x200xbf16>
 // CHECK: arith.extf {{.*}} : vector<1x200xbf16> to vector<1x200xf32>
 // CHECK: vector.transfer_read %[[BIAS]]

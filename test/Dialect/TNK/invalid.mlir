@@ -197,7 +197,7 @@ tnk.kernel @gaps(%x: memref<8x32xbf16, strided<[64, 2]>>, %w: memref<8x32xbf16>,
 
 tnk.kernel @columns(%x: memref<8x32xbf16>, %w: memref<8x32xbf16>, %task: index) threads(32) {
   %s = tnk.shared : memref<8x24xf32, #gpu.address_space<workgroup>>
-  // expected-error @+1 {{of 8 rows and 8 or 16 columns, got 'memref<8x24xf32, #gpu.address_space<workgroup>>' [multiply_rows-C3]}}
+  // expected-error @+1 {{of a multiple of 8 rows up to 64 and 8, 16 or 32 columns, got 'memref<8x24xf32, #gpu.address_space<workgroup>>' [multiply_rows-C3]}}
   tnk.multiply_rows %x, weights(%w) [%task] rows(%task) to(%s)
       : memref<8x32xbf16>, memref<8x32xbf16> to memref<8x24xf32, #gpu.address_space<workgroup>>
   tnk.return
@@ -206,7 +206,7 @@ tnk.kernel @columns(%x: memref<8x32xbf16>, %w: memref<8x32xbf16>, %task: index) 
 // -----
 
 tnk.kernel @global_sums(%x: memref<8x32xbf16>, %w: memref<8x32xbf16>, %s: memref<8x8xf32>, %task: index) threads(32) {
-  // expected-error @+1 {{#gpu.address_space<workgroup>, of 8 rows and 8 or 16 columns, got 'memref<8x8xf32>' [multiply_rows-C3]}}
+  // expected-error @+1 {{#gpu.address_space<workgroup>, of a multiple of 8 rows up to 64 and 8, 16 or 32 columns, got 'memref<8x8xf32>' [multiply_rows-C3]}}
   tnk.multiply_rows %x, weights(%w) [%task] rows(%task) to(%s)
       : memref<8x32xbf16>, memref<8x32xbf16> to memref<8x8xf32>
   tnk.return

@@ -357,3 +357,27 @@ tnk.kernel @largest_block(%x: memref<8x1024xf32>, %y: memref<8xf32>, %row: index
   memref.store %s, %y[%row] : memref<8xf32>
   tnk.return
 }
+
+// -----
+
+// A tile whose rows are the elements of a vector, and one whose columns are: an element of
+// each thread.
+// CHECK-LABEL: tnk.kernel @spread(
+// CHECK-SAME: %[[X:[^:]*]]: memref<8x64xf32>, %[[ROW:[^:]*]]: index
+// CHECK-DAG: %[[C16:.*]] = arith.constant 16 : index
+// CHECK: %[[R:.*]] = arith.divui %{{.*}}, %[[C16]]
+// CHECK: %[[ALONG:.*]] = arith.addi %[[R]], %c8
+// CHECK: memref.load %[[X]][%[[ROW]], %[[ALONG]]]
+// CHECK: %[[C:.*]] = arith.remui %{{.*}}, %[[C16]]
+// CHECK: %[[COLUMN:.*]] = arith.addi %[[C]], %c8
+// CHECK: memref.load %[[X]][%[[ROW]], %[[COLUMN]]]
+tnk.kernel @spread(%x: memref<8x64xf32>, %row: index) threads(32) {
+  %c0 = arith.constant 0 : index
+  %c8 = arith.constant 8 : index
+  %zero = arith.constant 0.0 : f32
+  %v = vector.transfer_read %x[%row, %c8], %zero {in_bounds = [true, true], permutation_map = affine_map<(d0, d1) -> (d1, 0)>} : memref<8x64xf32>, vector<2x16xf32>
+  %w = vector.transfer_read %x[%row, %c8], %zero {in_bounds = [true, true], permutation_map = affine_map<(d0, d1) -> (0, d1)>} : memref<8x64xf32>, vector<2x16xf32>
+  %s = arith.addf %v, %w : vector<2x16xf32>
+  vector.transfer_write %s, %x[%c0, %c0] {in_bounds = [true, true]} : vector<2x16xf32>, memref<8x64xf32>
+  tnk.return
+}

@@ -112,3 +112,36 @@ tnk.kernel @long(%x: memref<64x1056xbf16>, %w: memref<256x1056xbf16>, %y: memref
       to memref<8x16xf32, #gpu.address_space<workgroup>>
   tnk.return
 }
+
+// -----
+
+// 64 rows of x: eight groups, whose pieces of a round are loaded before its products; two
+// times 16 columns. What the kernel reads later of other buffers is asked for after the wait.
+// CHECK-LABEL: tnk.kernel @many(
+// CHECK-SAME: %[[X:[^:]*]]: memref<64x64xbf16>, %[[W:[^:]*]]: memref<256x64xbf16>, %[[Z:[^:]*]]: memref<64x32xf32>
+// CHECK-DAG: %[[SUMS:.*]] = tnk.shared : memref<64x32xf32, #gpu.address_space<workgroup>>
+// CHECK-DAG: tnk.shared : memref<2x2048xf32, #gpu.address_space<workgroup>>
+// CHECK-COUNT-8: arith.minui
+// CHECK-COUNT-4: vector.load %[[W]]
+// CHECK: tnk.wait_inputs
+// CHECK-NEXT: %[[EARLY:.*]] = vector.load %[[Z]]
+// CHECK-COUNT-8: vector.load %[[X]]
+// CHECK-COUNT-32: nvvm.mma.sync
+// CHECK-NOT: nvvm.mma.sync
+// CHECK-COUNT-64: memref.store
+// CHECK: gpu.barrier
+// CHECK: vector.load %[[SUMS]]
+// CHECK-NEXT: arith.addf %{{.*}}, %[[EARLY]]
+tnk.kernel @many(%x: memref<64x64xbf16>, %w: memref<256x64xbf16>, %z: memref<64x32xf32>,
+                 %rows: index, %task: index) threads(64) {
+  %c0 = arith.constant 0 : index
+  %sums = tnk.shared : memref<64x32xf32, #gpu.address_space<workgroup>>
+  tnk.multiply_rows %x, weights(%w) [%task] rows(%rows) to(%sums)
+      : memref<64x64xbf16>, memref<256x64xbf16>
+      to memref<64x32xf32, #gpu.address_space<workgroup>>
+  %v = vector.load %sums[%c0, %c0] : memref<64x32xf32, #gpu.address_space<workgroup>>, vector<2xf32>
+  %u = vector.load %z[%c0, %c0] : memref<64x32xf32>, vector<2xf32>
+  %s = arith.addf %v, %u : vector<2xf32>
+  vector.store %s, %z[%c0, %c0] : memref<64x32xf32>, vector<2xf32>
+  tnk.return
+}

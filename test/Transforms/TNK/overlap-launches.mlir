@@ -59,3 +59,13 @@ tnk.kernel @second(%w: memref<8x64xf32>, %x: memref<8x64xf32>, %y: memref<8x64xf
 tnk.kernel @cpu(%x: memref<8x64xf32>, %row: index) {
   tnk.return
 }
+
+// -----
+
+// Nor one that is to stay as it is.
+// CHECK-LABEL: tnk.kernel @serial(
+// CHECK-NOT: griddepcontrol
+// CHECK: tnk.return
+tnk.kernel @serial(%x: memref<8x64xf32>, %row: index) threads(64) attributes {tnk.serial} {
+  tnk.return
+}
