@@ -66,7 +66,7 @@ private:
 // Rows of a call for which a norm is computed with the maps that read it, and
 // for which maps are such products at all.
 constexpr int64_t kFoldedRows = kGemvRows;
-constexpr int64_t kProductRows = 64;
+constexpr int64_t kProductRows = 16;
 
 // Sizes for the map of a call of at most `rows` rows, one of the two numbers
 // above: a task is `panelWidth` columns.

@@ -28,8 +28,9 @@ static constexpr int64_t kRows = 8;  // of x: the columns of one instruction
 static constexpr int64_t kPiece = 8; // depths that a thread loads at once
 static constexpr int64_t kStep = tnk::MultiplyRowsOp::kStepDepth;
 static constexpr int64_t kAlignment = 16;
-// Registers of a thread that hold weights which have been asked for.
-static constexpr int64_t kWeightRegisters = 64;
+// Registers of a thread that hold weights which have been asked for; with many
+// rows, whose pieces and sums take most of them.
+static constexpr int64_t kWeightRegisters = 64, kFewWeightRegisters = 32;
 
 namespace {
 
@@ -81,6 +82,9 @@ private:
   int64_t halves() const { return columns / 8; }
   int64_t numWeights() { return static_cast<int64_t>(op.getWeights().size()); }
   int64_t piecesOfRound() { return numWeights() * halves(); }
+  int64_t weightRegisters() const {
+    return rowGroups == 1 ? kWeightRegisters : kFewWeightRegisters;
+  }
   // Instructions' A of a weight.
   int64_t factors() const { return llvm::divideCeil(columns, 16); }
 
@@ -90,6 +94,7 @@ private:
   // The first depth of this thread in a round, and whether its warp has one.
   std::pair<Value, Value> depthOf(Value round);
   Value piece(Value memory, Value row, Value depth);
+  Value streamedPiece(Value memory, Value row, Value depth);
   Block loadWeights(Value first, int64_t count);
   Value loadRows(Value round, int64_t rowGroup, Sums &sums);
   using Words = SmallVector<Value>;
@@ -150,6 +155,35 @@ Value RowProducts::piece(Value memory, Value row, Value depth) {
       /*nontemporal=*/false, llvm::MaybeAlign(kAlignment));
 }
 
+// The same of a weight, as words. It is read once: the first cache need not
+// keep it, and the second may ask memory for the neighbours, which other warps
+// want.
+Value RowProducts::streamedPiece(Value memory, Value row, Value depth) {
+  auto type = cast<MemRefType>(memory.getType());
+  auto [strides, offset] = type.getStridesAndOffset();
+  Value element = add(mul(row, index(strides[0])), add(depth, index(offset)));
+  Value base = memref::ExtractAlignedPointerAsIndexOp::create(b, memory);
+  Value address = arith::IndexCastOp::create(b, b.getI64Type(),
+                                             add(base, mul(element, index(2))));
+  Type i32 = b.getI32Type();
+  auto words =
+      LLVM::LLVMStructType::getLiteral(b.getContext(), {i32, i32, i32, i32});
+  Value loaded =
+      LLVM::InlineAsmOp::create(
+          b, TypeRange{words}, ValueRange{address},
+          "ld.global.L1::no_allocate.L2::256B.v4.b32 {$0, $1, $2, $3}, "
+          "[$4];",
+          "=r,=r,=r,=r,l", /*has_side_effects=*/true, /*is_align_stack=*/false,
+          LLVM::tailcallkind::TailCallKind::None, LLVM::AsmDialectAttr(),
+          ArrayAttr())
+          .getResult(0);
+  SmallVector<Value> elements;
+  for (int64_t i = 0; i < kPiece / 2; ++i)
+    elements.push_back(LLVM::ExtractValueOp::create(b, loaded, i));
+  return vector::FromElementsOp::create(b, VectorType::get({kPiece / 2}, i32),
+                                        elements);
+}
+
 RowProducts::Block RowProducts::loadWeights(Value first, int64_t count) {
   Block block;
   for (int64_t i = 0; i < count; ++i) {
@@ -157,7 +191,7 @@ RowProducts::Block RowProducts::loadWeights(Value first, int64_t count) {
     for (Value weight : op.getWeights())
       for (int64_t half = 0; half < halves(); ++half) {
         Value at = add(op.getColumn(), add(group, index(8 * half)));
-        Value loaded = piece(weight, at, depth);
+        Value loaded = streamedPiece(weight, at, depth);
         if (exists)
           loaded = arith::SelectOp::create(b, exists, loaded,
                                            zeroOf(loaded.getType()));
@@ -197,8 +231,10 @@ Value RowProducts::loadRows(Value round, int64_t rowGroup, Sums &sums) {
 }
 
 static SmallVector<Value> wordsOf(ImplicitLocOpBuilder &b, Value piece) {
-  Value words = vector::BitCastOp::create(
-      b, VectorType::get({kPiece / 2}, b.getI32Type()), piece);
+  Value words = piece;
+  if (!cast<VectorType>(piece.getType()).getElementType().isInteger(32))
+    words = vector::BitCastOp::create(
+        b, VectorType::get({kPiece / 2}, b.getI32Type()), piece);
   SmallVector<Value> all;
   for (int64_t i = 0; i < kPiece / 2; ++i)
     all.push_back(vector::ExtractOp::create(b, words, i));
@@ -308,7 +344,7 @@ void RowProducts::multiplyAll(Sums &sums) {
 // rounds that are left come last, a ragged one among them.
 void RowProducts::multiplyInBlocks(Sums &sums) {
   int64_t size =
-      std::max<int64_t>(1, kWeightRegisters / 2 / (4 * piecesOfRound()));
+      std::max<int64_t>(1, weightRegisters() / 2 / (4 * piecesOfRound()));
   int64_t blocks = (isRagged ? rounds - 1 : rounds) / size;
   Block block = loadWeights(index(0), size);
   waitForInputs();
@@ -428,7 +464,7 @@ void RowProducts::lower() {
   sums.products.assign(4 * numWeights() * factors() * rowGroups, zero);
   if (op.getSquares())
     sums.squares.assign(rowGroups, zero);
-  if (4 * piecesOfRound() * rounds <= kWeightRegisters)
+  if (4 * piecesOfRound() * rounds <= weightRegisters() || rounds < 3)
     multiplyAll(sums);
   else
     multiplyInBlocks(sums);

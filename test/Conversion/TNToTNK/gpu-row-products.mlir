@@ -1,5 +1,5 @@
 // Up to 8 rows with weights of bf16 go to tensor cores, with the norm before a map and a
-// second map of the same rows in the same kernel; up to 64 without the norm. More rows take
+// second map of the same rows in the same kernel; up to 16 without the norm. More rows take
 // the library's products.
 // RUN: tnllm-opt %s --convert-tn-to-tnk='gpu-threads=256 bf16-storage row-products fold-norms join-gates' \
 // RUN:   --canonicalize --cse --split-input-file | FileCheck %s
@@ -18,7 +18,7 @@
 // CHECK: scf.if %[[FEW]] {
 // CHECK-NEXT: } else {
 // CHECK-NEXT: tnrt.launch %[[C]] @norm_cast
-// CHECK: %[[SOME:.*]] = arith.cmpi ule, %[[ROWS]], %c64
+// CHECK: %[[SOME:.*]] = arith.cmpi ule, %[[ROWS]], %c16
 // CHECK: scf.if %[[SOME]] {
 // CHECK-NEXT: } else {
 // CHECK-NEXT: tnrt.matmul

@@ -10,7 +10,8 @@
 // CHECK-DAG: %[[T:.*]] = gpu.thread_id x
 // CHECK-DAG: %[[LAST:.*]] = arith.subi %[[ROWS]], %c1
 // CHECK-DAG: %[[ROW:.*]] = arith.minui %{{.*}}, %[[LAST]]
-// CHECK-COUNT-4: vector.load %[[W]][{{.*}}] {alignment = 16 : i64} : memref<256x128xbf16>, vector<8xbf16>
+// CHECK: memref.extract_aligned_pointer_as_index %[[W]]
+// CHECK-COUNT-4: llvm.inline_asm has_side_effects {{.*}}"ld.global.L1::no_allocate.L2::256B.v4.b32 {$0, $1, $2, $3}, [$4];", "=r,=r,=r,=r,l"
 // CHECK-NOT: vector.load
 // CHECK: tnk.wait_inputs
 // CHECK: vector.load %[[X]][%[[ROW]], %{{.*}}] {alignment = 16 : i64} : memref<64x128xf32>, vector<8xf32>
@@ -51,13 +52,14 @@ tnk.kernel @all(%x: memref<64x128xf32>, %w: memref<256x128xbf16>, %y: memref<8x1
 // CHECK-SAME: %[[X:[^:]*]]: memref<64x96xbf16>, %[[U:[^:]*]]: memref<64x96xf32>, %[[W1:[^:]*]]: memref<256x96xbf16>, %[[W2:[^:]*]]: memref<256x96xbf16>
 // CHECK-DAG: tnk.shared : memref<2x128xf32, #gpu.address_space<workgroup>>
 // CHECK-DAG: %[[SQUARES:.*]] = tnk.shared : memref<2x8xf32, #gpu.address_space<workgroup>>
-// CHECK: vector.load %[[W1]]
-// CHECK: vector.load %[[W2]]
+// CHECK-DAG: memref.extract_aligned_pointer_as_index %[[W1]]
+// CHECK-DAG: memref.extract_aligned_pointer_as_index %[[W2]]
+// CHECK-COUNT-1: llvm.inline_asm
 // CHECK: %[[HAS:.*]] = arith.cmpi ult, %{{.*}}, %c3
 // CHECK: arith.minui
-// CHECK: vector.load %[[W1]]
-// CHECK: arith.select %[[HAS]], {{.*}} : vector<8xbf16>
-// CHECK: vector.load %[[W2]]
+// CHECK: llvm.inline_asm
+// CHECK: arith.select %[[HAS]], {{.*}} : vector<4xi32>
+// CHECK: llvm.inline_asm
 // CHECK: tnk.wait_inputs
 // CHECK: vector.load %[[X]]
 // CHECK-COUNT-8: math.fma
@@ -89,15 +91,15 @@ tnk.kernel @joined(%x: memref<64x96xbf16>, %u: memref<64x96xf32>, %w1: memref<25
 // ahead, and one step at the end.
 // CHECK-LABEL: tnk.kernel @long(
 // CHECK-SAME: %[[X:[^:]*]]: memref<64x1056xbf16>, %[[W:[^:]*]]: memref<256x1056xbf16>
-// CHECK-COUNT-8: vector.load %[[W]]
+// CHECK-COUNT-8: llvm.inline_asm
 // CHECK-NOT: vector.load
 // CHECK: tnk.wait_inputs
-// CHECK: scf.for %{{.*}} = %c0 to %c28 step %c4 iter_args({{.*}}) -> (f32, f32, f32, f32, vector<8xbf16>, vector<8xbf16>, vector<8xbf16>, vector<8xbf16>, vector<8xbf16>, vector<8xbf16>, vector<8xbf16>, vector<8xbf16>)
-// CHECK-COUNT-8: vector.load %[[W]]
+// CHECK: scf.for %{{.*}} = %c0 to %c28 step %c4 iter_args({{.*}}) -> (f32, f32, f32, f32, vector<4xi32>, vector<4xi32>, vector<4xi32>, vector<4xi32>, vector<4xi32>, vector<4xi32>, vector<4xi32>, vector<4xi32>)
+// CHECK-COUNT-8: llvm.inline_asm
 // CHECK-COUNT-4: vector.load %[[X]]
 // CHECK-COUNT-8: nvvm.mma.sync
 // CHECK: scf.yield
-// CHECK-COUNT-2: vector.load %[[W]]
+// CHECK-COUNT-2: llvm.inline_asm
 // CHECK-COUNT-4: vector.load %[[X]]
 // CHECK-COUNT-8: nvvm.mma.sync
 // CHECK: vector.load %[[X]]
@@ -122,7 +124,7 @@ tnk.kernel @long(%x: memref<64x1056xbf16>, %w: memref<256x1056xbf16>, %y: memref
 // CHECK-DAG: %[[SUMS:.*]] = tnk.shared : memref<64x32xf32, #gpu.address_space<workgroup>>
 // CHECK-DAG: tnk.shared : memref<2x2048xf32, #gpu.address_space<workgroup>>
 // CHECK-COUNT-8: arith.minui
-// CHECK-COUNT-4: vector.load %[[W]]
+// CHECK-COUNT-4: llvm.inline_asm
 // CHECK: tnk.wait_inputs
 // CHECK-NEXT: %[[EARLY:.*]] = vector.load %[[Z]]
 // CHECK-COUNT-8: vector.load %[[X]]
