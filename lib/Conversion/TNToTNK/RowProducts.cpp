@@ -13,6 +13,7 @@ static constexpr int64_t kWarp = 32;
 static constexpr int64_t kMaxWarps = 8; // that divide the depth
 // Tasks below which multiprocessors would be left without one.
 static constexpr int64_t kFewTasks = 128;
+static constexpr int64_t kManyColumns = 8192;
 // Divides the columns of any task.
 static constexpr int64_t kLeastColumns = 8;
 
@@ -66,8 +67,10 @@ static int64_t columnsOfTask(int64_t columns, int64_t rows, bool isJoined) {
   auto fills = [&](int64_t width) {
     return divides(width) && columns / width >= kFewTasks;
   };
+  // Two weights of 16 columns each are many registers: worth it for so many
+  // tasks that more of them are not needed to keep every multiprocessor busy.
   if (rows <= kFoldedRows)
-    return fills(16) && !isJoined ? 16 : 8;
+    return fills(16) && (!isJoined || columns >= kManyColumns) ? 16 : 8;
   if (fills(32) && !isJoined)
     return 32;
   return divides(16) ? 16 : 8;
