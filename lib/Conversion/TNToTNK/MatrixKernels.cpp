@@ -5,7 +5,6 @@
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
-#include "llvm/Support/MathExtras.h"
 
 using namespace mlir;
 using namespace tnllm;
@@ -137,15 +136,7 @@ private:
   }
 
   void forRowTiles(KernelBuilder::TileBody body) {
-    k.forTiles(rows, KernelBuilder::halvingSizes(mostRows()), body);
-  }
-
-  // Rows of the largest tile. Of products of bytes the next power of two: their
-  // sums are done in passes over columns, and a batch of as many rows reads
-  // each line of the panel once.
-  int64_t mostRows() const {
-    int64_t rows = k.sizes.tileRows;
-    return group ? llvm::PowerOf2Ceil(rows) : rows;
+    k.forTiles(rows, KernelBuilder::halvingSizes(k.sizes.tileRows), body);
   }
 
   // `tile` plus the products of `size` depths from `start`. Whole tiles are
@@ -159,7 +150,7 @@ private:
       return contractAhead(row, tile, start, size, isNarrow ? ahead / 4 : 0);
     if (!hasFew)
       return contractAhead(row, tile, start, size, 0);
-    if (tileRows < mostRows())
+    if (tileRows < k.sizes.tileRows)
       return contractAhead(row, tile, start, size, ahead);
     auto branch = scf::IfOp::create(
         k.b, hasFew,
