@@ -1,4 +1,5 @@
 // tnrt-plan-memory: offsets in one arena for every buffer.
+#include "TNK/TNKDialect.h"
 #include "TNRT/TNRTDialect.h"
 #include "tnllm/Transforms/Passes.h"
 
@@ -55,8 +56,8 @@ static std::optional<int64_t> bytesOf(MemRefType type) {
   return bytes;
 }
 
-// The values that may be the buffer that `user` takes: views of it, results of
-// a loop that carries it, of the operation around a yield.
+// The values that may be the buffer that `user` takes: views and tensor maps of
+// it, results of a loop that carries it, of the operation around a yield.
 static SmallVector<Value> aliasesBy(Operation *user) {
   Operation *holder = user->hasTrait<OpTrait::IsTerminator>() &&
                               !isa<FunctionOpInterface>(user->getParentOp())
@@ -64,7 +65,7 @@ static SmallVector<Value> aliasesBy(Operation *user) {
                           : user;
   SmallVector<Value> aliases;
   for (Value result : holder->getResults())
-    if (isa<MemRefType>(result.getType()))
+    if (isa<MemRefType, tnk::MapType>(result.getType()))
       aliases.push_back(result);
   return aliases;
 }

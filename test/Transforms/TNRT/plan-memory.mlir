@@ -235,3 +235,24 @@ module @empty {
   }
   func.func private @declared(!tnrt.context)
 }
+
+// -----
+
+// A kernel reads a buffer through its tensor map: %x lives until the launch, beside %y.
+// CHECK: module @maps attributes {tnrt.arena_bytes = 16384 : i64}
+// CHECK: %[[OX:.*]] = arith.constant 0 : index
+// CHECK: memref.view %{{.*}}[%[[OX]]][]
+// CHECK: %[[OY:.*]] = arith.constant 8192 : index
+// CHECK: memref.view %{{.*}}[%[[OY]]][]
+module @maps {
+  tnk.kernel @k(%x: !tnk.map<64x64xbf16>, %y: memref<64x64xbf16>, %task: index) threads(128) {
+    tnk.return
+  }
+  func.func @f(%c: !tnrt.context, %n: index) {
+    %x = tnrt.alloc : memref<64x64xbf16>
+    %y = tnrt.alloc : memref<64x64xbf16>
+    %map = tnrt.tensor_map %c %x batch(%n) length(%n) heads(1) : memref<64x64xbf16> -> <64x64xbf16>
+    tnrt.launch %c @k tasks(%n) (%map, %y) : !tnk.map<64x64xbf16>, memref<64x64xbf16>
+    return
+  }
+}
