@@ -108,6 +108,7 @@ TEST_F(TrainerTest, Learns) {
     EXPECT_EQ(report.step, static_cast<int64_t>(i) + 1);
     EXPECT_EQ(report.lr, config.schedule.at(static_cast<int64_t>(i)));
     EXPECT_EQ(report.lossZ.has_value(), i >= Monitor::kFew);
+    EXPECT_GT(report.memoryBytes, 1000000);
     const AdamWUpdate &update = backend->updates[i];
     EXPECT_EQ(update.step, report.step);
     EXPECT_EQ(update.lr, report.lr);
