@@ -7,6 +7,7 @@
 
 #include "tnllm/Spec/Printable.h"
 
+#include "llvm/ADT/StringExtras.h"
 #include "llvm/ADT/StringMap.h"
 #include "llvm/ADT/StringSwitch.h"
 
