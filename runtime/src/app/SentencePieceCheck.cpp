@@ -1,5 +1,6 @@
-// Finds the tables by protobuf's wire format (https://protobuf.dev/programming-guides/
-// encoding) and checks them as darts_clone reads them.
+// Finds pieces and tables by protobuf's wire format
+// (https://protobuf.dev/programming-guides/encoding) and checks them as
+// darts_clone reads them.
 #include "SentencePieceCheck.h"
 
 #include <cstdint>
@@ -22,8 +23,8 @@ std::optional<uint64_t> takeVarint(std::string_view &rest) {
   return std::nullopt;
 }
 
-// Calls `visit` with the number and the bytes of each field of `message` that holds
-// bytes. False when the message is malformed or a visit says so.
+// Calls `visit` with the number and the bytes of each field of `message` that
+// holds bytes. False when the message is malformed or a visit says so.
 template <typename Visit>
 bool visitBytes(std::string_view message, Visit visit) {
   while (!message.empty()) {
@@ -67,8 +68,9 @@ struct Unit {
   uint32_t offset() const { return (bits >> 10) << ((bits & (1u << 9)) >> 6); }
 };
 
-// u32 size of the array in bytes, the array, and texts that end with a zero each: what
-// its leaves point at. A step from unit i leads to i ^ offset ^ byte.
+// u32 size of the array in bytes, the array, and texts that end with a zero
+// each: what its leaves point at. A step from unit i leads to i ^ offset ^
+// byte.
 bool isCharsMapSound(std::string_view map) {
   constexpr uint64_t labels = 256;
   uint32_t bytes;
@@ -104,9 +106,14 @@ bool isCharsMapSound(std::string_view map) {
 
 } // namespace
 
-bool areCharsMapsSound(std::string_view model) {
+bool isSentencePieceSound(std::string_view model) {
   return visitBytes(model, [](uint64_t field, std::string_view bytes) {
-    constexpr uint64_t normalizer = 3, denormalizer = 5, charsMap = 2;
+    constexpr uint64_t piece = 1, normalizer = 3, denormalizer = 5;
+    constexpr uint64_t text = 1, charsMap = 2;
+    if (field == piece)
+      return visitBytes(bytes, [](uint64_t inner, std::string_view value) {
+        return inner != text || value.find('\0') == value.npos;
+      });
     if (field != normalizer && field != denormalizer)
       return true;
     return visitBytes(bytes, [](uint64_t inner, std::string_view map) {

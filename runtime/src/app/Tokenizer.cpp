@@ -70,7 +70,7 @@ public:
   Status load(std::string_view bytes, const std::string &origin) {
     // Its own log lines would come on top of our message.
     sentencepiece::SetMinLogLevel(3);
-    if (!areCharsMapsSound(bytes))
+    if (!isSentencePieceSound(bytes))
       return Error{origin + " is not a sentencepiece model"};
     auto status = processor.LoadFromSerializedProto(bytes);
     if (!status.ok() || processor.GetPieceSize() == 0)
