@@ -128,6 +128,8 @@ private:
   Value drawFrom(const Source &source, Value totalOfRow);
   Cut cutPrefix(const Source &source, const Cut &cut, bool weighs,
                 Value needed);
+  Value firstPosition(const Source &source,
+                      llvm::function_ref<Value(Value)> isEnough);
   Value lastOfEquals(const Source &source, const Cut &cut, bool weighs,
                      Value key, Value needed);
   Value countOf(const Source &source);
@@ -501,10 +503,10 @@ Cut SampleTask::cutPrefix(const Source &source, const Cut &cut, bool weighs,
   return {key, position};
 }
 
-// The position of the last of the elements with this key that are needed beside
-// those above it.
-Value SampleTask::lastOfEquals(const Source &source, const Cut &cut,
-                               bool weighs, Value key, Value needed) {
+// The first position of the source where `isEnough` holds, which holds from
+// there on, and at the last position whatever it says there.
+Value SampleTask::firstPosition(const Source &source,
+                                llvm::function_ref<Value(Value)> isEnough) {
   State init = {integer(i32, -1),
                 arith::SubIOp::create(b, countOf(source), integer(i32, 1))};
   State found = search(
@@ -515,20 +517,28 @@ Value SampleTask::lastOfEquals(const Source &source, const Cut &cut,
       },
       [&](ValueRange state) -> State {
         Value position = middle(state[0], state[1]);
-        Value sum =
-            sumOfTerms(Kind::ADD, source, [&](const Elements &elements) {
-              Value isIn = arith::AndIOp::create(
-                  b, isKept(elements, cut), isKept(elements, {key, position}));
-              Value zero = splat(real(0.0), elements.logits);
-              Value weights = weighs ? weigh(elements, {})
-                                     : splat(real(1.0), elements.logits);
-              return choose(isIn, weights, zero);
-            });
-        Value isEnough = compareReal(arith::CmpFPredicate::OGE, sum, needed);
-        return {choose(isEnough, state[0], position),
-                choose(isEnough, position, state[1])};
+        Value holds = isEnough(position);
+        return {choose(holds, state[0], position),
+                choose(holds, position, state[1])};
       });
   return found[1];
+}
+
+// The position of the last of the elements with this key that are needed beside
+// those above it.
+Value SampleTask::lastOfEquals(const Source &source, const Cut &cut,
+                               bool weighs, Value key, Value needed) {
+  return firstPosition(source, [&](Value position) {
+    Value sum = sumOfTerms(Kind::ADD, source, [&](const Elements &elements) {
+      Value isIn = arith::AndIOp::create(b, isKept(elements, cut),
+                                         isKept(elements, {key, position}));
+      Value zero = splat(real(0.0), elements.logits);
+      Value weights =
+          weighs ? weigh(elements, {}) : splat(real(1.0), elements.logits);
+      return choose(isIn, weights, zero);
+    });
+    return compareReal(arith::CmpFPredicate::OGE, sum, needed);
+  });
 }
 
 //===----------------------------------------------------------------------===//
@@ -581,36 +591,24 @@ Value SampleTask::drawFrom(const Source &source, Value totalOfRow) {
   Value target = arith::MulFOp::create(b, setting(Settings::kUniform), total);
   // The first position up to which there is more than the target; rounding may
   // leave the target at the very end.
-  State init = {integer(i32, -1),
-                arith::SubIOp::create(b, countOf(source), integer(i32, 1))};
-  State found = search(
-      llvm::Log2_64_Ceil(in.vocabulary) + 1, init,
-      [&](ValueRange state) {
-        Value next = arith::AddIOp::create(b, state[0], integer(i32, 1));
-        return compare(arith::CmpIPredicate::sge, next, state[1]);
-      },
-      [&](ValueRange state) -> State {
-        Value position = middle(state[0], state[1]);
-        Value sum =
-            sumOfTerms(Kind::ADD, source, [&](const Elements &elements) {
-              Value isIn = arith::AndIOp::create(
-                  b, isKept(elements, cut),
-                  compare(arith::CmpIPredicate::sle, elements.positions,
-                          splat(position, elements.positions)));
-              Value weights = weigh(elements, power);
-              return choose(isIn, weights, splat(real(0.0), weights));
-            });
-        Value isEnough = arith::OrIOp::create(
-            b, compareReal(arith::CmpFPredicate::OGT, sum, target),
-            compareReal(arith::CmpFPredicate::OGE, sum, total));
-        return {choose(isEnough, state[0], position),
-                choose(isEnough, position, state[1])};
-      });
+  Value found = firstPosition(source, [&](Value position) {
+    Value sum = sumOfTerms(Kind::ADD, source, [&](const Elements &elements) {
+      Value isIn = arith::AndIOp::create(
+          b, isKept(elements, cut),
+          compare(arith::CmpIPredicate::sle, elements.positions,
+                  splat(position, elements.positions)));
+      Value weights = weigh(elements, power);
+      return choose(isIn, weights, splat(real(0.0), weights));
+    });
+    return arith::OrIOp::create(
+        b, compareReal(arith::CmpFPredicate::OGT, sum, target),
+        compareReal(arith::CmpFPredicate::OGE, sum, total));
+  });
   if (!source.list)
-    return found[1];
+    return found;
   Value entry = memref::LoadOp::create(
       b, source.list,
-      ValueRange{arith::IndexCastOp::create(b, b.getIndexType(), found[1])});
+      ValueRange{arith::IndexCastOp::create(b, b.getIndexType(), found)});
   return arith::TruncIOp::create(b, i32, entry);
 }
 
