@@ -3,12 +3,12 @@
 #include "Commands.h"
 #include "Interrupt.h"
 #include "OutputGuard.h"
+#include "TensorCheck.h"
 
 #include "tnrt/formats/Safetensors.h"
 #include "train/TrainBackend.h"
 
 #include <algorithm>
-#include <cstring>
 #include <memory>
 
 namespace tnrt {
@@ -18,17 +18,6 @@ constexpr char kIdsName[] = "train_ids";
 
 std::string tensorText(const TensorView &view) {
   return std::string(dtypeName(view.dtype)) + " " + shapeText(view.shape);
-}
-
-int64_t readInteger(const TensorView &view, size_t index) {
-  if (view.dtype == DType::I32) {
-    int32_t value;
-    std::memcpy(&value, view.data + index * sizeof value, sizeof value);
-    return value;
-  }
-  int64_t value;
-  std::memcpy(&value, view.data + index * sizeof value, sizeof value);
-  return value;
 }
 
 // Sequences, and of each token the one that follows.

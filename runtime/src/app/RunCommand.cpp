@@ -8,7 +8,6 @@
 #include "tnrt/formats/Safetensors.h"
 
 #include <algorithm>
-#include <cstring>
 #include <memory>
 #include <unordered_map>
 
@@ -142,17 +141,6 @@ private:
       input.positions[row] = position;
     }
     return {};
-  }
-
-  static int64_t readInteger(const TensorView &view, size_t index) {
-    if (view.dtype == DType::I32) {
-      int32_t value;
-      std::memcpy(&value, view.data + index * sizeof value, sizeof value);
-      return value;
-    }
-    int64_t value;
-    std::memcpy(&value, view.data + index * sizeof value, sizeof value);
-    return value;
   }
 
   const SafetensorsFile &file;

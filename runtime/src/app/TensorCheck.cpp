@@ -32,4 +32,15 @@ Status requireFinite(const TensorView &view) {
   return {};
 }
 
+int64_t readInteger(const TensorView &view, size_t index) {
+  if (view.dtype == DType::I32) {
+    int32_t value;
+    std::memcpy(&value, view.data + index * sizeof value, sizeof value);
+    return value;
+  }
+  int64_t value;
+  std::memcpy(&value, view.data + index * sizeof value, sizeof value);
+  return value;
+}
+
 } // namespace tnrt

@@ -14,6 +14,9 @@ constexpr int64_t kMaxPosition = int64_t(1) << 40;
 // is nan, expected a finite number".
 Status requireFinite(const TensorView &view);
 
+// Element `index` of an I32 or I64 tensor, in row-major order.
+int64_t readInteger(const TensorView &view, size_t index);
+
 } // namespace tnrt
 
 #endif // TNRT_APP_TENSORCHECK_H
