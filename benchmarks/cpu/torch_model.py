@@ -57,8 +57,43 @@ def srms_norm(x):
     return F.rms_norm(x, (x.shape[-1],), eps=1e-6)
 
 
+class ByteWeight(nn.Module):
+    """W as int8 with a scale a row, for products with inputs in bf16."""
+
+    def __init__(self, weight):
+        super().__init__()
+        values, scale = in_bytes(weight)
+        self.register_buffer("values", values)
+        self.register_buffer("scale", scale.bfloat16())
+
+    def forward(self, x):
+        y = torch._weight_int8pack_mm(x.reshape(-1, x.shape[-1]), self.values, self.scale)
+        return y.view(*x.shape[:-1], -1)
+
+
+def in_bytes(weight):
+    """int8 values and the f32 scale of each row, the largest of a row being 127."""
+    weight = weight.float()
+    scale = weight.abs().amax(1).clamp(min=1e-30) / 127
+    return (weight / scale[:, None]).round_().to(torch.int8), scale
+
+
+def pack_bytes(weight):
+    """W for torch.ops.quantized.linear_dynamic, which rounds its inputs to 8 bits too; by
+    oneDNN or fbgemm, as PyTorch chooses on x86."""
+    torch.backends.quantized.engine = "x86"
+    values, scale = in_bytes(weight)
+    zeros = torch.zeros(len(scale), dtype=torch.long)
+    rows = torch._make_per_channel_quantized_tensor(values, scale.double(), zeros, 0)
+    return torch.ops.quantized.linear_prepack(rows, None)
+
+
 def linear(x, weight):
-    """x W^T; by oneDNN where pack_weights() has brought W into its layout."""
+    """x W^T, in the way that pack_weights() or quantize() has chosen for W."""
+    if isinstance(weight, ByteWeight):
+        return weight(x)
+    if isinstance(weight, torch.ScriptObject):
+        return torch.ops.quantized.linear_dynamic(x, weight)
     if weight.is_mkldnn:
         return torch.ops.mkldnn._linear_pointwise(x, weight, None, "none", [], "")
     return F.linear(x, weight)
@@ -181,11 +216,19 @@ class TransNormer(nn.Module):
         What a plain f32 linear calls is MKL, which is slow on AMD's processors; this is
         PyTorch's other library, reached as the inductor's frozen graphs reach it.
         """
-        pack = lambda w: torch.ops.mkldnn._reorder_linear_weight(w, None)
-        self.head = pack(self.head)
-        for block in self.blocks:
-            for name in Block.LINEARS:
-                setattr(block, name, pack(getattr(block, name)))
+        return self.replace_weights(lambda w: torch.ops.mkldnn._reorder_linear_weight(w, None))
+
+    def quantize(self, inputs_too):
+        """Every matrix but the embedding becomes int8 with a scale a row: inputs_too, the
+        model being f32, for products of bytes; else, the model being bf16, for bf16 inputs."""
+        return self.replace_weights(pack_bytes if inputs_too else ByteWeight)
+
+    def replace_weights(self, make):
+        for module, names in [(self, ("head",)), *((b, Block.LINEARS) for b in self.blocks)]:
+            for name in names:
+                made = make(getattr(module, name))
+                delattr(module, name)  # a buffer may only become another tensor
+                setattr(module, name, made)
         return self
 
     def randomize(self, seed=1):

@@ -40,7 +40,7 @@ def peer_cells(rates):
     return cells + [f"{rates['tnllm'] / best:.2f}x" if best else ""]
 
 
-PEERS = ["PyTorch eager", "compiled", "oneDNN weights", "ahead of the best"]
+PEERS = ["PyTorch eager", "compiled", "packed weights", "ahead of the best"]
 
 
 def decode_table(results):
@@ -131,7 +131,12 @@ def heading(results):
         b = results["bandwidth"]
         text += f"Read bandwidth: {b['bytes_per_second'] / 1e9:.1f} GB/s ({b['threads']} threads, {b['best']}).\n\n"
     if results.get("verify"):
-        text += f"Logits of the two differ by at most {max(results['verify'].values()):.1g} of the largest.\n\n"
+        worst = {}
+        for name, error in results["verify"].items():
+            dtype = name.split()[0]
+            worst[dtype] = max(worst.get(dtype, 0), error)
+        cells = ", ".join(f"{error:.1g} in {dtype}" for dtype, error in worst.items())
+        text += f"Logits of the two differ, of the largest, by at most {cells}.\n\n"
     return text
 
 

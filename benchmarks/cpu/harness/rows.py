@@ -52,9 +52,9 @@ class ModelRows:
         self.workers, self.threads, self.warmups = {}, {}, {}
 
     def __enter__(self):
-        kinds = self.context.torch_kinds if self.dtype in ("f32", "bf16") else []
+        kinds = self.context.torch_kinds
         for packed in sorted({TORCH[k][0] for k in kinds}):
-            say(f"  loading PyTorch{', oneDNN weights' * packed}")
+            say(f"  loading PyTorch{', packed weights' * packed}")
             self.workers[packed] = TorchWorker(spec=self.exe.spec, dtype=self.dtype, packed=packed)
         self.kinds = kinds
         return self

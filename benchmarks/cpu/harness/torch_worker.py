@@ -6,7 +6,7 @@ It answers {"ready": ...}, then to each command with one line:
     {"op": "decode", "compiled": b, "batch": B, "steps": n, "threads": t}   seconds per step
     {"op": "prefill", "compiled": b, "tokens": n, "threads": t}             seconds per prefill
     {"op": "logits", "compiled": b, "ids": [...], "prefill": n}             logits of the rest
-    {"op": "pack"}                        brings the weights into oneDNN's layout
+"packed" brings the weights into oneDNN's layout before anything runs. "dtype" may be int8: weights of bytes with inputs in bf16, or, if "packed", rounded to bytes.
     {"op": "linears", "shapes": [[n, k], ...], "rows": m, "threads": t}     seconds per product
 The first call of each kind warms up (and compiles) and is answered apart, as "warmup".
 """
@@ -33,12 +33,17 @@ def timed(call):
 
 class Worker:
     def __init__(self, options):
-        self.model = TransNormer(Config.from_spec(options["spec"]), DTYPES[options["dtype"]])
+        dtype, packed = options["dtype"], bool(options.get("packed"))
+        bytes_of = {False: "bf16", True: "f32"}  # what the model of int8 weights computes in
+        kind = DTYPES[bytes_of[packed] if dtype == "int8" else dtype]
+        self.model = TransNormer(Config.from_spec(options["spec"]), kind)
         if options.get("weights"):
             self.model.load(options["weights"])
         else:
             self.model.randomize()
-        if options.get("packed"):
+        if dtype == "int8":
+            self.model.quantize(inputs_too=packed)
+        elif packed:
             self.model.pack_weights()
         self.vocabulary = self.model.config.vocab_size
         self.compiled, self.warm = {}, set()
@@ -102,10 +107,6 @@ class Worker:
         for t in range(prefill, ids.shape[1]):
             rows.append(step(ids[:, t : t + 1].contiguous(), torch.tensor(float(t)), states)[0].tolist())
         return {"logits": rows}
-
-    def pack(self):
-        self.model.pack_weights()
-        return {}
 
     def linears(self, shapes, rows, threads, packed, dtype, repeat=5):
         """Raw products x W^T with weights that come from memory, copies used in turn."""
