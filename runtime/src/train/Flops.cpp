@@ -16,14 +16,19 @@ constexpr const char *kHead = "lm_head.weight";
 constexpr int kSums = 12;
 constexpr int64_t kRounds = 200000;
 
-// Multiply-adds on kSums vectors of `Lanes` floats, `rounds` times; gives the
-// number of operations. The result goes through `sink` so that it is needed.
-template <int Lanes>
+// GCC wants a size that no template argument decides.
+typedef float Float4 __attribute__((vector_size(16)));
+typedef float Float8 __attribute__((vector_size(32)));
+typedef float Float16 __attribute__((vector_size(64)));
+
+// Multiply-adds on kSums vectors of floats, `rounds` times; gives the number of
+// operations. The result goes through `sink` so that it is needed.
+template <typename Vector>
 inline __attribute__((always_inline)) int64_t multiplyAdd(int64_t rounds,
                                                           float *sink) {
-  typedef float Vector __attribute__((vector_size(Lanes * sizeof(float))));
+  constexpr int lanes = sizeof(Vector) / sizeof(float);
   Vector sums[kSums], factor, addend;
-  for (int lane = 0; lane < Lanes; ++lane) {
+  for (int lane = 0; lane < lanes; ++lane) {
     factor[lane] = 0.5f;
     addend[lane] = sink[lane];
   }
@@ -33,24 +38,24 @@ inline __attribute__((always_inline)) int64_t multiplyAdd(int64_t rounds,
     for (Vector &sum : sums)
       sum = sum * factor + addend;
   for (const Vector &sum : sums)
-    for (int lane = 0; lane < Lanes; ++lane)
+    for (int lane = 0; lane < lanes; ++lane)
       sink[lane] += sum[lane];
-  return rounds * kSums * Lanes * 2;
+  return rounds * kSums * lanes * 2;
 }
 
 #if defined(__x86_64__)
 __attribute__((target("avx512f,fma"))) int64_t onAvx512(int64_t rounds,
                                                         float *sink) {
-  return multiplyAdd<16>(rounds, sink);
+  return multiplyAdd<Float16>(rounds, sink);
 }
 __attribute__((target("avx2,fma"))) int64_t onAvx2(int64_t rounds,
                                                    float *sink) {
-  return multiplyAdd<8>(rounds, sink);
+  return multiplyAdd<Float8>(rounds, sink);
 }
 #endif
 
 int64_t onAny(int64_t rounds, float *sink) {
-  return multiplyAdd<4>(rounds, sink);
+  return multiplyAdd<Float4>(rounds, sink);
 }
 
 double threadSeconds() {
