@@ -4,6 +4,7 @@
 Usage: compare_with_reference.py [--cases N] [--seed S] [--dtype f32,bf16,int8]
                                  [--march native,x86-64-v3] [--rotate] [--keep DIR] [-v]
        compare_with_reference.py --draws N [--seed S]
+       compare_with_reference.py --orders N [--cases N] [--seed S]
 
 Case i has the seed S + i, which decides its spec, weights and tokens; a case alone is
 `--cases 1 --seed <its seed>`. Each is compiled for every dtype and march (with --rotate,
@@ -12,7 +13,11 @@ random splits and, where it is short, token by token. Logits, hidden states and
 attention states must be within 2e-4 (f32, int8) or 3e-2 (bf16, int8 where inputs are rounded
 to 8 bits) of the largest magnitude that tnllm-opt --tn-interpret computes in f64. --draws compiles nothing: it checks that N
 specs have drawn every value of every option, and every key that docs/ModelSpec.md lists
-and that changes what is computed. Needs tnllmc and tnllm-opt on PATH, and numpy.
+and that changes what is computed. --orders tells a program that computes something else from
+one that rounds: it runs each f32 case N times with the columns of the embedding, and all that
+meets them, in another order, the same model whose sums round in other places. Roundings
+scatter around the reference, and the mean of the runs comes near it; a wrong program is
+wrong in each and in the mean. Needs tnllmc and tnllm-opt on PATH, and numpy.
 """
 import argparse
 import json
@@ -165,13 +170,14 @@ def splits_of(random, length):
     return ways
 
 
-def run_pieces(executable, ids, pieces, folder):
+def run_pieces(executable, ids, pieces, folder, options=()):
     """The outputs of a run of ids in pieces of these lengths, joined along the positions."""
     outputs, carried, begin = [], {}, 0
     source, target = (os.path.join(folder, name + ".safetensors") for name in ("in", "out"))
     for size in pieces:
         safetensors_io.save(source, {"input_ids": ids[:, begin:begin + size], **carried})
-        run_command(executable, "run", "--quiet", "--input", source, "--output", target)
+        run_command(executable, "run", "--quiet", "--input", source, "--output", target,
+                    *options)
         outputs.append(safetensors_io.load(target))
         begin += size
         carried = {name: value for name, value in outputs[-1].items()
@@ -296,6 +302,54 @@ def run_case(seed, folder, arguments):
     return not failures
 
 
+# The axis of a parameter that runs over the columns of the embedding.
+EMBEDDING_AXIS = {"embed_tokens.weight": 1, "qkvu_proj.weight": 1, "l1.weight": 1,
+                  "l2.weight": 1, "lm_head.weight": 1, "token_norm.weight": 0,
+                  "token_norm.bias": 0, "channel_norm.weight": 0, "channel_norm.bias": 0,
+                  "final_norm.weight": 0, "final_norm.bias": 0, "out_proj.weight": 0,
+                  "out_proj.bias": 0, "l3.weight": 0, "l3.bias": 0}
+
+
+def reorder(tensors, order):
+    """The parameters with the embedding's columns in another order."""
+    result = {}
+    for name, values in tensors.items():
+        axis = EMBEDDING_AXIS.get(".".join(name.split(".")[-2:]))
+        result[name] = values if axis is None else np.ascontiguousarray(
+            np.take(values, order, axis=axis))
+    return result
+
+
+def run_in_order(case, executable, tensors, order):
+    """What the reordered model computes, its columns put back."""
+    weights = case.path("reordered.safetensors")
+    safetensors_io.save(weights, reorder(tensors, order))
+    outputs = run_pieces(executable, case.ids, [case.length], case.folder,
+                         ["--weights", weights])
+    return {name: np.take(values, np.argsort(order), axis=-1) if name.startswith("hidden.")
+            else values for name, values in outputs.items()}
+
+
+def show_orders(seed, folder, count):
+    """Prints how far the outputs are from the reference, each and in the mean."""
+    case = Case(seed, folder, False)
+    expected = case.reference("f32")
+    executable = case.path("model")
+    run_command("tnllmc", case.spec_path, "--march=native", "-o", executable, "--quiet")
+    tensors = safetensors_io.load(case.path("weights.safetensors"))
+    size = case.spec["decoder_embed_dim"]
+    orders = [np.random.RandomState(i).permutation(size) if i else np.arange(size)
+              for i in range(count)]
+    outputs = [run_in_order(case, executable, tensors, order) for order in orders]
+    for name, values in expected.items():
+        errors = sorted(relative_error(out[name], values) for out in outputs)
+        mean = relative_error(np.mean([out[name].astype(np.float64) for out in outputs], axis=0),
+                              values)
+        print(f"seed {seed}, {name}: {count} orders differ from f64 by {errors[0]:.1e} to "
+              f"{errors[-1]:.1e}, half of them by less than {errors[count // 2]:.1e}, "
+              f"their mean by {mean:.1e}")
+
+
 # Keys of docs/ModelSpec.md that no value of `run` depends on when there is a checkpoint.
 WITHOUT_EFFECT = {"name", "pad_token_id", "bos_token_id", "eos_token_id", "add_bos_token",
                   "init_std", "weights", "tokenizer"}
@@ -352,6 +406,7 @@ def main():
     parser.add_argument("--march", default="native,x86-64-v3")
     parser.add_argument("--rotate", action="store_true")
     parser.add_argument("--draws", type=int)
+    parser.add_argument("--orders", type=int)
     parser.add_argument("--keep", help="folder for the files of the cases")
     parser.add_argument("-v", "--verbose", action="store_true")
     arguments = parser.parse_args()
@@ -364,8 +419,12 @@ def main():
             if arguments.keep:
                 folder = os.path.join(arguments.keep, str(seed))
                 os.makedirs(folder, exist_ok=True)
-            if not run_case(seed, folder, arguments):
+            if arguments.orders:
+                show_orders(seed, folder, arguments.orders)
+            elif not run_case(seed, folder, arguments):
                 failed.append(seed)
+    if arguments.orders:
+        return 0
     print(f"{arguments.cases - len(failed)} of {arguments.cases} cases agree"
           + (f"; failed seeds: {failed}" if failed else ""))
     return 1 if failed else 0
