@@ -20,7 +20,6 @@ using Json = nlohmann::ordered_json;
 constexpr const char *kParametersFile = "parameters.safetensors";
 constexpr const char *kOptimizerFile = "optimizer.safetensors";
 constexpr const char *kStateFile = "trainer.json";
-constexpr int kFormat = 1;
 constexpr size_t kMaxStateBytes = size_t(64) << 20;
 
 uint32_t checksumOf(const SafetensorsFile &file) {
@@ -104,8 +103,7 @@ CheckpointWriter::write(const std::string &file,
 }
 
 Status CheckpointWriter::commit(const TrainState &state) {
-  Json json = {{"format", kFormat}};
-  json.update(state.toJson());
+  Json json = state.toJson();
   json["files"] = files;
   const std::string text = json.dump(1) + "\n";
   Status status =
@@ -130,16 +128,14 @@ Result<SavedCheckpoint> SavedCheckpoint::open(const std::string &folder) {
   Result<std::string> text = readWholeFile(statePath, kMaxStateBytes);
   if (!text)
     return text.takeError();
-  Json json = Json::parse(*text, nullptr, /*allow_exceptions=*/false);
-  if (!json.is_object())
-    return Error{statePath + ": is not a JSON object"};
-  if (json.value("format", Json()) != Json(kFormat))
-    return Error{statePath + ": \"format\": expected 1"};
-  Result<TrainState> state = TrainState::parse(json);
+  Result<Json> json = TrainState::readText(*text);
+  if (!json)
+    return Error{statePath + ": " + json.message()};
+  Result<TrainState> state = TrainState::parse(*json);
   if (!state)
     return Error{statePath + ": " + state.message()};
   saved.content = std::move(*state);
-  const Json files = json.value("files", Json());
+  const Json files = json->value("files", Json());
   if (!files.is_object() || !files.contains(kParametersFile))
     return Error{statePath + ": \"files\": expected parameters.safetensors"};
   for (auto [file, name] : {std::pair(&saved.weights, kParametersFile),

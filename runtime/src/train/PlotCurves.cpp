@@ -64,9 +64,13 @@ std::vector<double> axisTicks(double low, double high, int most) {
       break;
     }
   std::vector<double> ticks;
-  for (double k = std::ceil(low / step - 1e-9); k * step <= high + step * 1e-9;
-       ++k)
-    ticks.push_back(k * step);
+  const double first = std::ceil(low / step - 1e-9);
+  for (int i = 0; (first + i) * step <= high + step * 1e-9; ++i) {
+    // Far from zero the next one may be the same number.
+    if (i > 0 && (first + i) * step <= ticks.back())
+      break;
+    ticks.push_back((first + i) * step);
+  }
   return ticks;
 }
 

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <limits>
 #include <string_view>
 
 namespace tnrt {
@@ -16,9 +17,14 @@ constexpr const char *kOnSpike[] = {"flag", "skip", "rollback"};
 constexpr std::string_view kFree[] = {"data",       "val",         "save-every",
                                       "eval-every", "eval-tokens", "keep"};
 
-// Looks options up: those given come before those saved.
+// The upper end of counts: products of two fit 64 bits.
+constexpr int64_t kMost = 1000000000;
+
+// Looks options up: those given come before those saved. The command line has
+// checked those that are given; those that are saved may be anything.
 struct Lookup {
   const ConfigJson &given, &saved;
+  Status status; // of all that was read
 
   const ConfigJson *find(const char *key) const {
     for (const ConfigJson *source : {&given, &saved})
@@ -27,14 +33,37 @@ struct Lookup {
           return &*it;
     return nullptr;
   }
-  template <typename T> void read(const char *key, T &value) const {
-    const ConfigJson *json = find(key);
-    if (json && json->is_number())
-      value = json->get<T>();
+  void fail(const char *key, const std::string &expected) {
+    if (status)
+      status = Error{std::string("--") + key + ": expected " + expected};
   }
-  std::string text(const char *key, const char *otherwise) const {
+  // What is not there, or null, leaves `value` as it is.
+  void read(const char *key, int64_t &value, int64_t low,
+            int64_t high = kMost) {
     const ConfigJson *json = find(key);
-    return json && json->is_string() ? json->get<std::string>() : otherwise;
+    if (!json || json->is_null())
+      return;
+    // Those from 2^63 on come out negative.
+    const int64_t found =
+        json->is_number_integer() ? json->get<int64_t>() : low - 1;
+    if (found < low || found > high)
+      return fail(key, "an integer from " + std::to_string(low) + " to " +
+                           std::to_string(high));
+    value = found;
+  }
+  void read(const char *key, double &value) {
+    const ConfigJson *json = find(key);
+    if (!json || json->is_null())
+      return;
+    if (!json->is_number() || json->get<double>() < 0)
+      return fail(key, "a number of at least 0");
+    value = json->get<double>();
+  }
+  std::string text(const char *key, const char *otherwise) {
+    const ConfigJson *json = find(key);
+    if (!json || json->is_null())
+      return otherwise;
+    return json->is_string() ? json->get<std::string>() : std::string();
   }
   std::vector<std::string> texts(const char *key) const {
     std::vector<std::string> result;
@@ -73,44 +102,65 @@ Status checkConfig(const TrainConfig &config) {
   return {};
 }
 
-void readSchedule(const Lookup &options, Schedule &schedule) {
-  options.read("steps", schedule.steps);
+void readSchedule(Lookup &options, Schedule &schedule) {
+  options.read("steps", schedule.steps, 1);
   schedule.peak = 3e-4;
   options.read("lr", schedule.peak);
   schedule.floor = schedule.peak / 10;
   options.read("min-lr", schedule.floor);
   schedule.warmup = schedule.steps / 50;
-  options.read("warmup", schedule.warmup);
+  options.read("warmup", schedule.warmup, 0);
   schedule.decay = schedule.steps / 5;
-  options.read("decay-steps", schedule.decay);
-  schedule.kind = parseSchedule(options.text("schedule", "cosine"))
-                      .value_or(Schedule::Kind::Cosine);
+  options.read("decay-steps", schedule.decay, 0);
+  auto kind = parseSchedule(options.text("schedule", "cosine"));
+  if (!kind)
+    return options.fail("schedule", "the name of a schedule");
+  schedule.kind = *kind;
 }
 
-void readPace(const Lookup &options, int64_t steps, TrainPace &pace) {
+void readPace(Lookup &options, int64_t steps, TrainPace &pace) {
   pace.saveEvery = pace.evalEvery = std::max<int64_t>(1, steps / 10);
-  options.read("save-every", pace.saveEvery);
-  options.read("eval-every", pace.evalEvery);
-  options.read("eval-tokens", pace.evalTokens);
-  options.read("keep", pace.keep);
+  options.read("save-every", pace.saveEvery, 0);
+  options.read("eval-every", pace.evalEvery, 0);
+  options.read("eval-tokens", pace.evalTokens, 0);
+  options.read("keep", pace.keep, 1);
+}
+
+void readOnSpike(Lookup &options, OnSpike &onSpike) {
+  const std::string text = options.text("on-spike", kOnSpike[0]);
+  auto found = std::find(std::begin(kOnSpike), std::end(kOnSpike), text);
+  if (found == std::end(kOnSpike))
+    return options.fail("on-spike", "flag, skip or rollback");
+  onSpike = static_cast<OnSpike>(found - std::begin(kOnSpike));
+}
+
+// The smallest divisor of `number` that is at least `least`.
+int64_t divisorFrom(int64_t number, int64_t least) {
+  int64_t best = number;
+  for (int64_t d = 1; d <= number / d; ++d)
+    if (number % d == 0)
+      for (int64_t divisor : {d, number / d})
+        if (divisor >= least)
+          best = std::min(best, divisor);
+  return best;
 }
 
 } // namespace
 
 Result<TrainConfig> resolveConfig(const ConfigJson &given,
                                   const ConfigJson &saved) {
-  const Lookup options{given, saved};
+  Lookup options{given, saved, {}};
   TrainConfig config;
   config.data = options.texts("data");
   config.val = options.texts("val");
   if (config.data.empty())
     return Error{missing("data") + ": expected shards to train on"};
   for (const char *key : {"batch-tokens", "seq", "steps"})
-    if (!options.find(key))
+    if (const ConfigJson *json = options.find(key); !json || json->is_null())
       return Error{missing(key)};
-  options.read("batch-tokens", config.batchTokens);
-  options.read("seq", config.length);
-  options.read("accumulate", config.accumulate);
+  options.read("batch-tokens", config.batchTokens, 1);
+  options.read("seq", config.length, 1);
+  options.read("accumulate", config.accumulate, 0);
   readSchedule(options, config.schedule);
   readPace(options, config.schedule.steps, config.pace);
   options.read("weight-decay", config.weightDecay);
@@ -118,13 +168,12 @@ Result<TrainConfig> resolveConfig(const ConfigJson &given,
   options.read("beta2", config.beta2);
   options.read("eps", config.epsilon);
   options.read("clip", config.clip);
-  options.read("seed", config.seed);
+  options.read("seed", config.seed, 0, std::numeric_limits<int64_t>::max());
   options.read("spike-z", config.spikeZ);
-  options.read("max-non-finite", config.maxNonFinite);
-  const std::string onSpike = options.text("on-spike", "flag");
-  for (int i = 0; i < 3; ++i)
-    if (onSpike == kOnSpike[i])
-      config.onSpike = static_cast<OnSpike>(i);
+  options.read("max-non-finite", config.maxNonFinite, 1);
+  readOnSpike(options, config.onSpike);
+  if (!options.status)
+    return options.status.takeError();
   if (Status status = checkConfig(config); !status)
     return status.takeError();
   return config;
@@ -164,10 +213,9 @@ Status fitToProgram(TrainConfig &config, int64_t maxTokens) {
                  ": this program was compiled for at most " +
                  std::to_string(maxTokens) + " tokens at a time"};
   if (config.accumulate == 0) {
-    config.accumulate = 1;
-    while (config.rows() % config.accumulate != 0 ||
-           config.microRows() * config.length > maxTokens)
-      ++config.accumulate;
+    const int64_t most = maxTokens / config.length; // sequences at a time
+    config.accumulate =
+        divisorFrom(config.rows(), (config.rows() + most - 1) / most);
   }
   if (config.microRows() * config.length > maxTokens)
     return Error{"--accumulate " + std::to_string(config.accumulate) +

@@ -6,17 +6,29 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-// The members that are plain integers.
-constexpr std::pair<const char *, int64_t TrainState::*> kCounts[] = {
-    {"step", &TrainState::step},
-    {"updates", &TrainState::updates},
-    {"next_batch", &TrainState::nextBatch},
-    {"tokens", &TrainState::tokens},
-    {"non_finite", &TrainState::nonFinite},
-    {"non_finite_in_row", &TrainState::nonFiniteInRow},
-    {"spikes", &TrainState::spikes},
-    {"rollbacks", &TrainState::rollbacks},
-    {"metrics_bytes", &TrainState::metricsBytes}};
+// Deeper JSON is not ours, and what copies or prints it would recurse.
+constexpr int kFormat = 1, kMaxDepth = 8;
+
+// More batches than a run has, times the sequences of one, fit 64 bits.
+constexpr int64_t kMostSteps = int64_t(1) << 32;
+constexpr int64_t kMost = int64_t(1) << 62;
+
+// The members that are plain integers, from 0 up to `most`.
+struct Count {
+  const char *key;
+  int64_t TrainState::*member;
+  int64_t most;
+};
+constexpr Count kCounts[] = {
+    {"step", &TrainState::step, kMostSteps},
+    {"updates", &TrainState::updates, kMostSteps},
+    {"next_batch", &TrainState::nextBatch, kMostSteps},
+    {"tokens", &TrainState::tokens, kMost},
+    {"non_finite", &TrainState::nonFinite, kMostSteps},
+    {"non_finite_in_row", &TrainState::nonFiniteInRow, kMostSteps},
+    {"spikes", &TrainState::spikes, kMostSteps},
+    {"rollbacks", &TrainState::rollbacks, kMostSteps},
+    {"metrics_bytes", &TrainState::metricsBytes, kMost}};
 
 constexpr std::pair<const char *, std::vector<double> TrainState::*> kLists[] =
     {{"losses", &TrainState::losses},
@@ -41,8 +53,9 @@ Result<ShardIdentity> parseShard(const Json &json) {
 
 Json TrainState::toJson() const {
   Json json;
-  for (const auto &[key, member] : kCounts)
-    json[key] = this->*member;
+  json["format"] = kFormat;
+  for (const Count &count : kCounts)
+    json[count.key] = this->*count.member;
   json["skipped_batches"] = skippedBatches;
   json["regular"] = regular;
   json["program"] = program;
@@ -57,17 +70,36 @@ Json TrainState::toJson() const {
   return json;
 }
 
+Result<Json> TrainState::readText(const std::string &text) {
+  bool isDeep = false;
+  auto watch = [&](int depth, Json::parse_event_t, Json &) {
+    isDeep |= depth > kMaxDepth;
+    return depth <= kMaxDepth;
+  };
+  Json json = Json::parse(text, watch, /*allow_exceptions=*/false);
+  if (!json.is_object())
+    return Error{"is not a JSON object"};
+  if (isDeep)
+    return Error{"is nested too deeply"};
+  return json;
+}
+
 Result<TrainState> TrainState::parse(const Json &json) {
   TrainState state;
   auto find = [&](const char *key) -> const Json * {
     auto it = json.find(key);
     return it == json.end() ? nullptr : &*it;
   };
-  for (const auto &[key, member] : kCounts) {
-    const Json *value = find(key);
-    if (!value || !value->is_number_integer() || value->get<int64_t>() < 0)
-      return wrong(key, "an integer of at least 0");
-    state.*member = value->get<int64_t>();
+  if (const Json *format = find("format"); !format || *format != kFormat)
+    return wrong("format", std::to_string(kFormat));
+  for (const Count &count : kCounts) {
+    const Json *value = find(count.key);
+    // Those from 2^63 on come out negative.
+    if (!value || !value->is_number_integer() || value->get<int64_t>() < 0 ||
+        value->get<int64_t>() > count.most)
+      return wrong(count.key,
+                   "an integer from 0 to " + std::to_string(count.most));
+    state.*count.member = value->get<int64_t>();
   }
   const Json *skipped = find("skipped_batches");
   if (!skipped || !skipped->is_array())

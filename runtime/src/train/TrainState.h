@@ -34,7 +34,11 @@ struct TrainState {
   std::vector<ShardIdentity> data;
 
   nlohmann::ordered_json toJson() const;
-  // Errors name the key that is missing or wrong.
+  // The text of a trainer.json as JSON. Errors: it is no object, or nested
+  // deeper than any that toJson() gives.
+  static Result<nlohmann::ordered_json> readText(const std::string &text);
+  // Errors name the key that is missing or wrong, or beyond what counts can be
+  // computed with.
   static Result<TrainState> parse(const nlohmann::ordered_json &json);
 };
 

@@ -98,7 +98,26 @@ TEST(TrainState, IsReadAsItWasWritten) {
     wrong[key] = "?";
     if (key != "program")
       EXPECT_TRUE(contains(TrainState::parse(wrong).message(), key));
+    // Nothing overflows: counts have an end.
+    wrong[key] = int64_t(1) << 62 | 1;
+    EXPECT_FALSE(TrainState::parse(wrong)) << key;
   }
+}
+
+TEST(TrainState, RefusesTextOfSomethingElse) {
+  const std::string text = TrainState().toJson().dump();
+  auto json = TrainState::readText(text);
+  ASSERT_TRUE(json) << json.message();
+  EXPECT_TRUE(TrainState::parse(*json));
+  EXPECT_EQ(TrainState::readText("[1]").message(), "is not a JSON object");
+  EXPECT_EQ(TrainState::readText(text.substr(1)).message(),
+            "is not a JSON object");
+  // Copies and prints of it would recurse.
+  const std::string deep(1000000, '[');
+  EXPECT_EQ(TrainState::readText("{\"config\":" + deep +
+                                 std::string(deep.size(), ']') + "}")
+                .message(),
+            "is nested too deeply");
 }
 
 TEST_F(CheckpointTest, RestoresEveryNumber) {

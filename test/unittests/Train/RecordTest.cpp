@@ -271,6 +271,9 @@ TEST(Plot, TicksAreRoundNumbers) {
     EXPECT_LE(ticks.size(), 7u);
   }
   EXPECT_EQ(axisTicks(1, 1, 6).size(), 1u);
+  // Numbers so large that adding one changes nothing.
+  EXPECT_LE(axisTicks(1e20, 1e20 + 32768, 9).size(), 10u);
+  EXPECT_LE(axisTicks(-1e300, 1e300, 9).size(), 10u);
 }
 
 TEST(Plot, IsOnePageThatNeedsNothingElse) {

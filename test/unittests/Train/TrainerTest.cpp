@@ -380,6 +380,32 @@ TEST(TrainConfig, TakesWhatIsGivenThenWhatWasSaved) {
   }
 }
 
+// What the command line refuses may still stand in a file.
+TEST(TrainConfig, RefusesWhatNoCheckpointHolds) {
+  const ConfigJson sound = {
+      {"data", {"a"}}, {"batch-tokens", 128}, {"seq", 16}, {"steps", 100}};
+  ASSERT_TRUE(resolveConfig({}, sound));
+  for (auto [key, value, words] :
+       {std::tuple("seq", ConfigJson(), "--seq is missing"),
+        std::tuple("seq", ConfigJson(0), "--seq: expected an integer from 1"),
+        std::tuple("seq", ConfigJson("16"), "--seq: expected an integer"),
+        std::tuple("seq", ConfigJson(1.5), "--seq: expected an integer"),
+        std::tuple("batch-tokens", ConfigJson(uint64_t(1) << 63),
+                   "--batch-tokens: expected an integer from 1 to 1000000000"),
+        std::tuple("steps", ConfigJson(-1), "--steps: expected an integer"),
+        std::tuple("accumulate", ConfigJson(-8), "--accumulate: expected"),
+        std::tuple("lr", ConfigJson(-1.0), "--lr: expected a number"),
+        std::tuple("lr", ConfigJson::array(), "--lr: expected a number"),
+        std::tuple("schedule", ConfigJson("steep"), "--schedule: expected"),
+        std::tuple("on-spike", ConfigJson(1), "--on-spike: expected flag")}) {
+    ConfigJson bad = sound;
+    bad[key] = value;
+    auto config = resolveConfig({}, bad);
+    ASSERT_FALSE(config) << key << " " << value;
+    EXPECT_TRUE(contains(config.message(), words)) << config.message();
+  }
+}
+
 TEST(TrainConfig, FitsStepsToTheProgram) {
   TrainConfig config;
   config.length = 100;
@@ -390,6 +416,10 @@ TEST(TrainConfig, FitsStepsToTheProgram) {
   EXPECT_EQ(fitToProgram(config, 500).message(),
             "--accumulate 2 leaves 600 tokens at a time: this program was "
             "compiled for at most 500");
+  config.accumulate = 0;
+  config.batchTokens = int64_t(100) * 9999991; // a prime number of sequences
+  ASSERT_TRUE(fitToProgram(config, 500));
+  EXPECT_EQ(config.accumulate, 9999991);
   config.accumulate = 0;
   EXPECT_EQ(fitToProgram(config, 99).message(),
             "--seq 100: this program was compiled for at most 99 tokens at a "
