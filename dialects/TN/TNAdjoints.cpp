@@ -171,6 +171,9 @@ LogicalResult LRPEOp::buildAdjoint(AdjointBuilder &adjoint) {
 
 LogicalResult LightningAttentionOp::buildAdjoint(AdjointBuilder &adjoint) {
   ImplicitLocOpBuilder &b = adjoint.b;
+  if (getOffsets())
+    return emitOpError("cannot be differentiated: its adjoint is that of "
+                       "sequences of one length, expected no offsets");
   Value dout = adjoint.gradientOf(getOut());
   if (!dout) // only the new state is used
     dout = ZerosOp::create(b, getOut().getType(), adjoint.primal(getV()));

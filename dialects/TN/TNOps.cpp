@@ -335,7 +335,15 @@ LogicalResult LightningAttentionOp::verify() {
     return emitOpError("expected one slope for each of ")
            << q.getDimSize(2) << " heads, got " << slopes
            << " [lightning_attention-C4]";
-  SmallVector<int64_t> expected = {q.getDimSize(0), q.getDimSize(2), lastDim(q),
+  Value offsets = getOffsets();
+  if (offsets && (cast<RankedTensorType>(offsets.getType()).getRank() != 1 ||
+                  q.getDimSize(1) != 1))
+    return emitOpError("expected offsets of rank 1 and one position for each row "
+                       "of q, got ")
+           << offsets.getType() << " and " << q << " [lightning_attention-C7]";
+  // With offsets, how many states there are is not in the types.
+  int64_t sequences = offsets ? ShapedType::kDynamic : q.getDimSize(0);
+  SmallVector<int64_t> expected = {sequences, q.getDimSize(2), lastDim(q),
                                    lastDim(v)};
   bool matches = state.getRank() == 4;
   for (int64_t i = 0; matches && i < 4; ++i)

@@ -336,6 +336,11 @@ def TN_LightningAttentionOp : TN_Op<"lightning_attention", [Pure, TN_Differentia
     recurrent form (one position) and the backward are derived from it. The state is
     updated in place, so it has one user.
 
+    With `offsets`, i64 [S + 1], sequences of different lengths lie one after the other:
+    N is 1, row b of the batch is one position, sequence s has the rows from offsets[s] to
+    offsets[s + 1] - 1, none if they are equal, and the states are [S, H, Dk, Dv]. Offsets
+    begin with 0, never fall and end with B; others are undefined behaviour.
+
     ```mlir
     %o, %s1 = tn.lightning_attention %q, %k, %v, %slopes, %s0
         : tensor<?x?x4x32xf32>, tensor<?x?x4x32xf32>, tensor<?x?x4x16xf32>,
@@ -345,11 +350,13 @@ def TN_LightningAttentionOp : TN_Op<"lightning_attention", [Pure, TN_Differentia
   }];
   let arguments = (ins TN_F32Tensor:$q, TN_F32Tensor:$k, TN_F32Tensor:$v,
                        TN_F32Tensor:$slopes, TN_F32Tensor:$state,
-                       DefaultValuedAttr<F32Attr, "1.0">:$scale);
+                       DefaultValuedAttr<F32Attr, "1.0">:$scale,
+                       Optional<RankedTensorOf<[I64]>>:$offsets);
   let results = (outs TN_F32Tensor:$out, TN_F32Tensor:$newState);
   let assemblyFormat = [{
-    $q `,` $k `,` $v `,` $slopes `,` $state attr-dict `:` type($q) `,` type($k) `,`
-    type($v) `,` type($slopes) `,` type($state) `->` type($out) `,` type($newState)
+    $q `,` $k `,` $v `,` $slopes `,` $state (`offsets` $offsets^ `:` type($offsets))?
+    attr-dict `:` type($q) `,` type($k) `,` type($v) `,` type($slopes) `,`
+    type($state) `->` type($out) `,` type($newState)
   }];
   let hasVerifier = 1;
 }

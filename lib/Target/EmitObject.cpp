@@ -176,10 +176,12 @@ Error addModelDescriptor(Module &module, const EntryPoints &entries,
   auto training = findEntries(module, {entries.evaluate, entries.gradient});
   if (!training)
     return training.takeError();
-  Function *sampler =
-      entries.sample.empty() ? nullptr : module.getFunction(entries.sample);
-  if (sampler && sampler->isDeclaration())
-    sampler = nullptr;
+  auto findOptional = [&](StringRef name) {
+    Function *function = name.empty() ? nullptr : module.getFunction(name);
+    return function && !function->isDeclaration() ? function : nullptr;
+  };
+  Function *sampler = findOptional(entries.sample);
+  Function *packed = findOptional(entries.packed);
   // The optimiser may then drop, inline and respecialise everything else.
   for (Function &function : module)
     if (!function.isDeclaration())
@@ -195,10 +197,11 @@ Error addModelDescriptor(Module &module, const EntryPoints &entries,
   llvm::append_range(fields, builder.deviceFields(image));
   llvm::append_range(fields, builder.constantFields(constants));
   llvm::append_range(fields, *training);
-  fields.push_back(sampler ? static_cast<Constant *>(sampler)
-                           : builder.null());
-  static_assert(sizeof(tnrt_module) == 15 * 8,
-                "tnrt_module has fifteen words");
+  for (Function *function : {sampler, packed})
+    fields.push_back(function ? static_cast<Constant *>(function)
+                              : builder.null());
+  static_assert(sizeof(tnrt_module) == 16 * 8,
+                "tnrt_module has sixteen words");
   Constant *descriptor = builder.structOf(fields);
   new GlobalVariable(module, descriptor->getType(), /*isConstant=*/true,
                      GlobalValue::ExternalLinkage, descriptor, "tnrt_model");

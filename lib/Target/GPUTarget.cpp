@@ -32,6 +32,7 @@ constexpr Feature features[] = {
     {"row-products", &GPUFeatures::rowProducts},
     {"fold-norms", &GPUFeatures::foldNorms},
     {"join-gates", &GPUFeatures::joinGates},
+    {"tiled-linears", &GPUFeatures::tiledLinears},
 };
 
 } // namespace

@@ -43,7 +43,8 @@ cl::opt<std::string> marchOption(
 cl::list<std::string> gpuWithoutOption(
     "gpu-without", cl::value_desc("feature"), cl::CommaSeparated,
     cl::desc("Leave out what makes a GPU's code faster, to measure its gain: "
-             "overlap, segments, row-products, fold-norms, join-gates"),
+             "overlap, segments, row-products, fold-norms, join-gates, "
+             "tiled-linears"),
     cl::cat(category));
 cl::opt<std::string>
     ptxasOption("ptxas", cl::value_desc("path"),

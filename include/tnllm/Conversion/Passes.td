@@ -71,6 +71,9 @@ def ConvertTNToTNK : Pass<"convert-tn-to-tnk", "::mlir::ModuleOp"> {
     Option<"joinGates", "join-gates", "bool", "false",
            "with row products, two maps of one input whose results are multiplied are "
            "one kernel">,
+    Option<"tiledLinears", "tiled-linears", "bool", "false",
+           "with tensor cores, linear maps of many rows by warpgroup products of their "
+           "own with what follows them, where that is faster than the library">,
   ];
   let statistics = [
     Statistic<"numKernels", "kernels", "kernels made">,

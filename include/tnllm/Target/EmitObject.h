@@ -34,7 +34,7 @@ void setModuleTarget(llvm::Module &module, const CPUTarget &target,
 // stands for an entry point that the program does not have.
 struct EntryPoints {
   llvm::StringRef prefill, decode, head;
-  llvm::StringRef sample; // may be missing in the module
+  llvm::StringRef sample, packed; // may be missing in the module
   llvm::StringRef evaluate, gradient; // of training programs
 };
 
@@ -42,7 +42,7 @@ struct EntryPoints {
 // looks for: the manifest and the entry points. All else becomes private to the
 // object. For a GPU program, `image` is its device code (a NUL is added to PTX),
 // and the module's global `constants`, where there is one, holds its constants.
-// Fails when an entry point other than `sample` is missing.
+// Fails when an entry point other than `sample` and `packed` is missing.
 llvm::Error addModelDescriptor(llvm::Module &module, const EntryPoints &entries,
                                llvm::StringRef manifest,
                                const DeviceImage *image = nullptr,

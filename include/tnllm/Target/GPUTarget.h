@@ -43,9 +43,10 @@ struct GPUFeatures {
   bool rowProducts = true; // few rows multiply on tensor cores
   bool foldNorms = true;   // in these, norms are scales of rows
   bool joinGates = true;   // and two maps that are multiplied are one kernel
+  bool tiledLinears = true; // many rows multiply in kernels of our own where faster
 
   // Turns off the feature of this name: overlap, segments, row-products,
-  // fold-norms or join-gates. False for another.
+  // fold-norms, join-gates or tiled-linears. False for another.
   bool turnOff(llvm::StringRef name);
 };
 

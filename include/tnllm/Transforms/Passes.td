@@ -23,12 +23,23 @@ def TNDeriveDecode : Pass<"tn-derive-decode", "::mlir::ModuleOp"> {
     ```mlir
     func.func @decode(%ids: tensor<?x1xi32>) -> tensor<?x1x64xf32>
     ```
+
+    With `packed` the rows of a call are not sequences of one position each, but positions
+    of sequences of any lengths, one after the other: the functions take the `offsets` of
+    their attention as a last argument, marked `tn.offsets`.
+
+    ```mlir
+    func.func @packed(%ids: tensor<?x1xi32>, %offsets: tensor<?xi64> {tn.offsets})
+        -> tensor<?x1x64xf32>
+    ```
   }];
   let options = [
     Option<"from", "from", "std::string", "\"prefill\"", "the general function">,
     Option<"to", "to", "std::string", "\"decode\"", "name of the derived function">,
     Option<"rows", "rows", "int64_t", "64",
-           "`tn.rows` of the derived functions: sequences that one call takes">,
+           "`tn.rows` of the derived functions: rows that one call takes">,
+    Option<"packed", "packed", "bool", "false",
+           "rows are positions of sequences of any lengths">,
   ];
 }
 

@@ -317,7 +317,7 @@ private:
     at("token_mixer.attention");
     auto attention = LightningAttentionOp::create(
         b, v.getType(), state.getType(), q, k, v, slopes, state,
-        b.getF32FloatAttr(spec.attentionScale));
+        b.getF32FloatAttr(spec.attentionScale), /*offsets=*/Value());
     at("token_mixer.attention.merged");
     Value o = MergeHeadsOp::create(b, activation({spec.hiddenDim}),
                                    attention.getOut());

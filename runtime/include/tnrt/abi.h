@@ -12,7 +12,7 @@ extern "C" {
 #endif
 
 /* Raised whenever ABI.def, tnrt_module or the manifest's schema changes. */
-#define TNRT_ABI_VERSION 5
+#define TNRT_ABI_VERSION 6
 
 typedef int64_t tnrt_i64;
 typedef int32_t tnrt_i32;
@@ -36,6 +36,19 @@ typedef void (*tnrt_kernel)(void *const *args, int64_t task);
 typedef void (*tnrt_forward)(void *context, int64_t batch, int64_t length,
                              const int32_t *tokens, const int64_t *positions,
                              float *hidden);
+
+/* The same for sequences of different lengths, one after the other: `rows` tokens
+ * in all, at least 1, of `sequences` sequences.
+ *   tokens    int32 [rows], each in [0, vocab_size)
+ *   positions int64 [rows]: of each token in its sequence
+ *   offsets   int64 [sequences + 1]: the tokens of sequence s are those from
+ *             offsets[s] to offsets[s + 1] - 1, maybe none; from 0 to rows
+ *   hidden    f32 [rows, D]
+ * The states are those of the sequences. rows <= capacity.prefill_rows and
+ * sequences <= capacity.prefill_rows. */
+typedef void (*tnrt_packed)(void *context, int64_t rows, int64_t sequences,
+                            const int32_t *tokens, const int64_t *positions,
+                            const int64_t *offsets, float *hidden);
 
 /* logits f32 [rows, V] of hidden f32 [rows, D]; rows <= capacity.head_rows. */
 typedef void (*tnrt_head)(void *context, int64_t rows, const float *hidden,
@@ -116,6 +129,7 @@ struct tnrt_module {
   tnrt_loss evaluate;
   tnrt_loss_gradient gradient;
   tnrt_sample sample; /* null where the program leaves it to the runtime */
+  tnrt_packed packed; /* null in training programs */
 };
 
 /* Defined by generated code. */

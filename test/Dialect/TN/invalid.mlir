@@ -474,6 +474,22 @@ func.func @f(%q: tensor<?x?x2x4xf32>, %k: tensor<?x?x2x4xf32>, %v: tensor<?x?x2x
 
 // -----
 
+func.func @f(%q: tensor<?x?x2x4xf32>, %k: tensor<?x?x2x4xf32>, %v: tensor<?x?x2x3xf32>, %l: tensor<2xf32>, %s: tensor<?x2x4x3xf32>, %at: tensor<?xi64>) {
+  // expected-error @+1 {{expected offsets of rank 1 and one position for each row of q, got 'tensor<?xi64>' and 'tensor<?x?x2x4xf32>' [lightning_attention-C7]}}
+  %o, %n = tn.lightning_attention %q, %k, %v, %l, %s offsets %at : tensor<?xi64> : tensor<?x?x2x4xf32>, tensor<?x?x2x4xf32>, tensor<?x?x2x3xf32>, tensor<2xf32>, tensor<?x2x4x3xf32> -> tensor<?x?x2x3xf32>, tensor<?x2x4x3xf32>
+  return
+}
+
+// -----
+
+func.func @f(%q: tensor<?x1x2x4xf32>, %k: tensor<?x1x2x4xf32>, %v: tensor<?x1x2x3xf32>, %l: tensor<2xf32>, %s: tensor<?x2x4x3xf32>, %at: tensor<?x1xi64>) {
+  // expected-error @+1 {{expected offsets of rank 1 and one position for each row of q, got 'tensor<?x1xi64>' and 'tensor<?x1x2x4xf32>' [lightning_attention-C7]}}
+  %o, %n = tn.lightning_attention %q, %k, %v, %l, %s offsets %at : tensor<?x1xi64> : tensor<?x1x2x4xf32>, tensor<?x1x2x4xf32>, tensor<?x1x2x3xf32>, tensor<2xf32>, tensor<?x2x4x3xf32> -> tensor<?x1x2x3xf32>, tensor<?x2x4x3xf32>
+  return
+}
+
+// -----
+
 func.func @f(%x: tensor<?x8xf32>, %y: tensor<?x8xf32>) {
   // expected-error @+1 {{expected its body to yield 'tensor<?x9xf32>' [fused-C1]}}
   %0 = tn.fused -> tensor<?x9xf32> {

@@ -128,6 +128,18 @@ func.func @attention(%q: tensor<?x?x2x4xf32>, %v: tensor<?x?x2x3xf32>, %theta: t
   return %o, %s1 : tensor<?x?x2x3xf32>, tensor<?x2x8x3xf32>
 }
 
+// CHECK-LABEL: func @packed_attention
+func.func @packed_attention(%q: tensor<?x1x2x4xf32>, %v: tensor<?x1x2x3xf32>, %offsets: tensor<?xi64>,
+                            %s: tensor<?x2x4x3xf32> {tn.state = 0 : i64})
+    -> (tensor<?x1x2x3xf32>, tensor<?x2x4x3xf32>) {
+  %slopes = tn.decay_slopes <transnormer, layer = 1 of 3> : tensor<2xf32>
+  // CHECK: tn.lightning_attention %{{[^ ]*}}, %{{[^ ]*}}, %{{[^ ]*}}, %{{[^ ]*}}, %{{[^ ]*}} offsets %{{.*}} : tensor<?xi64> {scale = 2.500000e-01 : f32} :
+  %o, %s1 = tn.lightning_attention %q, %q, %v, %slopes, %s offsets %offsets : tensor<?xi64> {scale = 0.25 : f32}
+      : tensor<?x1x2x4xf32>, tensor<?x1x2x4xf32>, tensor<?x1x2x3xf32>, tensor<2xf32>, tensor<?x2x4x3xf32>
+     -> tensor<?x1x2x3xf32>, tensor<?x2x4x3xf32>
+  return %o, %s1 : tensor<?x1x2x3xf32>, tensor<?x2x4x3xf32>
+}
+
 // CHECK-LABEL: func @slopes
 func.func @slopes() -> (tensor<6xf32>, tensor<6xf32>) {
   // CHECK: tn.decay_slopes <headwise, layer = 0 of 1> : tensor<6xf32>
