@@ -118,22 +118,55 @@ LogicalResult TensorMapOp::verify() {
   return success();
 }
 
+// True where x, w and y are those of a product of the form.
+static bool haveShapesOf(MatmulForm form, ArrayRef<int64_t> x,
+                         ArrayRef<int64_t> w, ArrayRef<int64_t> y) {
+  switch (form) {
+  case MatmulForm::Linear:
+    return x[1] == w[1] && y[1] == w[0] && x[0] == y[0];
+  case MatmulForm::InputGrad:
+    return x[1] == w[0] && y[1] == w[1] && x[0] == y[0];
+  case MatmulForm::WeightGrad:
+    return x[0] == w[0] && y[0] == x[1] && y[1] == w[1];
+  }
+  llvm_unreachable("unknown form");
+}
+
+static StringRef shapesOf(MatmulForm form) {
+  switch (form) {
+  case MatmulForm::Linear:
+    return "[R, K], [N, K] and [R, N]";
+  case MatmulForm::InputGrad:
+    return "[R, N], [N, K] and [R, K]";
+  case MatmulForm::WeightGrad:
+    return "[R, N], [R, K] and [N, K]";
+  }
+  llvm_unreachable("unknown form");
+}
+
 LogicalResult MatmulOp::verify() {
   MemRefType x = getX().getType(), w = getW().getType(), y = getY().getType();
-  if (x.getDimSize(1) != w.getDimSize(1) || y.getDimSize(1) != w.getDimSize(0) ||
-      x.getDimSize(0) != y.getDimSize(0) || !x.hasStaticShape() ||
-      !w.hasStaticShape() || !y.hasStaticShape())
-    return emitOpError("expected matrices [R, K], [N, K] and [R, N], got ")
-           << x << ", " << w << " and " << y << " [matmul-C1]";
+  if (!x.hasStaticShape() || !w.hasStaticShape() || !y.hasStaticShape() ||
+      !haveShapesOf(getForm(), x.getShape(), w.getShape(), y.getShape()))
+    return emitOpError("expected matrices ")
+           << shapesOf(getForm()) << ", got " << x << ", " << w << " and " << y
+           << " [matmul-C1]";
   if (x.getElementType() != w.getElementType() ||
       (y.getElementType().isBF16() && !x.getElementType().isBF16()))
     return emitOpError("expected two matrices of one element type and a result "
                        "of f32 or of that type, got ")
            << x.getElementType() << ", " << w.getElementType() << " and "
            << y.getElementType() << " [matmul-C2]";
-  for (MemRefType type : {x, w, y})
-    if (!type.getLayout().isIdentity())
+  for (MemRefType type : {x, w, y}) {
+    SmallVector<int64_t> strides;
+    int64_t offset = 0;
+    if (failed(type.getStridesAndOffset(strides, offset)) || strides[1] != 1 ||
+        strides[0] != type.getDimSize(1))
       return emitOpError("expected contiguous matrices, got ")
              << type << " [matmul-C3]";
+  }
+  if (getAccumulate() && !y.getElementType().isF32())
+    return emitOpError("expected a sum of f32 to add to, got ")
+           << y << " [matmul-C4]";
   return success();
 }

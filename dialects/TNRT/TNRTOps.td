@@ -157,21 +157,39 @@ def TNRT_LaunchOp : TNRT_Op<"launch", [
   }];
 }
 
+def TNRT_MatmulForm : I32EnumAttr<"MatmulForm", "which product of a linear map", [
+  I32EnumAttrCase<"Linear", 0, "linear">,
+  I32EnumAttrCase<"InputGrad", 1, "input_grad">,
+  I32EnumAttrCase<"WeightGrad", 2, "weight_grad">]> {
+  let cppNamespace = "::tnllm::tnrt";
+}
+
 def TNRT_MatmulOp : TNRT_Op<"matmul", [MemoryEffects<[MemRead, MemWrite]>]> {
   let summary = "a matrix product by the runtime's library, on a GPU";
   let description = [{
     y[i, n] = sum over k of x[i, k] * w[n, k], for the first `rows` rows, with sums in
-    f32. Queued behind what was queued before.
+    f32. Queued behind what was queued before. The other forms are a linear map's
+    adjoints:
+
+    - `input_grad`: y[i, k] = sum over n of x[i, n] * w[n, k];
+    - `weight_grad`: y[n, k] = sum over the first `rows` rows i of x[i, n] * w[i, k].
+
+    With `accumulate`, the product is added to y.
 
     ```mlir
     tnrt.matmul %context %x, %w, %y, %rows
         : memref<4096x64xbf16>, memref<192x64xbf16>, memref<4096x192xf32>
+    tnrt.matmul form(weight_grad) accumulate %context %dy, %x, %dw, %rows
+        : memref<4096x192xf32>, memref<4096x64xf32>, memref<192x64xf32>
     ```
   }];
   let arguments = (ins TNRT_Context:$handle, MemRefRankOf<[F32, BF16], [2]>:$x,
                        MemRefRankOf<[F32, BF16], [2]>:$w,
-                       MemRefRankOf<[F32, BF16], [2]>:$y, Index:$rows);
+                       MemRefRankOf<[F32, BF16], [2]>:$y, Index:$rows,
+                       DefaultValuedAttr<TNRT_MatmulForm, "MatmulForm::Linear">:$form,
+                       UnitAttr:$accumulate);
   let assemblyFormat = [{
+    (`form` `(` $form^ `)`)? (`accumulate` $accumulate^)?
     $handle $x `,` $w `,` $y `,` $rows attr-dict `:` type($x) `,` type($w) `,` type($y)
   }];
   let hasVerifier = 1;

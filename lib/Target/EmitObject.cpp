@@ -176,6 +176,9 @@ Error addModelDescriptor(Module &module, const EntryPoints &entries,
   auto training = findEntries(module, {entries.evaluate, entries.gradient});
   if (!training)
     return training.takeError();
+  auto optimizer = findEntries(module, {entries.gradientNorm, entries.adamw});
+  if (!optimizer)
+    return optimizer.takeError();
   auto findOptional = [&](StringRef name) {
     Function *function = name.empty() ? nullptr : module.getFunction(name);
     return function && !function->isDeclaration() ? function : nullptr;
@@ -200,8 +203,9 @@ Error addModelDescriptor(Module &module, const EntryPoints &entries,
   for (Function *function : {sampler, packed})
     fields.push_back(function ? static_cast<Constant *>(function)
                               : builder.null());
-  static_assert(sizeof(tnrt_module) == 16 * 8,
-                "tnrt_module has sixteen words");
+  llvm::append_range(fields, *optimizer);
+  static_assert(sizeof(tnrt_module) == 18 * 8,
+                "tnrt_module has eighteen words");
   Constant *descriptor = builder.structOf(fields);
   new GlobalVariable(module, descriptor->getType(), /*isConstant=*/true,
                      GlobalValue::ExternalLinkage, descriptor, "tnrt_model");

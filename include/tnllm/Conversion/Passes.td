@@ -21,7 +21,8 @@ def ConvertTNToTNK : Pass<"convert-tn-to-tnk", "::mlir::ModuleOp"> {
 
     With `training` all parameters lie in rows, as the optimizer updates them. A gradient of
     a parameter is added to the buffer that it goes to: an entry point's to what
-    `tnrt.gradient` gives, so that several calls add up.
+    `tnrt.gradient` gives, so that several calls add up. For a GPU the module also gets
+    the optimizer's entry points, `@gradient_norm` and `@adamw`.
 
     ```mlir
     %y = tn.linear %x, %w : tensor<?x?x64xf32>, tensor<192x64xf32> -> tensor<?x?x192xf32>
@@ -51,7 +52,7 @@ def ConvertTNToTNK : Pass<"convert-tn-to-tnk", "::mlir::ModuleOp"> {
     Option<"rowBlock", "row-block", "int64_t", "8",
            "rows that one task of a row-wise kernel does">,
     Option<"training", "training", "bool", "false",
-           "on a CPU, keep every parameter in rows, to be trained">,
+           "keep every parameter in rows, to be trained">,
     Option<"gpuThreads", "gpu-threads", "int64_t", "0",
            "most threads of a block that treats a row on a GPU; 0 is for a CPU">,
     Option<"bf16Storage", "bf16-storage", "bool", "false",

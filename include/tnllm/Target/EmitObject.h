@@ -36,6 +36,7 @@ struct EntryPoints {
   llvm::StringRef prefill, decode, head;
   llvm::StringRef sample, packed; // may be missing in the module
   llvm::StringRef evaluate, gradient; // of training programs
+  llvm::StringRef gradientNorm, adamw; // of those of a GPU
 };
 
 // Adds the definition of `tnrt_model` (tnrt/abi.h), the one symbol the runtime

@@ -255,19 +255,26 @@ struct LowerMatmul : public ConvertOpToLLVMPattern<tnrt::MatmulOp> {
   matchAndRewrite(tnrt::MatmulOp op, OpAdaptor adaptor,
                   ConversionPatternRewriter &rewriter) const override {
     Location loc = op.getLoc();
-    MemRefType x = op.getX().getType(), w = op.getW().getType();
+    MemRefType x = op.getX().getType(), y = op.getY().getType();
     auto number = [&](int64_t value) {
       return constantI64(rewriter, loc, value);
     };
-    auto address = [&](Value buffer) {
-      return MemRefDescriptor(buffer).alignedPtr(rewriter, loc);
+    auto address = [&](TypedValue<MemRefType> buffer, Value lowered) {
+      return getStridedElementPtr(rewriter, loc, buffer.getType(), lowered,
+                                  {number(0), number(0)});
     };
-    callABI(rewriter, loc, "tnrt_matmul", {},
-            {adaptor.getHandle(), adaptor.getRows(), number(w.getDimSize(0)),
-             number(w.getDimSize(1)), number(getDTypeNumber(x.getElementType())),
-             number(getDTypeNumber(op.getY().getType().getElementType())),
-             address(adaptor.getX()), address(adaptor.getW()),
-             address(adaptor.getY())});
+    // Of the library's product: rows and columns of y, and the depth.
+    Value rows = adaptor.getRows(), columns = number(y.getDimSize(1));
+    Value depth = number(x.getDimSize(1));
+    if (op.getForm() == tnrt::MatmulForm::WeightGrad)
+      std::swap(rows, depth);
+    callABI(
+        rewriter, loc, "tnrt_matmul", {},
+        {adaptor.getHandle(), rows, columns, depth, number(getMatmulForm(op)),
+         number(getDTypeNumber(x.getElementType())),
+         number(getDTypeNumber(y.getElementType())),
+         address(op.getX(), adaptor.getX()), address(op.getW(), adaptor.getW()),
+         address(op.getY(), adaptor.getY())});
     rewriter.eraseOp(op);
     return success();
   }

@@ -71,6 +71,26 @@ typedef void (*tnrt_loss_gradient)(void *context, int64_t batch, int64_t length,
                                    const int64_t *positions, const float *scale,
                                    float *loss);
 
+/* Flat arrays of parameters, gradients and moments are f32 [chunks,
+ * TNRT_OPTIMIZER_CHUNK]; a parameter begins with a chunk, zeros follow its end. */
+enum { TNRT_OPTIMIZER_CHUNK = 1024, TNRT_ADAMW_FACTORS = 8 };
+
+/* norm [1]: the L2 norm of all gradients, infinite or NaN where its square is no f32.
+ * `sums` is room for f32 [chunks]. */
+typedef void (*tnrt_gradient_norm)(void *context, int64_t chunks,
+                                   const float *gradients, float *sums,
+                                   float *norm);
+
+/* One step of AdamW. `factors` are f32 [TNRT_ADAMW_FACTORS]: the gradients' scale s;
+ * 1 - lr * weight decay; 1 - beta1; beta2; 1 - beta2; lr / (1 - beta1^t);
+ * sqrt(1 - beta2^t); epsilon. `decays` is f32 [chunks], 1 for chunks whose parameter
+ * decays, else 0. With g = s * gradient, of each element:
+ *   m += (1 - beta1) (g - m)        v = beta2 v + (1 - beta2) g^2
+ *   p = decay p - lr / (1 - beta1^t) * m / (sqrt(v) / sqrt(1 - beta2^t) + epsilon) */
+typedef void (*tnrt_adamw)(void *context, int64_t chunks, const float *factors,
+                           const float *decays, const float *gradients,
+                           float *parameters, float *first, float *second);
+
 /* Chooses a token for each row of logits f32 [rows, V]: tokens int32 [rows], -1
  * where no logit is larger than -infinity. `settings` are f32
  * [rows, TNRT_SAMPLE_SETTINGS]: 1 / temperature or 0 for the likeliest; k or 0 for
@@ -106,6 +126,13 @@ enum {
   TNRT_PARAM_MAP = 1   /* 128 bytes, aligned to 64: a tensor map by value */
 };
 
+/* Of tnrt_matmul's `form`. */
+enum {
+  TNRT_MATMUL_X_TRANSPOSED = 1, /* x is [k, rows] */
+  TNRT_MATMUL_W_PLAIN = 2,      /* w is [k, n] */
+  TNRT_MATMUL_ACCUMULATE = 4    /* y += the product, y f32 */
+};
+
 struct tnrt_module {
   uint64_t abi_version; /* TNRT_ABI_VERSION of the compiler */
   const char *manifest; /* JSON, not NUL-terminated; see docs/Manifest.md */
@@ -130,6 +157,9 @@ struct tnrt_module {
   tnrt_loss_gradient gradient;
   tnrt_sample sample; /* null where the program leaves it to the runtime */
   tnrt_packed packed; /* null in training programs */
+  /* Of training programs of a GPU, null in others. */
+  tnrt_gradient_norm gradient_norm;
+  tnrt_adamw adamw;
 };
 
 /* Defined by generated code. */

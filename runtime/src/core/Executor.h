@@ -7,10 +7,10 @@
 
 namespace tnrt {
 
-// y[rows, n] = x[rows, k] * w[n, k]^T. The types are numbers of DType as
-// generated code gives them, unchecked.
+// y[rows, n] = x[rows, k] * w[n, k]^T, or another `form` of it. The types are
+// numbers of DType as generated code gives them, unchecked.
 struct MatmulCall {
-  int64_t rows, n, k;
+  int64_t rows, n, k, form;
   int64_t inType, outType;
   const void *x, *w;
   void *y;

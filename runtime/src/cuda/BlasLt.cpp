@@ -2,6 +2,8 @@
 // k] is a column-major matrix of k rows that is transposed.
 #include "BlasLt.h"
 
+#include "tnrt/abi.h"
+
 #include "tnrt/formats/DType.h"
 
 #include <algorithm>
@@ -99,21 +101,34 @@ struct Matmul::Plan {
                                      kLtCompute32F, kLtReal32F);
         !status)
       return status;
+    // The library's matrices are by columns: y^T = op(w) op(x).
+    const bool plainW = call.form & TNRT_MATMUL_W_PLAIN;
+    const bool transposedX = call.form & TNRT_MATMUL_X_TRANSPOSED;
     const int32_t transpose = kLtTranspose;
-    if (Status status =
-            TNRT_LT_CALL(lt, cublasLtMatmulDescSetAttribute, desc,
-                         kLtDescTransA, &transpose, sizeof transpose);
-        !status)
-      return status;
+    if (!plainW)
+      if (Status status =
+              TNRT_LT_CALL(lt, cublasLtMatmulDescSetAttribute, desc,
+                           kLtDescTransA, &transpose, sizeof transpose);
+          !status)
+        return status;
+    if (transposedX)
+      if (Status status =
+              TNRT_LT_CALL(lt, cublasLtMatmulDescSetAttribute, desc,
+                           kLtDescTransB, &transpose, sizeof transpose);
+          !status)
+        return status;
     const uint64_t rows = static_cast<uint64_t>(call.rows);
     const uint64_t n = static_cast<uint64_t>(call.n);
     const uint64_t k = static_cast<uint64_t>(call.k);
     if (Status status = TNRT_LT_CALL(lt, cublasLtMatrixLayoutCreate, &w,
-                                     realType(call.inType), k, n, call.k);
+                                     realType(call.inType), plainW ? n : k,
+                                     plainW ? k : n, plainW ? call.n : call.k);
         !status)
       return status;
-    if (Status status = TNRT_LT_CALL(lt, cublasLtMatrixLayoutCreate, &x,
-                                     realType(call.inType), k, rows, call.k);
+    if (Status status = TNRT_LT_CALL(
+            lt, cublasLtMatrixLayoutCreate, &x, realType(call.inType),
+            transposedX ? rows : k, transposedX ? k : rows,
+            transposedX ? call.rows : call.k);
         !status)
       return status;
     return TNRT_LT_CALL(lt, cublasLtMatrixLayoutCreate, &y,
@@ -153,7 +168,8 @@ Result<const Matmul::Plan *> Matmul::plan(const MatmulCall &call) {
                    call.outType,
                    alignmentOf(call.w),
                    alignmentOf(call.x),
-                   alignmentOf(call.y)};
+                   alignmentOf(call.y),
+                   call.form};
   if (auto known = plans.find(key); known != plans.end())
     return known->second.get();
   if (plans.size() >= kMaxPlans)
@@ -206,9 +222,9 @@ Status Matmul::run(const MatmulCall &call, CUstream stream) {
   if (!chosen)
     return chosen.takeError();
   const Plan &p = **chosen;
-  const float one = 1, zero = 0;
+  const float one = 1, before = call.form & TNRT_MATMUL_ACCUMULATE ? 1 : 0;
   Status status = TNRT_LT_CALL(*library, cublasLtMatmul, handle, p.desc, &one,
-                               call.w, p.w, call.x, p.x, &zero, call.y, p.y,
+                               call.w, p.w, call.x, p.x, &before, call.y, p.y,
                                call.y, p.y, &p.chosen.algo, workspace.data(),
                                static_cast<size_t>(workspace.size()), stream);
   if (!status)

@@ -33,7 +33,7 @@ struct LtHeuristic {
 
 inline constexpr int kLtReal32F = 0, kLtReal16BF = 14;
 inline constexpr int kLtCompute32F = 68;
-inline constexpr int kLtDescTransA = 3;
+inline constexpr int kLtDescTransA = 3, kLtDescTransB = 4;
 inline constexpr int kLtPreferenceMaxWorkspace = 1;
 inline constexpr int kLtPreferenceMinAlignmentA = 5; // B, C and D: 6, 7 and 8
 inline constexpr int kLtTranspose = 1;
@@ -65,7 +65,7 @@ public:
 private:
   struct Plan;
   using Key = std::tuple<int64_t, int64_t, int64_t, int64_t, int64_t, uint32_t,
-                         uint32_t, uint32_t>;
+                         uint32_t, uint32_t, int64_t>;
 
   Matmul() = default;
   Result<const Plan *> plan(const MatmulCall &call);

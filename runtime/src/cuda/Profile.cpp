@@ -13,13 +13,14 @@ namespace tnrt::cuda {
 
 namespace {
 
-using Kind = std::tuple<int64_t, int64_t, int64_t, int64_t, int64_t, int64_t>;
+using Kind =
+    std::tuple<int64_t, int64_t, int64_t, int64_t, int64_t, int64_t, int64_t>;
 
 Kind kindOf(const Recorded &r) {
   if (r.kernel >= 0)
-    return {r.kernel, r.tasks, 0, 0, 0, 0};
+    return {r.kernel, r.tasks, 0, 0, 0, 0, 0};
   const MatmulCall &p = r.product;
-  return {-1, p.rows, p.n, p.k, p.inType, p.outType};
+  return {-1, p.rows, p.n, p.k, p.inType, p.outType, p.form};
 }
 
 int64_t bytesOfType(int64_t type) {
@@ -185,8 +186,9 @@ Status CudaSession::measureCeilings(StepProfile &profile, int64_t repeat) {
   auto at = [&](int64_t offset) {
     return reinterpret_cast<void *>(base + static_cast<DevicePointer>(offset));
   };
-  const MatmulCall call = {kSize,     kSize,           kSize,          bf16, bf16,
-                           at(0), at(matrixBytes), at(2 * matrixBytes)};
+  const MatmulCall call = {kSize, kSize, kSize, /*form=*/0,
+                           bf16,  bf16,  at(0), at(matrixBytes),
+                           at(2 * matrixBytes)};
   seconds = time(repeat,
                  [&] { return (*products)->run(call, stream.get()); });
   if (!seconds)

@@ -10,9 +10,10 @@
 // Rows, N = 16, K = 64; 3 is bf16 and 1 is f32, as in tnrt::DType.
 // CHECK: %[[COLUMNS:.*]] = llvm.mlir.constant(16 : i64)
 // CHECK: %[[DEPTH:.*]] = llvm.mlir.constant(64 : i64)
+// CHECK: %[[FORM:.*]] = llvm.mlir.constant(0 : i64)
 // CHECK: %[[BF16:.*]] = llvm.mlir.constant(3 : i64)
 // CHECK: %[[F32:.*]] = llvm.mlir.constant(1 : i64)
-// CHECK: llvm.call @tnrt_matmul(%[[C]], %[[N]], %[[COLUMNS]], %[[DEPTH]], %[[BF16]], %[[F32]], %{{.*}}, %{{.*}}, %{{.*}}) : (!llvm.ptr, i64, i64, i64, i64, i64, !llvm.ptr, !llvm.ptr, !llvm.ptr) -> ()
+// CHECK: llvm.call @tnrt_matmul(%[[C]], %[[N]], %[[COLUMNS]], %[[DEPTH]], %[[FORM]], %[[BF16]], %[[F32]], %{{.*}}, %{{.*}}, %{{.*}}) : (!llvm.ptr, i64, i64, i64, i64, i64, i64, !llvm.ptr, !llvm.ptr, !llvm.ptr) -> ()
 // CHECK: llvm.store %{{.*}}, %{{.*}} : !llvm.ptr, !llvm.ptr
 // CHECK: llvm.store %[[N]], %{{.*}} : i64, !llvm.ptr
 // CHECK: %[[FIRST:.*]] = llvm.mlir.constant(0 : i64)
@@ -79,5 +80,22 @@ func.func private @maps(%c: !tnrt.context, %b: index, %n: index,
   tnrt.launch %c @kernels::@a tasks(%n) (%m) : !tnk.map<64x64xbf16>
   cf.br ^end
 ^end:
+  return
+}
+
+// The adjoints: w as it lies (2), x transposed too (3), added to y (4).
+// CHECK-LABEL: llvm.func @gradients(
+// CHECK-SAME: %[[C:[^:]*]]: !llvm.ptr, %[[N:[^:]*]]: i64,
+// CHECK-DAG: %[[PLAIN:.*]] = llvm.mlir.constant(2 : i64)
+// CHECK: llvm.call @tnrt_matmul(%[[C]], %[[N]], %{{.*}}, %{{.*}}, %[[PLAIN]],
+// CHECK: %[[WIDTH:.*]] = llvm.mlir.constant(64 : i64)
+// CHECK: %[[ROWS:.*]] = llvm.mlir.constant(16 : i64)
+// CHECK: %[[ALL:.*]] = llvm.mlir.constant(7 : i64)
+// CHECK: llvm.call @tnrt_matmul(%[[C]], %[[ROWS]], %[[WIDTH]], %[[N]], %[[ALL]],
+func.func @gradients(%c: !tnrt.context, %n: index, %x: memref<8x64xf32>, %w: memref<16x64xf32>,
+                     %dy: memref<8x16xf32>, %dx: memref<8x64xf32>, %dw: memref<16x64xf32>)
+    attributes {tnrt.entry} {
+  tnrt.matmul form(input_grad) %c %dy, %w, %dx, %n : memref<8x16xf32>, memref<16x64xf32>, memref<8x64xf32>
+  tnrt.matmul form(weight_grad) accumulate %c %dy, %x, %dw, %n : memref<8x16xf32>, memref<8x64xf32>, memref<16x64xf32>
   return
 }

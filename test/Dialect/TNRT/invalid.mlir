@@ -219,3 +219,27 @@ func.func @f(%context: !tnrt.context, %x: memref<8x64xbf16, strided<[128, 1], of
   %m = tnrt.tensor_map %context %x batch(%n) length(%n) heads(2) : memref<8x64xbf16, strided<[128, 1], offset: 4>> -> <64x64xbf16>
   return
 }
+
+// -----
+
+func.func @f(%context: !tnrt.context, %x: memref<8x64xf32>, %w: memref<16x64xf32>, %y: memref<8x16xf32>, %n: index) {
+  // expected-error @+1 {{expected matrices [R, N], [N, K] and [R, K], got 'memref<8x64xf32>', 'memref<16x64xf32>' and 'memref<8x16xf32>' [matmul-C1]}}
+  tnrt.matmul form(input_grad) %context %x, %w, %y, %n : memref<8x64xf32>, memref<16x64xf32>, memref<8x16xf32>
+  return
+}
+
+// -----
+
+func.func @f(%context: !tnrt.context, %x: memref<8x64xf32>, %w: memref<16x64xf32>, %y: memref<8x16xf32>, %n: index) {
+  // expected-error @+1 {{expected matrices [R, N], [R, K] and [N, K], got 'memref<8x64xf32>', 'memref<16x64xf32>' and 'memref<8x16xf32>' [matmul-C1]}}
+  tnrt.matmul form(weight_grad) %context %x, %w, %y, %n : memref<8x64xf32>, memref<16x64xf32>, memref<8x16xf32>
+  return
+}
+
+// -----
+
+func.func @f(%context: !tnrt.context, %x: memref<8x64xbf16>, %w: memref<16x64xbf16>, %y: memref<8x16xbf16>, %n: index) {
+  // expected-error @+1 {{expected a sum of f32 to add to, got 'memref<8x16xbf16>' [matmul-C4]}}
+  tnrt.matmul accumulate %context %x, %w, %y, %n : memref<8x64xbf16>, memref<16x64xbf16>, memref<8x16xbf16>
+  return
+}

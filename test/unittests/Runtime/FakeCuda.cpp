@@ -549,7 +549,7 @@ namespace tnrt::cuda {
 
 struct tnrt::cuda::cublasLtContext {};
 struct tnrt::cuda::cublasLtMatmulDescOpaque {
-  bool transposesA = false;
+  bool transposesA = false, transposesB = false;
   bool isF32 = false;
 };
 struct tnrt::cuda::cublasLtMatrixLayoutOpaque {
@@ -629,6 +629,8 @@ int cublasLtMatmulDescSetAttribute(LtMatmulDesc desc, int attribute,
     std::memcpy(&number, value, sizeof number);
   if (attribute == kLtDescTransA)
     desc->transposesA = number == kLtTranspose;
+  if (attribute == kLtDescTransB)
+    desc->transposesB = number == kLtTranspose;
   return 0;
 }
 
@@ -684,12 +686,15 @@ int cublasLtMatmul(LtHandle, LtMatmulDesc desc, const void *alpha,
                    const LtAlgo *, void *workspace, size_t workspaceBytes,
                    CUstream stream) {
   ENTER("cublasLtMatmul");
-  if (!desc->transposesA || !desc->isF32 ||
-      *static_cast<const float *>(alpha) != 1 ||
-      *static_cast<const float *>(beta) != 0 ||
-      aLayout->columns != dLayout->rows ||
-      bLayout->columns != dLayout->columns || aLayout->rows != bLayout->rows)
-    misuse("cublasLtMatmul of something else than y = x w^T in f32");
+  const bool aT = desc->transposesA, bT = desc->transposesB;
+  const float before = *static_cast<const float *>(beta);
+  const uint64_t depth = aT ? aLayout->rows : aLayout->columns;
+  if (!desc->isF32 || *static_cast<const float *>(alpha) != 1 ||
+      (before != 0 && before != 1) ||
+      (aT ? aLayout->columns : aLayout->rows) != dLayout->rows ||
+      (bT ? bLayout->rows : bLayout->columns) != dLayout->columns ||
+      (bT ? bLayout->columns : bLayout->rows) != depth)
+    misuse("cublasLtMatmul of matrices that do not fit, or not in f32");
   if (!isWithin(reinterpret_cast<DevicePointer>(workspace), workspaceBytes))
     misuse("cublasLtMatmul without its workspace");
   const cublasLtMatrixLayoutOpaque aShape = *aLayout, bShape = *bLayout,
@@ -697,9 +702,11 @@ int cublasLtMatmul(LtHandle, LtMatmulDesc desc, const void *alpha,
   stream->add([=] {
     for (uint64_t column = 0; column < dShape.columns; ++column)
       for (uint64_t row = 0; row < dShape.rows; ++row) {
-        float sum = 0;
-        for (uint64_t k = 0; k < aShape.rows; ++k)
-          sum += element(b, bShape, k, column) * element(a, aShape, k, row);
+        float sum = before == 0 ? 0 : element(d, dShape, row, column);
+        for (uint64_t k = 0; k < depth; ++k)
+          sum += (bT ? element(b, bShape, column, k)
+                     : element(b, bShape, k, column)) *
+                 (aT ? element(a, aShape, k, row) : element(a, aShape, row, k));
         store(d, dShape, row, column, sum);
       }
   });

@@ -30,7 +30,8 @@ const char entryPoints[] = R"(
   define void @helper() { ret void }
 )";
 
-const EntryPoints inference = {"prefill", "decode", "head", "", "", ""};
+const EntryPoints inference = {"prefill", "decode", "head", "", "",
+                               "",        "",       "",     ""};
 
 class EmitObjectTest : public testing::Test {
 protected:
@@ -111,10 +112,10 @@ TEST_F(EmitObjectTest, ACPUProgramHasNoDeviceCode) {
   prepare("x86-64-v3");
   ASSERT_EQ(describe(), "");
   EXPECT_EQ(wordsOf(module->getGlobalVariable("tnrt_model")),
-            (std::vector<std::string>{"5", "@tnrt_manifest", "7", "@prefill",
+            (std::vector<std::string>{"6", "@tnrt_manifest", "7", "@prefill",
                                       "@decode", "@head", "null", "0", "null",
                                       "0", "null", "0", "null", "null",
-                                      "null"}));
+                                      "null", "null", "null", "null"}));
 }
 
 TEST_F(EmitObjectTest, ATrainingProgramHasItsOwnEntryPoints) {
@@ -125,10 +126,27 @@ TEST_F(EmitObjectTest, ATrainingProgramHasItsOwnEntryPoints) {
   training.gradient = "loss_gradient";
   ASSERT_FALSE(bool(addModelDescriptor(*module, training, "{}")));
   EXPECT_EQ(wordsOf(module->getGlobalVariable("tnrt_model")),
-            (std::vector<std::string>{"5", "@tnrt_manifest", "2", "null",
+            (std::vector<std::string>{"6", "@tnrt_manifest", "2", "null",
                                       "null", "null", "null", "0", "null", "0",
                                       "null", "0", "@loss", "@loss_gradient",
-                                      "null"}));
+                                      "null", "null", "null", "null"}));
+}
+
+TEST_F(EmitObjectTest, ATrainingProgramOfAGPUHasAnOptimizer) {
+  prepare("x86-64-v3", "define void @norm() { ret void }\n"
+                       "define void @step() { ret void }\n");
+  EntryPoints training;
+  training.gradientNorm = "norm";
+  training.adamw = "step";
+  ASSERT_FALSE(bool(addModelDescriptor(*module, training, "{}")));
+  std::vector<std::string> words =
+      wordsOf(module->getGlobalVariable("tnrt_model"));
+  ASSERT_EQ(words.size(), 18u);
+  EXPECT_EQ(words[16], "@norm");
+  EXPECT_EQ(words[17], "@step");
+  training.adamw = "none";
+  EXPECT_EQ(llvm::toString(addModelDescriptor(*module, training, "{}")),
+            "generated code does not define 'none'");
 }
 
 TEST_F(EmitObjectTest, AGPUProgramCarriesImageKernelsAndConstants) {
@@ -147,10 +165,11 @@ TEST_F(EmitObjectTest, AGPUProgramCarriesImageKernelsAndConstants) {
   EXPECT_FALSE(llvm::verifyModule(*module, &llvm::errs()));
   // PTX ends in a NUL that is part of the image.
   EXPECT_EQ(wordsOf(module->getGlobalVariable("tnrt_model")),
-            (std::vector<std::string>{"5", "@tnrt_manifest", "2", "@prefill",
+            (std::vector<std::string>{"6", "@tnrt_manifest", "2", "@prefill",
                                       "@decode", "@head", "@tnrt_image", "13",
                                       "@tnrt_kernels", "2", "@bytes", "80",
-                                      "null", "null", "@sample"}));
+                                      "null", "null", "@sample", "null",
+                                      "null", "null"}));
   const llvm::Constant *table =
       module->getGlobalVariable("tnrt_kernels", true)->getInitializer();
   const llvm::Constant *second = table->getAggregateElement(1u);

@@ -92,7 +92,7 @@ json::Object build(const WeightsSource &weights, const TokenizerSource &tokenize
 
 TEST(Manifest, SaysWhatTheProgramIs) {
   json::Object manifest = build({}, {});
-  EXPECT_EQ(manifest.getInteger("abi"), 5);
+  EXPECT_EQ(manifest.getInteger("abi"), 6);
   EXPECT_EQ(manifest.getString("dtype"), "bf16");
   EXPECT_EQ(manifest.getString("compiler"), getCompilerVersion());
   EXPECT_EQ(manifest.getInteger("arena_bytes"), 1 << 20);
