@@ -196,3 +196,31 @@ LogicalResult LightningAttentionOp::buildAdjoint(AdjointBuilder &adjoint) {
   adjoint.accumulate(getState(), gradient.getDState());
   return success();
 }
+
+// Turning back is the adjoint of turning; theta is a constant of the model.
+LogicalResult RoPEOp::buildAdjoint(AdjointBuilder &adjoint) {
+  adjoint.accumulate(getX(), RoPEOp::create(adjoint.b, getX().getType(),
+                                            adjoint.gradientOf(getResult()),
+                                            adjoint.primal(getTheta()),
+                                            adjoint.primal(getPositions()),
+                                            !getInverse()));
+  return success();
+}
+
+LogicalResult SoftmaxAttentionOp::buildAdjoint(AdjointBuilder &adjoint) {
+  if (adjoint.gradientOf(getLogSumExp()))
+    return emitOpError("cannot be differentiated through its log-sum-exps, "
+                       "expected only the output to be used");
+  if (getCache())
+    return emitOpError("cannot be differentiated with a cache, expected "
+                       "sequences that begin in the call");
+  auto gradient = SoftmaxAttentionGradOp::create(
+      adjoint.b, getQ().getType(), getK().getType(), getV().getType(),
+      adjoint.primal(getQ()), adjoint.primal(getK()), adjoint.primal(getV()),
+      adjoint.primal(getOut()), adjoint.primal(getLogSumExp()),
+      adjoint.gradientOf(getOut()), getBlockAttr(), getScaleAttr());
+  adjoint.accumulate(getQ(), gradient.getDq());
+  adjoint.accumulate(getK(), gradient.getDk());
+  adjoint.accumulate(getV(), gradient.getDv());
+  return success();
+}

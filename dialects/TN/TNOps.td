@@ -408,6 +408,7 @@ def TN_ProbeOp : TN_Op<"probe"> {
 }
 
 include "TN/TNGradOps.td"
+include "TN/TNBaselineOps.td"
 
 //===----------------------------------------------------------------------===//
 // Sampling

@@ -62,6 +62,18 @@ llvm::StringRef tnllm::stringify(DecayRule rule) {
   llvm_unreachable("unknown decay rule");
 }
 
+llvm::StringRef tnllm::stringify(AttentionKind kind) {
+  switch (kind) {
+  case AttentionKind::Linear:
+    return "linear";
+  case AttentionKind::Softmax:
+    return "softmax";
+  case AttentionKind::Diag:
+    return "diag";
+  }
+  llvm_unreachable("unknown attention");
+}
+
 int64_t Parameter::numElements() const {
   int64_t count = 1;
   for (int64_t extent : shape)
@@ -71,6 +83,25 @@ int64_t Parameter::numElements() const {
 
 bool ModelSpec::anyLrpe() const {
   return std::find(lrpe.begin(), lrpe.end(), true) != lrpe.end();
+}
+
+std::pair<int64_t, int64_t> ModelSpec::stateShape(int64_t layer) const {
+  int64_t both = keyWidth(layer) + valueWidth();
+  switch (attentionOf(layer)) {
+  case AttentionKind::Linear:
+    return {keyWidth(layer), valueWidth()};
+  case AttentionKind::Softmax:
+    return {maxPositions, both};
+  case AttentionKind::Diag:
+    return {attentionBlock, both};
+  }
+  llvm_unreachable("unknown attention");
+}
+
+bool ModelSpec::limitsPositions() const {
+  return absolutePositions ||
+         std::find(attention.begin(), attention.end(),
+                   AttentionKind::Softmax) != attention.end();
 }
 
 std::vector<double> tnllm::headSlopes(int64_t heads) {
@@ -130,12 +161,15 @@ template <typename Visit> void walkRoles(const ModelSpec &spec, Visit visit) {
       visit(bias, layer);
   };
   visit(Role::Embedding, -1);
+  if (spec.absolutePositions)
+    visit(Role::Positions, -1);
   for (int64_t layer = 0; layer < spec.layers; ++layer) {
     norm(Role::TokenNormWeight, Role::TokenNormBias, layer);
     linear(Role::QkvuWeight, Role::QkvuBias, layer);
     if (spec.lrpe[layer])
       visit(Role::LrpeTheta, layer);
-    norm(Role::MixerNormWeight, Role::MixerNormBias, layer);
+    if (spec.attentionOf(layer) == AttentionKind::Linear)
+      norm(Role::MixerNormWeight, Role::MixerNormBias, layer);
     linear(Role::OutWeight, Role::OutBias, layer);
     norm(Role::ChannelNormWeight, Role::ChannelNormBias, layer);
     linear(Role::L1Weight, Role::L1Bias, layer);
@@ -156,21 +190,26 @@ Parameter makeParameter(const ModelSpec &spec, ParameterRole role,
   ParameterInit normal{ParameterInit::Normal, spec.initStd};
   ParameterInit zero{ParameterInit::Constant, 0.0};
   ParameterInit one{ParameterInit::Constant, 1.0};
-  auto make = [&](llvm::StringRef name, std::vector<int64_t> shape,
+  const std::string qkvu =
+      spec.gate ? "token_mixer.qkvu_proj" : "token_mixer.qkv_proj";
+  auto make = [&](const llvm::Twine &name, std::vector<int64_t> shape,
                   ParameterInit init) {
-    return Parameter{role, layer, prefix + name.str(), std::move(shape), init};
+    return Parameter{role, layer, (prefix + name).str(), std::move(shape),
+                     init};
   };
   switch (role) {
   case Role::Embedding:
     return make("model.embed_tokens.weight", {spec.vocabSize, D}, normal);
+  case Role::Positions:
+    return make("model.embed_positions.weight", {spec.maxPositions, D}, normal);
   case Role::TokenNormWeight:
     return make("token_norm.weight", {D}, one);
   case Role::TokenNormBias:
     return make("token_norm.bias", {D}, zero);
   case Role::QkvuWeight:
-    return make("token_mixer.qkvu_proj.weight", {4 * hidden, D}, normal);
+    return make(qkvu + ".weight", {spec.projections() * hidden, D}, normal);
   case Role::QkvuBias:
-    return make("token_mixer.qkvu_proj.bias", {4 * hidden}, zero);
+    return make(qkvu + ".bias", {spec.projections() * hidden}, zero);
   case Role::LrpeTheta:
     return make("token_mixer.lrpe.theta", {spec.heads, 1, spec.headWidth()},
                 {ParameterInit::LrpeTheta, 0.0});

@@ -158,6 +158,49 @@ AttentionGradients attentionGradChunked(const AttentionOperands &in,
                                         const Tensor &dout,
                                         const Tensor *dNewState, int64_t chunk);
 
+//===----------------------------------------------------------------------===//
+// What ablations and baselines need
+//===----------------------------------------------------------------------===//
+
+// positions [B] -> [B, length]: positions[b] + n.
+Tensor positionIds(const Tensor &positions, int64_t length);
+
+// x [B, N, H, d], theta [d / 2], positions [B].
+Tensor rope(const Tensor &x, const Tensor &theta, const Tensor &positions,
+            bool inverse, bool roundAngles = true);
+
+// q, k [B, N, H, Dk]; v [B, N, H, Dv]. A cache [B, H, R, Dk + Dv] and positions
+// [B] together, or neither. `block` 0: one block of all positions.
+struct SoftmaxOperands {
+  const Tensor &q, &k, &v;
+  const Tensor *cache = nullptr, *positions = nullptr;
+  int64_t block = 0;
+  double scale = 1;
+};
+struct SoftmaxResults {
+  Tensor out;       // [B, N, H, Dv]
+  Tensor logSumExp; // [B, N, H]
+  Tensor newCache;  // as the cache; empty without one
+};
+
+// Causal softmax attention, twice: over all keys of a query at once, which is
+// the definition, and over `chunk` of them after the other, with the largest
+// product, the sum and the output so far.
+SoftmaxResults softmaxAttention(const SoftmaxOperands &in);
+SoftmaxResults softmaxAttentionOnline(const SoftmaxOperands &in, int64_t chunk);
+
+// Of the attention without a cache.
+struct SoftmaxGradients {
+  Tensor dq, dk, dv;
+};
+SoftmaxGradients softmaxAttentionGrad(const SoftmaxOperands &in,
+                                      const Tensor &out,
+                                      const Tensor &logSumExp,
+                                      const Tensor &dout);
+// Through the softmax's own derivative instead of the log-sum-exps.
+SoftmaxGradients softmaxAttentionGradDirect(const SoftmaxOperands &in,
+                                            const Tensor &dout);
+
 } // namespace tnllm::reference
 
 #endif // TNLLM_REFERENCE_OPS_H

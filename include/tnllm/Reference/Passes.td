@@ -38,13 +38,16 @@ def TNInterpret : Pass<"tn-interpret", "::mlir::ModuleOp"> {
 }
 
 def TNCheckForms : Pass<"tn-check-forms", "::mlir::ModuleOp"> {
-  let summary = "checks that the forms of each lightning attention agree";
+  let summary = "checks that the forms of each attention agree";
   let description = [{
     For each `tn.lightning_attention`, on random data of its shapes: the recurrence, the
     sum over all pairs, the chunked form, and the chunked form of the sequence cut in
     two with the state carried over; then the same of its backward, but for the cut.
-    Prints the largest relative difference from the recurrence and fails when it is above `tolerance`. Slopes are those of the op where
-    they are constant, else from 0 to 1, most of them small.
+    Slopes are those of the op where they are constant, else from 0 to 1, most of them
+    small. For each `tn.softmax_attention`: all keys at once, `chunk` keys after the other,
+    and in two parts with a cache between them; of its backward, by log-sum-exps and by the
+    softmax's derivative. Prints the largest relative difference from the first form and
+    fails when it is above `tolerance`.
 
     ```
     tnllm-opt model.mlir --tn-check-forms="length=130 chunk=64" -o /dev/null

@@ -1,4 +1,5 @@
-// The resolved description of one TransNormerLLM: every property that changes
+// The resolved description of one TransNormerLLM, or of a model that it is
+// compared with (docs/ModelSpec.md, Ablations): every property that changes
 // what the model computes, explicit and checked, with nothing left to a default
 // of the reader. docs/ModelSpec.md says how files spell it; the notation is
 // that of arXiv 2307.14995: D model width, H heads, G GLU width, L layers, V
@@ -11,6 +12,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace tnllm {
@@ -44,10 +46,19 @@ enum class DecayRule {
   Explicit,    // explicitSlopes[l][h]
 };
 
+// What a layer mixes positions by.
+enum class AttentionKind {
+  Linear,  // lightning attention, its output normalised: NormAttention of
+           // arXiv 2210.10340 where there is no decay
+  Softmax, // causal softmax attention
+  Diag,    // the same inside blocks of positions: DiagAttention
+};
+
 llvm::StringRef stringify(Activation); // "silu", "1+elu", "leak", ...
 llvm::StringRef stringify(NormKind); // "simplermsnorm", "rmsnorm", "layernorm"
 llvm::StringRef
     stringify(DecayRule); // "transnormer", "headwise", "none", "explicit"
+llvm::StringRef stringify(AttentionKind); // "linear", "softmax", "diag"
 
 // How random weights fill a parameter (docs/Manifest.md, `init`).
 struct ParameterInit {
@@ -58,12 +69,13 @@ struct ParameterInit {
 // What a parameter is for. Linear weights are [out, in], so y = x W^T.
 enum class ParameterRole {
   Embedding,       // [V, D]
+  Positions,       // [maxPositions, D], where positions are learned
   TokenNormWeight, // [D], likewise the bias; norms have parameters unless Srms
   TokenNormBias,
-  QkvuWeight,      // [4 * hidden, D]: rows of q, k, v, u in this order
-  QkvuBias,        // [4 * hidden]
+  QkvuWeight,      // [4 * hidden, D]: rows of q, k, v, u in this order; without
+  QkvuBias,        // a gate there is no u, and 3 * hidden
   LrpeTheta,       // [H, 1, Dk before doubling], where LRPE is on
-  MixerNormWeight, // [hidden]: the norm over the merged heads
+  MixerNormWeight, // [hidden]: the norm over the merged heads of linear layers
   MixerNormBias,
   OutWeight,         // [D, hidden]
   OutBias,           // [D]
@@ -100,7 +112,9 @@ struct ModelSpec {
   int64_t hiddenDim = 1024; // H * Dv; equals D when any layer has LRPE
   int64_t gluDim = 2816;    // G
 
-  Activation activation = Activation::Silu;
+  Activation activation = Activation::Silu; // of q and k in linear layers
+  // The GLU is (f(x W1) * (x W2)) W3. Not Exp.
+  Activation gluActivation = Activation::None;
   NormKind norm = NormKind::Srms;
   double normEps = 1e-6;
   bool normBias = false; // false with Srms
@@ -109,7 +123,17 @@ struct ModelSpec {
   DecayRule decay = DecayRule::TransNormer;
   std::vector<std::vector<double>>
       explicitSlopes;          // [L][H] with Explicit, else empty
-  double attentionScale = 1.0; // multiplies q k^T, so also o
+  double attentionScale = 1.0; // multiplies q k^T, so also o, in linear layers
+
+  std::vector<AttentionKind> attention; // L entries; none: all linear
+  int64_t attentionBlock = 64;          // positions of a block of Diag
+  double softmaxScale = 1.0;            // multiplies q k^T in the other layers
+  bool gate = true;                     // u * o before out_proj
+  std::optional<double> ropeTheta;      // base of RoPE on q and k; absent: none
+  bool absolutePositions = false; // a learned row is added to the embedding's
+  // The most positions of a sequence, which sizes caches and learned positions;
+  // 0: any number, where no layer is Softmax and positions are not learned.
+  int64_t maxPositions = 0;
 
   bool bias = false; // of qkvu_proj, out_proj, l1, l2 and l3; the head has none
   bool tiedHead = false;
@@ -130,6 +154,16 @@ struct ModelSpec {
   }
   int64_t valueWidth() const { return headWidth(); }
   bool anyLrpe() const;
+  AttentionKind attentionOf(int64_t layer) const {
+    return attention.empty() ? AttentionKind::Linear : attention[layer];
+  }
+  // Rows and columns of layer l's state of one head: [Dk, Dv], or a cache of
+  // [positions, Dk + Dv] with a key and a value in each row.
+  std::pair<int64_t, int64_t> stateShape(int64_t layer) const;
+  // True where a layer keeps the keys of all positions, or they are learned.
+  bool limitsPositions() const;
+  // q, k, v and, with a gate, u.
+  int64_t projections() const { return gate ? 4 : 3; }
 
   // The H slopes of layer l, all >= 0.
   std::vector<double> slopes(int64_t layer) const;
