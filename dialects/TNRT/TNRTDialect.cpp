@@ -165,7 +165,11 @@ LogicalResult MatmulOp::verify() {
       return emitOpError("expected contiguous matrices, got ")
              << type << " [matmul-C3]";
   }
-  if (getAccumulate() && !y.getElementType().isF32())
+  if (Value addend = getAddend())
+    if (getAccumulate() || addend.getType() != y)
+      return emitOpError("expected to add a matrix of y's type or to y, got ")
+             << addend.getType() << " and " << y << " [matmul-C5]";
+  if ((getAccumulate() || getAddend()) && !y.getElementType().isF32())
     return emitOpError("expected a sum of f32 to add to, got ")
            << y << " [matmul-C4]";
   return success();

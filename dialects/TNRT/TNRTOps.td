@@ -174,10 +174,13 @@ def TNRT_MatmulOp : TNRT_Op<"matmul", [MemoryEffects<[MemRead, MemWrite]>]> {
     - `input_grad`: y[i, k] = sum over n of x[i, n] * w[n, k];
     - `weight_grad`: y[n, k] = sum over the first `rows` rows i of x[i, n] * w[i, k].
 
-    With `accumulate`, the product is added to y.
+    With `accumulate`, the product is added to y; with `plus`, y is the product and that
+    matrix.
 
     ```mlir
     tnrt.matmul %context %x, %w, %y, %rows
+        : memref<4096x64xbf16>, memref<192x64xbf16>, memref<4096x192xf32>
+    tnrt.matmul %context %x, %w, %y, %rows plus %residual : memref<4096x192xf32>
         : memref<4096x64xbf16>, memref<192x64xbf16>, memref<4096x192xf32>
     tnrt.matmul form(weight_grad) accumulate %context %dy, %x, %dw, %rows
         : memref<4096x192xf32>, memref<4096x64xf32>, memref<192x64xf32>
@@ -186,12 +189,21 @@ def TNRT_MatmulOp : TNRT_Op<"matmul", [MemoryEffects<[MemRead, MemWrite]>]> {
   let arguments = (ins TNRT_Context:$handle, MemRefRankOf<[F32, BF16], [2]>:$x,
                        MemRefRankOf<[F32, BF16], [2]>:$w,
                        MemRefRankOf<[F32, BF16], [2]>:$y, Index:$rows,
+                       Optional<MemRefRankOf<[F32], [2]>>:$addend,
                        DefaultValuedAttr<TNRT_MatmulForm, "MatmulForm::Linear">:$form,
                        UnitAttr:$accumulate);
   let assemblyFormat = [{
     (`form` `(` $form^ `)`)? (`accumulate` $accumulate^)?
-    $handle $x `,` $w `,` $y `,` $rows attr-dict `:` type($x) `,` type($w) `,` type($y)
+    $handle $x `,` $w `,` $y `,` $rows (`plus` $addend^ `:` type($addend))? attr-dict
+    `:` type($x) `,` type($w) `,` type($y)
   }];
+  let builders = [OpBuilder<
+      (ins "::mlir::Value":$handle, "::mlir::Value":$x, "::mlir::Value":$w,
+           "::mlir::Value":$y, "::mlir::Value":$rows,
+           CArg<"MatmulForm", "MatmulForm::Linear">:$form,
+           CArg<"bool", "false">:$accumulate), [{
+    build($_builder, $_state, handle, x, w, y, rows, ::mlir::Value(), form, accumulate);
+  }]>];
   let hasVerifier = 1;
 }
 

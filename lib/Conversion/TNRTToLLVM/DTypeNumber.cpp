@@ -11,7 +11,7 @@ int64_t tnllm::getDTypeNumber(mlir::Type element) {
 }
 
 int64_t tnllm::getMatmulForm(tnrt::MatmulOp op) {
-  int64_t form = op.getAccumulate() ? TNRT_MATMUL_ACCUMULATE : 0;
+  int64_t form = op.getAccumulate() || op.getAddend() ? TNRT_MATMUL_ACCUMULATE : 0;
   if (op.getForm() != tnrt::MatmulForm::Linear)
     form |= TNRT_MATMUL_W_PLAIN;
   if (op.getForm() == tnrt::MatmulForm::WeightGrad)

@@ -268,13 +268,18 @@ struct LowerMatmul : public ConvertOpToLLVMPattern<tnrt::MatmulOp> {
     Value depth = number(x.getDimSize(1));
     if (op.getForm() == tnrt::MatmulForm::WeightGrad)
       std::swap(rows, depth);
+    Value added;
+    if (op.getAddend())
+      added = address(op.getAddend(), adaptor.getAddend());
+    else
+      added = LLVM::ZeroOp::create(rewriter, loc, getPtrType());
     callABI(
         rewriter, loc, "tnrt_matmul", {},
         {adaptor.getHandle(), rows, columns, depth, number(getMatmulForm(op)),
          number(getDTypeNumber(x.getElementType())),
          number(getDTypeNumber(y.getElementType())),
          address(op.getX(), adaptor.getX()), address(op.getW(), adaptor.getW()),
-         address(op.getY(), adaptor.getY())});
+         address(op.getY(), adaptor.getY()), added});
     rewriter.eraseOp(op);
     return success();
   }

@@ -46,8 +46,8 @@ void tnrt_launch_device(void *context, int64_t kernel, int64_t tasks,
 
 void tnrt_matmul(void *context, int64_t rows, int64_t n, int64_t k,
                  int64_t form, int64_t inType, int64_t outType, void *x,
-                 void *w, void *y) {
-  executor(context).matmul({rows, n, k, form, inType, outType, x, w, y});
+                 void *w, void *y, void *c) {
+  executor(context).matmul({rows, n, k, form, inType, outType, x, w, y, c});
 }
 
 void tnrt_tensor_map(void *context, void *map, void *data, int64_t type,

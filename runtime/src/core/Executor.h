@@ -14,6 +14,7 @@ struct MatmulCall {
   int64_t inType, outType;
   const void *x, *w;
   void *y;
+  const void *c = nullptr; // what is added, where `form` says so; null: y
 };
 
 // `geometry` as in ABI.def: sizes, strides in bytes, box sizes.

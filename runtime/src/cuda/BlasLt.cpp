@@ -168,7 +168,8 @@ Result<const Matmul::Plan *> Matmul::plan(const MatmulCall &call) {
                    call.outType,
                    alignmentOf(call.w),
                    alignmentOf(call.x),
-                   alignmentOf(call.y),
+                   std::min(alignmentOf(call.y),
+                            alignmentOf(call.c ? call.c : call.y)),
                    call.form};
   if (auto known = plans.find(key); known != plans.end())
     return known->second.get();
@@ -223,8 +224,9 @@ Status Matmul::run(const MatmulCall &call, CUstream stream) {
     return chosen.takeError();
   const Plan &p = **chosen;
   const float one = 1, before = call.form & TNRT_MATMUL_ACCUMULATE ? 1 : 0;
+  const void *added = call.c ? call.c : call.y;
   Status status = TNRT_LT_CALL(*library, cublasLtMatmul, handle, p.desc, &one,
-                               call.w, p.w, call.x, p.x, &before, call.y, p.y,
+                               call.w, p.w, call.x, p.x, &before, added, p.y,
                                call.y, p.y, &p.chosen.algo, workspace.data(),
                                static_cast<size_t>(workspace.size()), stream);
   if (!status)

@@ -13,7 +13,7 @@
 // CHECK: %[[FORM:.*]] = llvm.mlir.constant(0 : i64)
 // CHECK: %[[BF16:.*]] = llvm.mlir.constant(3 : i64)
 // CHECK: %[[F32:.*]] = llvm.mlir.constant(1 : i64)
-// CHECK: llvm.call @tnrt_matmul(%[[C]], %[[N]], %[[COLUMNS]], %[[DEPTH]], %[[FORM]], %[[BF16]], %[[F32]], %{{.*}}, %{{.*}}, %{{.*}}) : (!llvm.ptr, i64, i64, i64, i64, i64, i64, !llvm.ptr, !llvm.ptr, !llvm.ptr) -> ()
+// CHECK: llvm.call @tnrt_matmul(%[[C]], %[[N]], %[[COLUMNS]], %[[DEPTH]], %[[FORM]], %[[BF16]], %[[F32]], %{{.*}}, %{{.*}}, %{{.*}}, %{{.*}}) : (!llvm.ptr, i64, i64, i64, i64, i64, i64, !llvm.ptr, !llvm.ptr, !llvm.ptr, !llvm.ptr) -> ()
 // CHECK: llvm.store %{{.*}}, %{{.*}} : !llvm.ptr, !llvm.ptr
 // CHECK: llvm.store %[[N]], %{{.*}} : i64, !llvm.ptr
 // CHECK: %[[FIRST:.*]] = llvm.mlir.constant(0 : i64)

@@ -9,7 +9,7 @@
 // CHECK-DAG: llvm.func @tnrt_probe(!llvm.ptr, i64, !llvm.ptr, i64, i64)
 // CHECK-DAG: llvm.func @tnrt_constants(!llvm.ptr) -> !llvm.ptr
 // CHECK-DAG: llvm.func @tnrt_launch_device(!llvm.ptr, i64, i64, !llvm.ptr)
-// CHECK-DAG: llvm.func @tnrt_matmul(!llvm.ptr, i64, i64, i64, i64, i64, i64, !llvm.ptr, !llvm.ptr, !llvm.ptr)
+// CHECK-DAG: llvm.func @tnrt_matmul(!llvm.ptr, i64, i64, i64, i64, i64, i64, !llvm.ptr, !llvm.ptr, !llvm.ptr, !llvm.ptr)
 // CHECK-DAG: llvm.func @tnrt_tensor_map(!llvm.ptr, !llvm.ptr, !llvm.ptr, i64, i64, !llvm.ptr)
 
 // An argument is a slot of the array: a pointer, or the size itself. Kernels are

@@ -243,3 +243,11 @@ func.func @f(%context: !tnrt.context, %x: memref<8x64xbf16>, %w: memref<16x64xbf
   tnrt.matmul accumulate %context %x, %w, %y, %n : memref<8x64xbf16>, memref<16x64xbf16>, memref<8x16xbf16>
   return
 }
+
+// -----
+
+func.func @f(%context: !tnrt.context, %x: memref<8x64xbf16>, %w: memref<16x64xbf16>, %y: memref<8x16xf32>, %n: index, %z: memref<4x16xf32>) {
+  // expected-error @+1 {{expected to add a matrix of y's type or to y, got 'memref<4x16xf32>' and 'memref<8x16xf32>' [matmul-C5]}}
+  tnrt.matmul %context %x, %w, %y, %n plus %z : memref<4x16xf32> : memref<8x64xbf16>, memref<16x64xbf16>, memref<8x16xf32>
+  return
+}

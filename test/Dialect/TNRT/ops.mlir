@@ -83,6 +83,8 @@ func.func @device(%context: !tnrt.context, %x: memref<8x64xbf16>, %w: memref<16x
   %c = tnrt.constants %context : memref<64xi8>
   // CHECK: tnrt.matmul %{{.*}} %{{.*}}, %{{.*}}, %{{.*}}, %{{.*}} : memref<8x64xbf16>, memref<16x64xbf16>, memref<8x16xf32>
   tnrt.matmul %context %x, %w, %y, %n : memref<8x64xbf16>, memref<16x64xbf16>, memref<8x16xf32>
+  // CHECK: tnrt.matmul %{{.*}} %{{.*}}, %{{.*}}, %{{.*}}, %{{.*}} plus %{{.*}} : memref<8x16xf32> : memref<8x64xbf16>
+  tnrt.matmul %context %x, %w, %y, %n plus %y : memref<8x16xf32> : memref<8x64xbf16>, memref<16x64xbf16>, memref<8x16xf32>
   // CHECK: tnrt.matmul form(input_grad) %{{.*}} %{{.*}}, %{{.*}}, %{{.*}}, %{{.*}} : memref<8x16xbf16>, memref<16x64xbf16>, memref<8x64xbf16>
   tnrt.matmul form(input_grad) %context %z, %w, %x, %n : memref<8x16xbf16>, memref<16x64xbf16>, memref<8x64xbf16>
   // CHECK: tnrt.matmul {{.*}} memref<8x16xbf16>

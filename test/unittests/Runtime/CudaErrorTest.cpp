@@ -250,12 +250,12 @@ TEST_F(CudaErrorTest, UnsupportedProducts) {
   ASSERT_TRUE(matmul) << matmul.message();
   const auto f32 = int64_t(DType::F32), f16 = int64_t(DType::F16);
   EXPECT_EQ((*matmul)
-                ->run({2, 3, 4, f16, f32, nullptr, nullptr, nullptr}, nullptr)
+                ->run({2, 3, 4, 0, f16, f32, nullptr, nullptr, nullptr}, nullptr)
                 .message(),
             "matrix product 2 x 3 x 4: the types are 2 and 1, expected F32 or "
             "BF16");
   EXPECT_EQ((*matmul)
-                ->run({0, 3, 4, f32, f32, nullptr, nullptr, nullptr}, nullptr)
+                ->run({0, 3, 4, 0, f32, f32, nullptr, nullptr, nullptr}, nullptr)
                 .message(),
             "matrix product 0 x 3 x 4: expected sizes of at least 1");
 }
@@ -279,13 +279,24 @@ TEST_F(CudaErrorTest, ProductsOfBrainFloats) {
   const auto in = int64_t(DType::BF16), f32 = int64_t(DType::F32);
   // y[2, 3] = x[2, 2] w[3, 2]^T
   std::vector<float> y(6);
-  ASSERT_TRUE((*matmul)->run({2, 3, 2, in, f32, x.data(), w.data(), y.data()},
+  ASSERT_TRUE((*matmul)->run({2, 3, 2, 0, in, f32, x.data(), w.data(), y.data()},
                              stream->get()));
   std::vector<uint16_t> half(6);
-  ASSERT_TRUE((*matmul)->run({2, 3, 2, in, in, x.data(), w.data(), half.data()},
+  ASSERT_TRUE((*matmul)->run({2, 3, 2, 0, in, in, x.data(), w.data(), half.data()},
                              stream->get()));
   ASSERT_EQ((*device)->driver().cuStreamSynchronize(stream->get()), 0);
   EXPECT_EQ(y, (std::vector<float>{1, -2, 6, 3, -4, 14}));
+  // Plus another matrix, and plus what is there.
+  std::vector<float> c = {10, 20, 30, 40, 50, 60}, sum(6);
+  ASSERT_TRUE((*matmul)->run({2, 3, 2, TNRT_MATMUL_ACCUMULATE, in, f32,
+                              x.data(), w.data(), sum.data(), c.data()},
+                             stream->get()));
+  ASSERT_TRUE((*matmul)->run({2, 3, 2, TNRT_MATMUL_ACCUMULATE, in, f32,
+                              x.data(), w.data(), c.data()},
+                             stream->get()));
+  ASSERT_EQ((*device)->driver().cuStreamSynchronize(stream->get()), 0);
+  EXPECT_EQ(sum, (std::vector<float>{11, 18, 36, 43, 46, 74}));
+  EXPECT_EQ(c, sum);
   for (size_t i = 0; i < 6; ++i)
     EXPECT_EQ(half[i], bf16(y[i]));
 }

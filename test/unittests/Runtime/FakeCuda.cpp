@@ -681,7 +681,7 @@ int cublasLtMatmulAlgoGetHeuristic(LtHandle, LtMatmulDesc, LtMatrixLayout,
 
 int cublasLtMatmul(LtHandle, LtMatmulDesc desc, const void *alpha,
                    const void *a, LtMatrixLayout aLayout, const void *b,
-                   LtMatrixLayout bLayout, const void *beta, const void *,
+                   LtMatrixLayout bLayout, const void *beta, const void *c,
                    LtMatrixLayout, void *d, LtMatrixLayout dLayout,
                    const LtAlgo *, void *workspace, size_t workspaceBytes,
                    CUstream stream) {
@@ -702,7 +702,7 @@ int cublasLtMatmul(LtHandle, LtMatmulDesc desc, const void *alpha,
   stream->add([=] {
     for (uint64_t column = 0; column < dShape.columns; ++column)
       for (uint64_t row = 0; row < dShape.rows; ++row) {
-        float sum = before == 0 ? 0 : element(d, dShape, row, column);
+        float sum = before == 0 ? 0 : element(c, dShape, row, column);
         for (uint64_t k = 0; k < depth; ++k)
           sum += (bT ? element(b, bShape, column, k)
                      : element(b, bShape, k, column)) *

@@ -113,7 +113,8 @@ inline void deviceHead(void *context, int64_t rows, const float *hidden,
   countHead(rows);
   const auto f32 = static_cast<int64_t>(DType::F32);
   tnrt_matmul(context, rows, c.vocabulary, c.width, /*form=*/0, f32, f32,
-              const_cast<float *>(hidden), tnrt_param(context, 1), logits);
+              const_cast<float *>(hidden), tnrt_param(context, 1), logits,
+              /*c=*/nullptr);
 }
 
 inline void replaceIn(std::string &text, const std::string &from,
