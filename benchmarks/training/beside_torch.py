@@ -2,7 +2,10 @@
 """Trains a model of 10 million parameters here and in PyTorch, and compares the losses.
 
 beside_torch.py TNLLMC DIR [--steps 300] [--sequences 4] [--length 128] [--lr 3e-4] [--reference]
-                [--texts FILE...]
+                [--texts FILE...] [--target cpu] [--only-make | --made]
+
+With --target sm_90a both train on a GPU. --only-make compiles the trainer and ends; where
+there is no compiler, --made takes it from DIR.
 
 Both begin with the same weights and take the same batches, in the order that
 docs/TrainingFormats.md defines and this file computes again, the learning rates that the
@@ -130,8 +133,8 @@ def norm(x):
 
 
 class Peer:
-    def __init__(self, weights, length, dtype):
-        self.w = {name: torch.nn.Parameter(torch.from_numpy(values.copy()).to(dtype))
+    def __init__(self, weights, length, dtype, device):
+        self.w = {name: torch.nn.Parameter(torch.from_numpy(values.copy()).to(device, dtype))
                   for name, values in weights.items()}
         heads, layers = CONFIG["decoder_attention_heads"], CONFIG["decoder_layers"]
         slopes = torch.tensor([2.0 ** (-8.0 / heads * (h + 1)) for h in range(heads)],
@@ -142,8 +145,9 @@ class Peer:
         for layer in range(layers):
             slope = slopes * (1 - layer / (layers - 1) + 1e-5)
             decay = torch.exp(-slope[:, None, None] * distance.clamp(min=0))
-            self.masks.append(torch.where(distance >= 0, decay, torch.zeros((), dtype=dtype)))
-        self.positions = i
+            mask = torch.where(distance >= 0, decay, torch.zeros((), dtype=dtype))
+            self.masks.append(mask.to(device))
+        self.positions = i.to(device)
 
     def attention(self, layer, x):
         prefix = f"model.layers.{layer}.token_mixer."
@@ -180,17 +184,25 @@ class Peer:
 # Both runs
 # --------------------------------------------------------------------------------------
 
+def make_trainer(options, model, trainer, weights):
+    write_model(model, weights)
+    tokens = options.sequences * options.length
+    if not options.made:
+        subprocess.run([options.tnllmc, model, "--train", f"--train-tokens={tokens}",
+                        f"--target={options.target}", "-o", trainer], check=True)
+
+
 def run_trainer(options, directory, weights):
     model, trainer = os.path.join(directory, "model"), os.path.join(directory, "trainer")
     shard, run = os.path.join(directory, "train.bin"), os.path.join(directory, "run")
-    write_model(model, weights)
+    make_trainer(options, model, trainer, weights)
+    if options.only_make:
+        sys.exit(0)
     tokens = options.sequences * options.length
-    subprocess.run([options.tnllmc, model, "--train", f"--train-tokens={tokens}",
-                    "-o", trainer], check=True)
     subprocess.run([trainer, "tokenize", *options.texts, "-o", shard], check=True)
     began = time.time()
-    subprocess.run([trainer, "train", "--data", shard, "--out", run, "--seq",
-                    str(options.length), "--batch-tokens", str(tokens), "--steps",
+    subprocess.run([trainer, "train", "--weights", model, "--data", shard, "--out", run,
+                    "--seq", str(options.length), "--batch-tokens", str(tokens), "--steps",
                     str(options.steps), "--lr", str(options.lr), "--seed", "1", "--threads",
                     str(options.threads), "--save-every", str(options.steps), "--log-every",
                     "50"], check=True)
@@ -203,13 +215,14 @@ def run_trainer(options, directory, weights):
 
 def run_torch(options, weights, tokens, steps, dtype):
     torch.set_num_threads(options.threads)
-    peer = Peer(weights, options.length, dtype)
+    device = "cpu" if options.target == "cpu" else "cuda"
+    peer = Peer(weights, options.length, dtype, device)
     groups = [{"params": [p for p in peer.w.values() if (p.dim() == 2) == decays],
                "weight_decay": 0.1 if decays else 0.0} for decays in (True, False)]
     optimizer = torch.optim.AdamW(groups, lr=0, betas=(0.9, 0.95), eps=1e-8)
     losses, began = [], time.time()
     for number, step in enumerate(steps):
-        ids = batch_of(tokens, options.length, options.sequences, 1, number)
+        ids = batch_of(tokens, options.length, options.sequences, 1, number).to(device)
         optimizer.zero_grad()
         loss = peer.loss(ids)
         loss.backward()
@@ -251,6 +264,9 @@ def main():
     parser.add_argument("--lr", type=float, default=3e-4)
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--reference", action="store_true", help="run PyTorch in f64 too")
+    parser.add_argument("--target", default="cpu")
+    parser.add_argument("--only-make", action="store_true")
+    parser.add_argument("--made", action="store_true")
     parser.add_argument("--texts", nargs="+",
                         default=sorted(glob.glob(os.path.join(here, "../../docs/*.md"))))
     options = parser.parse_args()
@@ -267,8 +283,10 @@ def main():
         columns["torch_f64"], _ = run_torch(options, weights, tokens, steps, torch.float64)
     write_losses(os.path.join(options.dir, "losses.csv"), columns)
     ours = columns["trainer"]
+    where = (f"{options.threads} threads" if options.target == "cpu"
+             else torch.cuda.get_device_name())
     print(f"{count:,} parameters, {options.steps} steps of {options.sequences} x "
-          f"{options.length} tokens, {options.threads} threads")
+          f"{options.length} tokens, {where}")
     print(f"first loss {ours[0]:.6f} and {theirs[0]:.6f}, last {ours[-1]:.6f} and "
           f"{theirs[-1]:.6f}")
     largest = describe("trainer and PyTorch f32", ours, theirs)

@@ -76,6 +76,9 @@ static ConvertTNToTNKOptions kernelOptions(const CompileOptions &options) {
     convert.bf16Storage = options.dtype == DType::BF16;
     convert.bf16Depth = GPUTarget::minBF16Depth;
     convert.tensorCores = options.gpu->hasWarpgroupProducts;
+    convert.training = options.training;
+    if (options.training) // few rows are none, and every value may be kept
+      return convert;
     const GPUFeatures &features = options.gpuFeatures;
     convert.attentionBlocks =
         features.segments ? options.gpu->multiprocessors : 0;

@@ -32,6 +32,10 @@ EntryPoints entryPointsOf(const CompileOptions &options) {
   if (options.training) {
     entries.evaluate = "loss";
     entries.gradient = "loss_gradient";
+    if (options.gpu) {
+      entries.gradientNorm = "gradient_norm";
+      entries.adamw = "adamw";
+    }
     return entries;
   }
   entries.prefill = "prefill";

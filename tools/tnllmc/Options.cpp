@@ -266,9 +266,6 @@ Error setTraining(Options &options) {
         tnllm::printable(trainTokensOption.getValue()) + "'");
   if (options.emit == Stage::TN)
     return Error::success();
-  if (targetOption != "cpu")
-    return createStringError("--train: kernels of the backward exist for the "
-                             "CPU, expected --target=cpu or --emit=tn");
   if (dtypeOption != "f32")
     return createStringError("--train: parameters are trained in f32, expected "
                              "--dtype=f32 or --emit=tn");

@@ -12,16 +12,17 @@ using namespace mlir;
 using namespace tnllm;
 using namespace tnllm::kernels;
 
-// Elements of the buffer of logits, and of a row of it.
-static constexpr int64_t kMostElements = 8 << 20, kMostColumns = 4096,
-                         kFewestColumns = 256;
+// Elements of the buffer of logits, and of a row of it. On a GPU no cache holds
+// them, and more of them make fewer products, each of which adds to all of dx.
+static constexpr int64_t kMostElements = 8 << 20, kMostOnGPU = 64 << 20,
+                         kMostColumns = 4096, kFewestColumns = 256;
 
 // A divisor of the vocabulary where there is a large one, so that no piece
 // needs kernels of its own.
 int64_t kernels::vocabularyPiece(int64_t vocabulary, int64_t rows,
-                                 const TileSizes &sizes) {
-  int64_t wanted =
-      std::clamp(kMostElements / rows, kFewestColumns, kMostColumns);
+                                 const TileSizes &sizes, bool isForGPU) {
+  int64_t most = isForGPU ? kMostOnGPU : kMostElements;
+  int64_t wanted = std::clamp(most / rows, kFewestColumns, kMostColumns);
   if (vocabulary <= wanted)
     return vocabulary;
   int64_t panel = sizes.panelWidth;
@@ -266,4 +267,37 @@ void kernels::buildLogitGradient(KernelBuilder &k, int64_t depth) {
   buildProduct(k, in, [&](Value tile, const TilePlace &place) {
     k.storeTile(logitGradient(k, rest, tile, place), in.c, place);
   });
+}
+
+void kernels::buildLogitGradientRows(KernelBuilder &k) {
+  ImplicitLocOpBuilder &b = k.b;
+  Value logits = k.argument(0), labels = k.argument(1);
+  Value logSumExp = k.argument(2), scale = k.argument(3);
+  forRowsOfTask(k, k.argument(5), [&](Value row) {
+    Value lse = k.loadScalar(logSumExp, row);
+    Value zero = k.constant(b.getF32Type(), 0.0);
+    Value factor = arith::SelectOp::create(
+        b, counts(k, labels, row), k.loadScalar(scale, k.index(0)), zero);
+    // The label's column, in this piece or not.
+    Value target = k.sub(labelOf(k, labels, row), k.argument(4));
+    k.forColumns(
+        columnsOf(logits), k.sizes.panelWidth,
+        [&](Value column, int64_t width) {
+          auto type = VectorType::get({width}, b.getF32Type());
+          auto places = VectorType::get({width}, b.getIndexType());
+          Value tile = k.loadRow(logits, row, column, width);
+          tile = math::ExpOp::create(
+              b, arith::SubFOp::create(b, tile, k.broadcast(lse, type)));
+          Value place =
+              arith::AddIOp::create(b, vector::StepOp::create(b, places),
+                                    k.broadcast(column, places));
+          Value isTarget = arith::CmpIOp::create(
+              b, arith::CmpIPredicate::eq, place, k.broadcast(target, places));
+          Value less = arith::SubFOp::create(b, tile, k.constant(type, 1.0));
+          tile = arith::SelectOp::create(b, isTarget, less, tile);
+          tile = arith::MulFOp::create(b, tile, k.broadcast(factor, type));
+          k.storeRow(tile, logits, row, column);
+        });
+  });
+  k.finish();
 }

@@ -82,7 +82,9 @@ public:
   // A buffer of f32 for the rows of a call.
   mlir::Value allocateRows(int64_t columns);
   // y = x w^T by the runtime's library, for the rows of the call.
-  void matmul(mlir::Value x, mlir::Value w, mlir::Value y);
+  void matmul(mlir::Value x, mlir::Value w, mlir::Value y,
+              tnrt::MatmulForm form = tnrt::MatmulForm::Linear,
+              bool accumulate = false);
 
   // Does one thing when the call has at most `limit` rows and another when it
   // has more; the choice is made at run time where it must be. Neither may make
@@ -148,12 +150,17 @@ private:
   //===--------------------------------------------------------------------===//
 
   mlir::LogicalResult convertGradient(mlir::Operation &op);
+  // Whether kernels are those of a GPU.
+  bool isForGPU() const { return state.target.rowSizes(1).threads != 0; }
+  // Sizes of a kernel whose tasks own columns.
+  TileSizes columnSizes() const;
   // The buffer of a gradient of a parameter, or of the sum that it joins, which
   // kernels add onto. One that the function does not return begins as zeros.
   mlir::Value accumulatorFor(mlir::Value tensor);
   void accumulate(mlir::Value x, mlir::Value buffer);
   void addGradients(tn::AddOp op);
   void convertColumnGrad(mlir::Operation *op);
+  void launchEmbeddingGrad(tn::EmbeddingGradOp op, mlir::Value result);
   void convertNormWeightGrad(tn::NormWeightGradOp op, mlir::Value result,
                              mlir::Value tasks);
   void convertRowGrad(mlir::Operation *op);
@@ -166,10 +173,22 @@ private:
   forPieces(int64_t vocabulary,
             llvm::function_ref<void(mlir::Value first, mlir::Value logits)>
                 body);
+  // Of a piece of the vocabulary, from the word `first` on: logits = x w^T, and
+  // what their gradient adds to dx and to the rows of dweight.
+  void launchLogits(mlir::Value x, mlir::Value weight, mlir::Value logits,
+                    mlir::Value first);
+  struct LogitGradients;
+  void launchLogitGradients(const LogitGradients &in, mlir::Value dz,
+                            mlir::Value first);
+  void matmulLogitGradients(const LogitGradients &in, mlir::Value dz,
+                            mlir::Value first);
+  // Rows [first, first + count) of a matrix, of a constant `first`.
+  mlir::Value rowsOf(mlir::Value matrix, mlir::Value first, int64_t count);
   void convertCrossEntropy(tn::CrossEntropyOp op);
   void convertCrossEntropyGrad(tn::CrossEntropyGradOp op);
   void convertLRPEGrad(tn::LRPEGradOp op);
-  void convertAttentionGrad(tn::LightningAttentionGradOp op);
+  void launchAttentionGrad(tn::LightningAttentionGradOp op);
+  mlir::LogicalResult attendForGradients(tn::LightningAttentionGradOp op);
 
   using Body = llvm::function_ref<void(KernelBuilder &)>;
   void launch(llvm::StringRef name, llvm::ArrayRef<mlir::Value> arguments,
@@ -210,6 +229,10 @@ private:
   // Arguments of the host function that are not of rows.
   llvm::DenseSet<mlir::Value> parameterArguments, stateArguments;
 };
+
+// The entry points @gradient_norm and @adamw of a GPU program (tnrt/abi.h), for
+// the parameters that the module's functions were found to have.
+void addOptimizer(ModuleState &state);
 
 } // namespace tnllm::kernels
 

@@ -130,6 +130,72 @@ void kernels::buildEmbeddingGrad(KernelBuilder &k, Value ids, Value dy,
   k.finish();
 }
 
+// A task is a word: it looks through all ids, a vector at a time, and adds the
+// rows of those that are its own, in their order.
+void kernels::buildEmbeddingGradOfWord(KernelBuilder &k, Value ids, Value dy,
+                                       Value table, Value rows, double scale,
+                                       int64_t padding) {
+  ImplicitLocOpBuilder &b = k.b;
+  int64_t width = k.sizes.panelWidth;
+  Value word = arith::IndexCastOp::create(b, b.getI32Type(), k.task());
+  auto whenEqual = [&](Value id, llvm::function_ref<void()> body) {
+    scf::IfOp::create(b, k.compare(arith::CmpIPredicate::eq, id, word),
+                      [&](OpBuilder &, Location) {
+                        body();
+                        scf::YieldOp::create(b);
+                      });
+  };
+  auto addRow = [&](Value row) {
+    k.forColumns(columnsOf(dy), width, [&](Value column, int64_t columns) {
+      auto type = VectorType::get({columns}, b.getF32Type());
+      Value gradient = arith::MulFOp::create(
+          b, k.loadRow(dy, row, column, columns), k.constant(type, scale));
+      Value before = k.loadRow(table, k.task(), column, columns);
+      k.storeRow(arith::AddFOp::create(b, before, gradient), table, k.task(),
+                 column);
+    });
+  };
+  auto tryRow = [&](Value row) {
+    whenEqual(k.loadScalar(ids, row), [&] { addRow(row); });
+  };
+  auto type = VectorType::get({width}, b.getI32Type());
+  auto ones = VectorType::get({width}, b.getF32Type());
+  auto tryRows = [&](Value from) {
+    Value some = vector::TransferReadOp::create(
+        b, type, ids, ValueRange{from},
+        arith::ConstantOp::create(b, b.getI32IntegerAttr(0)),
+        ArrayRef<bool>{true});
+    Value isOwn = arith::CmpIOp::create(b, arith::CmpIPredicate::eq, some,
+                                        k.broadcast(word, type));
+    Value found = vector::ReductionOp::create(
+        b, vector::CombiningKind::ADD,
+        arith::SelectOp::create(b, isOwn, k.constant(ones, 1.0),
+                                k.constant(ones, 0.0)));
+    Value isAny = arith::CmpFOp::create(b, arith::CmpFPredicate::OGT, found,
+                                        k.constant(b.getF32Type(), 0.0));
+    scf::IfOp::create(b, isAny, [&](OpBuilder &, Location) {
+      k.forLoop(from, k.add(from, k.index(width)), 1, tryRow);
+      scf::YieldOp::create(b);
+    });
+  };
+  auto tryAll = [&] {
+    Value full = k.mul(k.div(rows, k.index(width)), k.index(width));
+    k.forLoop(k.index(0), full, width, tryRows);
+    k.forLoop(full, rows, 1, tryRow);
+  };
+  if (padding < 0) {
+    tryAll();
+    return k.finish();
+  }
+  Value counts =
+      k.compare(arith::CmpIPredicate::ne, k.task(), k.index(padding));
+  scf::IfOp::create(b, counts, [&](OpBuilder &, Location) {
+    tryAll();
+    scf::YieldOp::create(b);
+  });
+  k.finish();
+}
+
 //===----------------------------------------------------------------------===//
 // LRPE
 //===----------------------------------------------------------------------===//
@@ -143,12 +209,26 @@ int64_t kernels::thetaTasksPerHead(int64_t width, const TileSizes &sizes) {
   return llvm::divideCeil(width, thetaColumns(width, sizes));
 }
 
-// dtheta += sum over rows of t x (dy2 cos(a) - dy1 sin(a))
-void kernels::buildThetaGrad(KernelBuilder &k, const LRPEGradBuffers &in) {
+int64_t kernels::thetaBlocks(int64_t rows) {
+  return llvm::divideCeil(rows, kRowsOfPartialSum);
+}
+
+Value kernels::thetaBlocks(ImplicitLocOpBuilder &b, Value rows) {
+  Value block = arith::ConstantIndexOp::create(b, kRowsOfPartialSum);
+  return arith::CeilDivUIOp::create(b, rows, block);
+}
+
+// Calls `body` for the columns of task `number`: their place in theta, and the
+// terms whose sum over rows is theta's gradient, t x (dy2 cos(a) - dy1 sin(a)).
+using ThetaTerm = llvm::function_ref<Value(Value row)>;
+static void forThetaColumns(
+    KernelBuilder &k, const LRPEGradBuffers &in, Value number,
+    llvm::function_ref<void(Value place, VectorType type, ThetaTerm term)>
+        body) {
   ImplicitLocOpBuilder &b = k.b;
   int64_t columns = thetaColumns(in.width, k.sizes);
   Value perHead = k.index(thetaTasksPerHead(in.width, k.sizes));
-  Value head = k.div(k.task(), perHead);
+  Value head = k.div(number, perHead);
   Value from = k.mul(head, k.index(in.width));
   Value twice = k.mul(head, k.index(2 * in.width));
   auto ofColumns = [&](Value column, int64_t width) {
@@ -156,7 +236,7 @@ void kernels::buildThetaGrad(KernelBuilder &k, const LRPEGradBuffers &in) {
     Value source = k.add(from, column), first = k.add(twice, column);
     Value second = k.add(first, k.index(in.width));
     Value theta = k.loadRow(in.theta, {}, source, width);
-    auto term = [&](Value row) -> Value {
+    body(source, type, [&](Value row) -> Value {
       Value position =
           k.broadcast(positionOfRow(k, in.positions, in.length, row), type);
       Value angle = arith::MulFOp::create(b, theta, position);
@@ -169,15 +249,12 @@ void kernels::buildThetaGrad(KernelBuilder &k, const LRPEGradBuffers &in) {
                                       position);
       return arith::MulFOp::create(b, x,
                                    arith::SubFOp::create(b, cosine, sine));
-    };
-    addTo(k, in.output, source, sumOverRows(k, in.rows, type, term));
+    });
   };
-  Value column = k.mul(k.rem(k.task(), perHead), k.index(columns));
+  Value column = k.mul(k.rem(number, perHead), k.index(columns));
   int64_t rest = in.width % columns;
-  if (rest == 0) {
-    ofColumns(column, columns);
-    return k.finish();
-  }
+  if (rest == 0)
+    return ofColumns(column, columns);
   Value isFull =
       k.compare(arith::CmpIPredicate::ult, column, k.index(in.width - rest));
   scf::IfOp::create(
@@ -190,5 +267,24 @@ void kernels::buildThetaGrad(KernelBuilder &k, const LRPEGradBuffers &in) {
         ofColumns(k.index(in.width - rest), rest);
         scf::YieldOp::create(b);
       });
+}
+
+void kernels::buildThetaGrad(KernelBuilder &k, const LRPEGradBuffers &in) {
+  forThetaColumns(
+      k, in, k.task(), [&](Value place, VectorType type, ThetaTerm term) {
+        addTo(k, in.output, place, sumOverRows(k, in.rows, type, term));
+      });
+  k.finish();
+}
+
+void kernels::buildThetaPartials(KernelBuilder &k, const LRPEGradBuffers &in) {
+  Value ofBlock = k.index(in.heads * thetaTasksPerHead(in.width, k.sizes));
+  Value block = k.div(k.task(), ofBlock), size = k.index(kRowsOfPartialSum);
+  Value from = k.mul(block, size), end = k.min(k.add(from, size), in.rows);
+  forThetaColumns(k, in, k.rem(k.task(), ofBlock),
+                  [&](Value place, VectorType type, ThetaTerm term) {
+                    k.storeRow(sumOver(k, from, end, 1, type, term), in.output,
+                               block, place);
+                  });
   k.finish();
 }

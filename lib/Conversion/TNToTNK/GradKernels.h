@@ -67,6 +67,9 @@ void buildLRPEInputGrad(KernelBuilder &k, const LRPEGradBuffers &buffers);
 // Columns: one task is `panelWidth` columns of all rows
 //===----------------------------------------------------------------------===//
 
+// On a GPU a task is a warp, which reads a line of each row.
+constexpr int64_t kGPUColumns = 32;
+
 // The tasks that cover `columns`.
 int64_t columnTasks(int64_t columns, const TileSizes &sizes);
 
@@ -85,11 +88,21 @@ void buildNormWeightGrad(KernelBuilder &k, tn::NormKind kind, mlir::Value x,
 void buildEmbeddingGrad(KernelBuilder &k, mlir::Value ids, mlir::Value dy,
                         mlir::Value table, mlir::Value rows, double scale,
                         int64_t padding);
+// The same on a GPU, where columns alone would be few tasks: one is a word.
+void buildEmbeddingGradOfWord(KernelBuilder &k, mlir::Value ids, mlir::Value dy,
+                              mlir::Value table, mlir::Value rows, double scale,
+                              int64_t padding);
 
 // dtheta of LRPE, [H w] flat; a task is some columns of one head, of which
 // there are H thetaTasksPerHead(w).
 int64_t thetaTasksPerHead(int64_t width, const TileSizes &sizes);
 void buildThetaGrad(KernelBuilder &k, const LRPEGradBuffers &buffers);
+// On a GPU, where that is too few tasks, the same of each block of rows in a
+// row of the output: H thetaTasksPerHead(w) tasks for each of
+// thetaBlocks(rows).
+int64_t thetaBlocks(int64_t rows);
+mlir::Value thetaBlocks(mlir::ImplicitLocOpBuilder &b, mlir::Value rows);
+void buildThetaPartials(KernelBuilder &k, const LRPEGradBuffers &buffers);
 
 //===----------------------------------------------------------------------===//
 // Matrix products on a CPU
@@ -127,7 +140,7 @@ void buildProduct(KernelBuilder &k, const ProductBuffers &buffers);
 
 // Columns of a piece: as many as a buffer of `rows` rows should hold.
 int64_t vocabularyPiece(int64_t vocabulary, int64_t rows,
-                        const TileSizes &sizes);
+                        const TileSizes &sizes, bool isForGPU);
 
 // statistics [rows, 3]: the largest logit so far, the sum of exp(logit - that),
 // the label's logit. logits [rows, piece] begin at the word `first`; at word 0
@@ -153,6 +166,10 @@ void buildLossScale(KernelBuilder &k, mlir::Value labels, mlir::Value gradient,
 // weight [V, depth], dz [rows, piece], labels, logSumExp, scale [1], rows, the
 // piece's first word. A task as of buildProduct.
 void buildLogitGradient(KernelBuilder &k, int64_t depth);
+// The same of logits [rows, piece] that are there already, in place. Arguments:
+// logits, labels, logSumExp, scale [1], the first word, rows. A task is
+// `rowBlock` rows.
+void buildLogitGradientRows(KernelBuilder &k);
 
 //===----------------------------------------------------------------------===//
 // Lightning attention

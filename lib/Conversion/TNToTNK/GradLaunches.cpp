@@ -42,9 +42,6 @@ static bool isStateOf(OpOperand &use) {
 }
 
 LogicalResult FunctionConverter::convertGradient(Operation &op) {
-  if (state.target.rowSizes(1).threads != 0)
-    return op.emitError("expected a program for a CPU: a GPU has no kernels "
-                        "for training yet");
   return llvm::TypeSwitch<Operation *, LogicalResult>(&op)
       .Case<tn::AddOp>([&](auto o) { return addGradients(o), success(); })
       .Case<tn::CrossEntropyOp>(
@@ -61,11 +58,21 @@ LogicalResult FunctionConverter::convertGradient(Operation &op) {
       .Case<tn::CopyOp>([&](auto o) { return convertCopy(o), success(); })
       .Case<tn::LRPEGradOp>(
           [&](auto o) { return convertLRPEGrad(o), success(); })
-      .Case<tn::LightningAttentionGradOp>(
-          [&](auto o) { return convertAttentionGrad(o), success(); })
+      .Case<tn::LightningAttentionGradOp>([&](auto o) -> LogicalResult {
+        if (isForGPU())
+          return attendForGradients(o);
+        return launchAttentionGrad(o), success();
+      })
       .Default([](Operation *o) {
         return o->emitError("expected an operation of training");
       });
+}
+
+TileSizes FunctionConverter::columnSizes() const {
+  TileSizes sizes = state.target.sizes;
+  if (isForGPU())
+    sizes.threads = sizes.panelWidth = kGPUColumns;
+  return sizes;
 }
 
 //===----------------------------------------------------------------------===//
@@ -99,7 +106,7 @@ Value FunctionConverter::accumulatorFor(Value tensor) {
 // buffer += x, or zeros where there is no x.
 void FunctionConverter::accumulate(Value x, Value buffer) {
   auto type = cast<MemRefType>(buffer.getType());
-  const TileSizes &sizes = state.target.sizes;
+  TileSizes sizes = state.target.rowSizes(type.getShape().back());
   int64_t tasks = type.getRank() == 1
                       ? 1
                       : llvm::divideCeil(type.getDimSize(0), sizes.rowBlock);
@@ -122,7 +129,7 @@ void FunctionConverter::addGradients(tn::AddOp op) {
 
 void FunctionConverter::convertColumnGrad(Operation *op) {
   Value result = accumulatorFor(op->getResult(0));
-  const TileSizes &sizes = state.target.sizes;
+  TileSizes sizes = columnSizes();
   Value tasks = index(columnTasks(widthOf(op->getResult(0)), sizes));
   if (auto sum = dyn_cast<tn::SumRowsOp>(op)) {
     Value arguments[] = {bufferOf(sum.getX()), result, rows};
@@ -131,18 +138,29 @@ void FunctionConverter::convertColumnGrad(Operation *op) {
              buildSumRows(k, k.argument(0), k.argument(1), k.argument(2));
            });
   } else if (auto embedding = dyn_cast<tn::EmbeddingGradOp>(op)) {
-    Value arguments[] = {bufferOf(embedding.getIds()),
-                         bufferOf(embedding.getDy()), result, rows};
-    launch("embedding_grad", arguments, tasks, sizes, keyOf(op),
-           [&](KernelBuilder &k) {
-             buildEmbeddingGrad(k, k.argument(0), k.argument(1), k.argument(2),
-                                k.argument(3),
-                                embedding.getScale().convertToFloat(),
-                                embedding.getPadding().value_or(-1));
-           });
+    launchEmbeddingGrad(embedding, result);
   } else {
     convertNormWeightGrad(cast<tn::NormWeightGradOp>(op), result, tasks);
   }
+}
+
+void FunctionConverter::launchEmbeddingGrad(tn::EmbeddingGradOp op,
+                                            Value result) {
+  Value arguments[] = {bufferOf(op.getIds()), bufferOf(op.getDy()), result,
+                       rows};
+  TileSizes sizes = columnSizes();
+  Value tasks = index(columnTasks(widthOf(op.getResult()), sizes));
+  if (isForGPU()) {
+    sizes = state.target.rowSizes(1); // a warp, many elements at once
+    tasks = index(op.getResult().getType().getDimSize(0));
+  }
+  launch("embedding_grad", arguments, tasks, sizes, keyOf(op),
+         [&](KernelBuilder &k) {
+           auto build =
+               isForGPU() ? buildEmbeddingGradOfWord : buildEmbeddingGrad;
+           build(k, k.argument(0), k.argument(1), k.argument(2), k.argument(3),
+                 op.getScale().convertToFloat(), op.getPadding().value_or(-1));
+         });
 }
 
 // The statistics of all rows first: tasks of the sum own columns.
@@ -160,7 +178,7 @@ void FunctionConverter::convertNormWeightGrad(tn::NormWeightGradOp op,
                                k.argument(2));
          });
   Value ofColumns[] = {x, dy, statistics, result, rows};
-  launch("norm_weight_grad", ofColumns, tasks, state.target.sizes, keyOf(op),
+  launch("norm_weight_grad", ofColumns, tasks, columnSizes(), keyOf(op),
          [&](KernelBuilder &k) {
            buildNormWeightGrad(k, norm.kind, k.argument(0), k.argument(1),
                                k.argument(2), k.argument(3), k.argument(4));
@@ -235,8 +253,9 @@ void FunctionConverter::convertCopy(tn::CopyOp op) {
 
 // The states of this call's sequences; zeros where there are none to copy.
 void FunctionConverter::copyStates(Value from, Value to) {
-  const TileSizes &sizes = state.target.sizes;
-  Value heads = index(cast<MemRefType>(to.getType()).getDimSize(1));
+  auto type = cast<MemRefType>(to.getType());
+  TileSizes sizes = state.target.rowSizes(type.getDimSize(3));
+  Value heads = index(type.getDimSize(1));
   Value tasks = arith::MulIOp::create(b, batch, heads);
   SmallVector<Value> arguments = {to};
   if (from)
@@ -274,10 +293,17 @@ static std::string productName(StringRef name, int64_t depth, int64_t columns) {
 }
 
 void FunctionConverter::convertLinearGrad(Operation *op) {
+  bool isInput = isa<tn::LinearInputGradOp>(op);
+  if (isForGPU())
+    return matmul(contiguous(op->getOperand(0)), contiguous(op->getOperand(1)),
+                  isInput ? outputFor(op->getResult(0))
+                          : accumulatorFor(op->getResult(0)),
+                  isInput ? tnrt::MatmulForm::InputGrad
+                          : tnrt::MatmulForm::WeightGrad,
+                  /*accumulate=*/!isInput);
   const TileSizes &sizes = state.target.sizes;
   Value dy = bufferOf(op->getOperand(0)), other = bufferOf(op->getOperand(1));
   int64_t n = widthOf(op->getOperand(0)), columns = widthOf(op->getResult(0));
-  bool isInput = isa<tn::LinearInputGradOp>(op);
   Value result =
       isInput ? outputFor(op->getResult(0)) : accumulatorFor(op->getResult(0));
   Value arguments[] = {dy, other, result, rows};
@@ -298,19 +324,24 @@ void FunctionConverter::convertLinearGrad(Operation *op) {
 // Cross entropy
 //===----------------------------------------------------------------------===//
 
-// Calls `body` with the first word of each piece and its words, in order.
+// Calls `body` with the first word of each piece and its words, in order: in a
+// loop or, for products of a library, one after the other.
 void FunctionConverter::forPieces(
     int64_t vocabulary,
     llvm::function_ref<void(Value first, Value logits)> body) {
-  int64_t piece = vocabularyPiece(vocabulary, capacity, state.target.sizes);
+  int64_t piece =
+      vocabularyPiece(vocabulary, capacity, state.target.sizes, isForGPU());
   int64_t whole = vocabulary / piece * piece;
   auto logitsOf = [&](int64_t words) {
     return tnrt::AllocOp::create(
         b, MemRefType::get({capacity, words}, b.getF32Type()));
   };
   Value logits = logitsOf(piece);
-  auto loop = scf::ForOp::create(b, index(0), index(whole), index(piece));
-  {
+  if (isForGPU()) {
+    for (int64_t first = 0; first < whole; first += piece)
+      body(index(first), logits);
+  } else {
+    auto loop = scf::ForOp::create(b, index(0), index(whole), index(piece));
     OpBuilder::InsertionGuard guard(b);
     b.setInsertionPointToStart(loop.getBody());
     body(loop.getInductionVar(), logits);
@@ -319,33 +350,50 @@ void FunctionConverter::forPieces(
     body(index(whole), logitsOf(vocabulary - whole));
 }
 
+Value FunctionConverter::rowsOf(Value matrix, Value first, int64_t count) {
+  auto type = cast<MemRefType>(matrix.getType());
+  SmallVector<int64_t> offsets = {*getConstantIntValue(first), 0};
+  SmallVector<int64_t> sizes = {count, type.getDimSize(1)}, strides = {1, 1};
+  auto view = cast<MemRefType>(
+      memref::SubViewOp::inferResultType(type, offsets, sizes, strides));
+  return memref::SubViewOp::create(b, view, matrix, offsets, sizes, strides);
+}
+
+void FunctionConverter::launchLogits(Value x, Value weight, Value logits,
+                                     Value first) {
+  int64_t words = columnsOf(logits), depth = columnsOf(x);
+  if (isForGPU())
+    return matmul(x, rowsOf(weight, first, words), logits);
+  Value arguments[] = {x, weight, logits, rows, first};
+  launch(productName("logits", depth, words), arguments,
+         productTasks(rows, words), state.target.sizes, "logits",
+         [&](KernelBuilder &k) {
+           ProductBuffers in{k.argument(0), k.argument(1), k.argument(2)};
+           in.transposeB = true;
+           in.m = k.argument(3);
+           in.depth = k.index(depth);
+           in.bRow = k.argument(4);
+           buildProduct(k, in);
+         });
+}
+
 void FunctionConverter::convertCrossEntropy(tn::CrossEntropyOp op) {
-  const TileSizes &sizes = state.target.sizes;
-  Value x = bufferOf(op.getX()), weight = bufferOf(op.getWeight());
-  Value labels = bufferOf(op.getLabels());
-  int64_t depth = widthOf(op.getX());
+  Value x = isForGPU() ? contiguous(op.getX()) : bufferOf(op.getX());
+  Value weight = bufferOf(op.getWeight()), labels = bufferOf(op.getLabels());
   Value statistics =
       tnrt::AllocOp::create(b, MemRefType::get({capacity, 3}, b.getF32Type()));
   forPieces(op.getWeight().getType().getDimSize(0), [&](Value first,
                                                         Value logits) {
-    int64_t words = columnsOf(logits);
-    Value ofProduct[] = {x, weight, logits, rows, first};
-    launch(productName("logits", depth, words), ofProduct,
-           productTasks(rows, words), sizes, "logits", [&](KernelBuilder &k) {
-             ProductBuffers in{k.argument(0), k.argument(1), k.argument(2)};
-             in.transposeB = true;
-             in.m = k.argument(3);
-             in.depth = k.index(depth);
-             in.bRow = k.argument(4);
-             buildProduct(k, in);
-           });
-    Value ofRows[] = {logits, labels, statistics, first, rows};
-    launch("logit_statistics", ofRows, rowTasks(sizes), sizes,
+    launchLogits(x, weight, logits, first);
+    TileSizes sizes = state.target.rowSizes(columnsOf(logits));
+    Value arguments[] = {logits, labels, statistics, first, rows};
+    launch("logit_statistics", arguments, rowTasks(sizes), sizes,
            "logit_statistics", [&](KernelBuilder &k) {
              buildLogitStatistics(k, k.argument(0), k.argument(1),
                                   k.argument(2), k.argument(3), k.argument(4));
            });
   });
+  TileSizes sizes = state.target.rowSizes(1);
   Value ofRows[] = {statistics, labels, outputFor(op.getLogSumExp()), rows};
   launch("row_losses", ofRows, rowTasks(sizes), sizes, "row_losses",
          [&](KernelBuilder &k) {
@@ -360,51 +408,81 @@ void FunctionConverter::convertCrossEntropy(tn::CrossEntropyOp op) {
          });
 }
 
-// dz of a piece, then what it adds to dx and to the rows of dweight.
-void FunctionConverter::convertCrossEntropyGrad(tn::CrossEntropyGradOp op) {
+struct FunctionConverter::LogitGradients {
+  Value x, weight, labels, logSumExp, scale, dx, dweight;
+};
+
+// One kernel makes the logits again and their gradients, two multiply those.
+void FunctionConverter::launchLogitGradients(const LogitGradients &in, Value dz,
+                                             Value first) {
   const TileSizes &sizes = state.target.sizes;
-  Value x = bufferOf(op.getX()), weight = bufferOf(op.getWeight());
-  Value labels = bufferOf(op.getLabels());
-  Value lse = bufferOf(op.getLogSumExp());
-  Value dx = outputFor(op.getDx()), dweight = accumulatorFor(op.getDweight());
-  int64_t depth = widthOf(op.getX());
-  Value scale = tnrt::AllocOp::create(b, MemRefType::get({1}, b.getF32Type()));
-  Value ofScale[] = {labels, bufferOf(op.getGradient()), scale, rows};
+  int64_t words = columnsOf(dz), depth = columnsOf(in.x);
+  Value ofLogits[] = {in.x,         in.weight, dz,   in.labels,
+                      in.logSumExp, in.scale,  rows, first};
+  launch(productName("logit_grad", depth, words), ofLogits,
+         productTasks(rows, words), sizes, "logit_grad",
+         [&](KernelBuilder &k) { buildLogitGradient(k, depth); });
+  Value ofInput[] = {dz, in.weight, in.dx, rows, first};
+  launch(productName("cross_entropy_input_grad", words, depth), ofInput,
+         productTasks(rows, depth), sizes, "cross_entropy_input_grad",
+         [&](KernelBuilder &k) {
+           ProductBuffers in{k.argument(0), k.argument(1), k.argument(2)};
+           in.m = k.argument(3);
+           in.depth = k.index(words);
+           in.bRow = k.argument(4);
+           in.accumulate =
+               k.compare(arith::CmpIPredicate::ne, k.argument(4), k.index(0));
+           buildProduct(k, in);
+         });
+  Value ofWeight[] = {dz, in.x, in.dweight, rows, first};
+  launch(productName("cross_entropy_weight_grad", words, depth), ofWeight,
+         productTasks(index(words), depth), sizes, "cross_entropy_weight_grad",
+         [&](KernelBuilder &k) {
+           ProductBuffers in{k.argument(0), k.argument(1), k.argument(2)};
+           in.transposeA = true;
+           in.m = k.index(words);
+           in.depth = k.argument(3);
+           in.cRow = k.argument(4);
+           in.accumulate = makeTrue(k);
+           buildProduct(k, in);
+         });
+}
+
+// The same by the library's products.
+void FunctionConverter::matmulLogitGradients(const LogitGradients &in, Value dz,
+                                             Value first) {
+  int64_t words = columnsOf(dz), firstWord = *getConstantIntValue(first);
+  Value weight = rowsOf(in.weight, first, words);
+  matmul(in.x, weight, dz);
+  TileSizes sizes = state.target.rowSizes(words);
+  Value arguments[] = {dz, in.labels, in.logSumExp, in.scale, first, rows};
+  launch("logit_grad", arguments, rowTasks(sizes), sizes, "logit_grad",
+         [&](KernelBuilder &k) { buildLogitGradientRows(k); });
+  matmul(dz, weight, in.dx, tnrt::MatmulForm::InputGrad,
+         /*accumulate=*/firstWord != 0);
+  matmul(dz, in.x, rowsOf(in.dweight, first, words),
+         tnrt::MatmulForm::WeightGrad, /*accumulate=*/true);
+}
+
+void FunctionConverter::convertCrossEntropyGrad(tn::CrossEntropyGradOp op) {
+  LogitGradients in;
+  in.x = isForGPU() ? contiguous(op.getX()) : bufferOf(op.getX());
+  in.weight = bufferOf(op.getWeight());
+  in.labels = bufferOf(op.getLabels());
+  in.logSumExp = bufferOf(op.getLogSumExp());
+  in.dx = outputFor(op.getDx());
+  in.dweight = accumulatorFor(op.getDweight());
+  in.scale = tnrt::AllocOp::create(b, MemRefType::get({1}, b.getF32Type()));
+  TileSizes sizes = state.target.rowSizes(1);
+  Value ofScale[] = {in.labels, bufferOf(op.getGradient()), in.scale, rows};
   launch("loss_scale", ofScale, index(1), sizes, "loss_scale",
          [&](KernelBuilder &k) {
            buildLossScale(k, k.argument(0), k.argument(1), k.argument(2),
                           k.argument(3));
          });
   forPieces(op.getWeight().getType().getDimSize(0), [&](Value first, Value dz) {
-    int64_t words = columnsOf(dz);
-    Value ofLogits[] = {x, weight, dz, labels, lse, scale, rows, first};
-    launch(productName("logit_grad", depth, words), ofLogits,
-           productTasks(rows, words), sizes, "logit_grad",
-           [&](KernelBuilder &k) { buildLogitGradient(k, depth); });
-    Value ofInput[] = {dz, weight, dx, rows, first};
-    launch(productName("cross_entropy_input_grad", words, depth), ofInput,
-           productTasks(rows, depth), sizes, "cross_entropy_input_grad",
-           [&](KernelBuilder &k) {
-             ProductBuffers in{k.argument(0), k.argument(1), k.argument(2)};
-             in.m = k.argument(3);
-             in.depth = k.index(words);
-             in.bRow = k.argument(4);
-             in.accumulate =
-                 k.compare(arith::CmpIPredicate::ne, k.argument(4), k.index(0));
-             buildProduct(k, in);
-           });
-    Value ofWeight[] = {dz, x, dweight, rows, first};
-    launch(productName("cross_entropy_weight_grad", words, depth), ofWeight,
-           productTasks(index(words), depth), sizes,
-           "cross_entropy_weight_grad", [&](KernelBuilder &k) {
-             ProductBuffers in{k.argument(0), k.argument(1), k.argument(2)};
-             in.transposeA = true;
-             in.m = k.index(words);
-             in.depth = k.argument(3);
-             in.cRow = k.argument(4);
-             in.accumulate = makeTrue(k);
-             buildProduct(k, in);
-           });
+    isForGPU() ? matmulLogitGradients(in, dz, first)
+               : launchLogitGradients(in, dz, first);
   });
 }
 
@@ -435,12 +513,26 @@ void FunctionConverter::convertLRPEGrad(tn::LRPEGradOp op) {
   TileSizes sizes = state.target.rowSizes(width);
   run("lrpe_input_grad", outputFor(op.getDx()), headTasks(sizes, heads), sizes,
       buildLRPEInputGrad);
-  Value tasks = index(heads * thetaTasksPerHead(width, state.target.sizes));
-  run("lrpe_theta_grad", accumulatorFor(op.getDtheta()), tasks,
-      state.target.sizes, buildThetaGrad);
+  TileSizes ofColumns = columnSizes();
+  Value tasks = index(heads * thetaTasksPerHead(width, ofColumns));
+  Value dtheta = accumulatorFor(op.getDtheta());
+  if (!isForGPU())
+    return run("lrpe_theta_grad", dtheta, tasks, ofColumns, buildThetaGrad);
+  Value partials = tnrt::AllocOp::create(
+      b,
+      MemRefType::get({thetaBlocks(capacity), heads * width}, b.getF32Type()));
+  Value blocks = thetaBlocks(b, rows);
+  run("lrpe_theta_partials", partials, arith::MulIOp::create(b, tasks, blocks),
+      ofColumns, buildThetaPartials);
+  Value arguments[] = {partials, dtheta, blocks};
+  launch("sum_rows", arguments, index(columnTasks(heads * width, ofColumns)),
+         ofColumns, "sum_rows of theta", [&](KernelBuilder &k) {
+           buildSumRows(k, k.argument(0), k.argument(1), k.argument(2));
+         });
 }
 
-void FunctionConverter::convertAttentionGrad(tn::LightningAttentionGradOp op) {
+// One kernel of the CPU.
+void FunctionConverter::launchAttentionGrad(tn::LightningAttentionGradOp op) {
   using Buffers = AttentionGradBuffers;
   RankedTensorType q = op.getQ().getType(), v = op.getV().getType();
   int64_t heads = q.getDimSize(2);
@@ -488,4 +580,45 @@ void FunctionConverter::convertAttentionGrad(tn::LightningAttentionGradOp op) {
            in.scale = op.getScale().convertToFloat();
            buildAttentionGrad(k, in);
          });
+}
+
+// The gradients of q, k and v are attentions themselves:
+//   dq_t = scale sum over s <= t of lambda^(t-s) (dout_t . v_s) k_s
+//   dk_s = scale sum over t >= s of lambda^(t-s) (v_s . dout_t) q_t
+//   dv_s = scale sum over t >= s of lambda^(t-s) (k_s . q_t) dout_t
+// On a GPU they are therefore the forward's kernel with other operands, for dk
+// and dv backwards in time.
+LogicalResult
+FunctionConverter::attendForGradients(tn::LightningAttentionGradOp op) {
+  if (op.getState() || op.getDNewState() || !op.getDState().use_empty())
+    return op.emitOpError("expected a sequence that begins and ends in the "
+                          "call: a GPU has no kernel for gradients of states");
+  int64_t heads = op.getQ().getType().getDimSize(2);
+  double scale = op.getScale().convertToFloat();
+  auto attend = [&](Value q, Value k, Value v, Value out, bool reversed) {
+    int64_t keyWidth = columnsOf(q) / heads, valueWidth = columnsOf(v) / heads;
+    Value states = tnrt::AllocOp::create(
+        b, MemRefType::get({sequences, heads, keyWidth, valueWidth},
+                           b.getF32Type()));
+    copyStates(/*from=*/{}, states);
+    Value arguments[] = {q,      k,   v,     bufferOf(op.getSlopes()),
+                         states, out, length};
+    Value tasks = arith::MulIOp::create(
+        b, batch, index(heads * recurrentTasksPerHead(valueWidth)));
+    StringRef name = reversed ? "attention_reversed" : "attention_sequential";
+    launch(name, arguments, tasks, recurrentSizes(state.target.sizes),
+           (name + Twine(heads) + keyOf(op)).str(), [&](KernelBuilder &k) {
+             AttentionBuffers in{k.argument(0), k.argument(1), k.argument(2),
+                                 k.argument(3), k.argument(4), k.argument(5),
+                                 k.argument(6), heads,         keyWidth,
+                                 valueWidth,    scale,         reversed};
+             buildSequentialAttention(k, in);
+           });
+  };
+  Value q = bufferOf(op.getQ()), k = bufferOf(op.getK());
+  Value v = bufferOf(op.getV()), dout = bufferOf(op.getDout());
+  attend(dout, v, k, outputFor(op.getDq()), /*reversed=*/false);
+  attend(v, dout, q, outputFor(op.getDk()), /*reversed=*/true);
+  attend(k, q, dout, outputFor(op.getDv()), /*reversed=*/true);
+  return success();
 }

@@ -229,6 +229,7 @@ struct AttentionBuffers {
   mlir::Value q, k, v, slopes, state, out, length;
   int64_t heads, keyWidth, valueWidth;
   double scale;
+  bool reversed = false; // from the last position to the first
 };
 // True for states that a task may keep on its stack: of a sequence that begins
 // and ends in the call.
@@ -248,6 +249,7 @@ TileSizes recurrentSizes(TileSizes sizes);
 TileSizes onePositionSizes(TileSizes sizes, int64_t keyWidth);
 void buildOnePositionAttention(KernelBuilder &k,
                                const AttentionBuffers &buffers);
+// Also backwards in time, as the adjoint goes.
 void buildSequentialAttention(KernelBuilder &k,
                               const AttentionBuffers &buffers);
 

@@ -189,8 +189,9 @@ void FunctionConverter::launchTail(const Group &group, Value bias,
                    body);
 }
 
-void FunctionConverter::matmul(Value x, Value w, Value y) {
-  tnrt::MatmulOp::create(b, context, x, w, y, rows);
+void FunctionConverter::matmul(Value x, Value w, Value y,
+                               tnrt::MatmulForm form, bool accumulate) {
+  tnrt::MatmulOp::create(b, context, x, w, y, rows, form, accumulate);
 }
 
 void FunctionConverter::forFewRows(int64_t limit,

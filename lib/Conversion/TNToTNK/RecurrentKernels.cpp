@@ -86,6 +86,12 @@ private:
       int64_t step,
       llvm::function_ref<void(Value, int64_t, MutableArrayRef<Value>)> body);
 
+  // The row of a step's position.
+  Value rowOf(Value step) {
+    if (in.reversed)
+      step = k.sub(k.sub(in.length, k.index(1)), step);
+    return k.add(k.mul(at.sequence, in.length), step);
+  }
   Value shared(int64_t rows, int64_t width);
   void copyState(bool toShared);
   void stage(Value start);
@@ -313,7 +319,6 @@ void RecurrentTask::copyState(bool toShared) {
 // past the end, the last position again.
 void RecurrentTask::stage(Value start) {
   Value last = k.sub(in.length, k.index(1));
-  Value firstRow = k.mul(at.sequence, in.length);
   // A buffer to load from, one to store to, and where.
   struct Piece {
     Value vector, target, p, column;
@@ -321,7 +326,7 @@ void RecurrentTask::stage(Value start) {
   SmallVector<Piece> pieces;
   for (int64_t i = 0; i < positions; ++i) {
     Value p = k.index(i);
-    Value row = k.add(firstRow, k.min(k.add(start, p), last));
+    Value row = rowOf(k.min(k.add(start, p), last));
     for (int64_t c = 0; c < in.keyWidth; c += kWarpElements) {
       Value column = k.index(c);
       int64_t width = std::min(kWarpElements, in.keyWidth - c);
@@ -368,12 +373,11 @@ void RecurrentTask::buildAnyLength() {
   queries = shared(positions, in.keyWidth);
   values = shared(positions, columns);
   copyState(/*toShared=*/true);
-  Value firstRow = k.mul(at.sequence, in.length);
   k.forLoop(k.index(0), in.length, positions, [&](Value start) {
     stage(start);
     Value count = k.min(k.index(positions), k.sub(in.length, start));
     k.forLoop(k.index(0), count, 1,
-              [&](Value p) { position(k.add(k.add(firstRow, start), p), p); });
+              [&](Value p) { position(rowOf(k.add(start, p)), p); });
   });
   copyState(/*toShared=*/false);
 }

@@ -44,10 +44,6 @@ struct ConvertTNToTNKPass
         return emitError(UnknownLoc::get(&getContext()),
                          "expected tile sizes from 1 to 4096, got ")
                << value;
-    if (gpuThreads != 0 && training)
-      return emitError(UnknownLoc::get(&getContext()),
-                       "training has kernels for the CPU alone, expected it "
-                       "without gpu-threads");
     if (chunk % panelWidth != 0 && panelWidth % chunk != 0)
       return emitError(UnknownLoc::get(&getContext()),
                        "expected the chunk to be a multiple of the panel width "
@@ -144,6 +140,8 @@ struct ConvertTNToTNKPass
       else if (auto call = dyn_cast<func::CallOp>(op))
         call.setCalleeAttr(FlatSymbolRefAttr::get(plain(call.getCallee())));
     });
+    if (training && gpuThreads != 0)
+      addOptimizer(state);
     Builder builder(&getContext());
     module->setAttr(tnrt::kParametersAttrName,
                     builder.getArrayAttr(state.parameterEntries));

@@ -1,8 +1,11 @@
-// Trains on a GPU. Parameters and gradients are there in the layout of the
-// host's arrays; the host has the master copy of the parameters, takes the
-// gradients when somebody wants them, and sends parameters after each change.
+// Trains on a GPU. Parameters, gradients and moments are there, and the host's
+// arrays are copies, made when somebody wants to see or change them. What a
+// call does to the device is one graph for each shape of a batch: ids and scale
+// to the device, the program, the norm of the gradients so far, loss and norm
+// back. Nothing else of a step waits for the GPU.
 #include "CudaTrainer.h"
 
+#include "Optimizer.h"
 #include "TrainArrays.h"
 #include "TrainGroups.h"
 
@@ -13,6 +16,8 @@
 
 #include <algorithm>
 #include <cstring>
+#include <map>
+#include <tuple>
 #include <utility>
 
 namespace tnrt {
@@ -23,11 +28,24 @@ namespace {
 // More threads than this do not make the bus or the host's memory faster.
 constexpr int kMaxThreads = 16;
 
+// Of a piece of memory for one number or a few.
+constexpr int64_t kAlignment = 256;
+
+// Shapes whose graphs are kept.
+constexpr size_t kMostGraphs = 16;
+
+static_assert(sizeof(AdamWFactors) == TNRT_ADAMW_FACTORS * sizeof(float),
+              "the program takes the factors as they lie");
+
+int64_t aligned(int64_t bytes) {
+  return (bytes + kAlignment - 1) / kAlignment * kAlignment;
+}
+
 class CudaTrainer final : public TrainBackend, private Executor {
 public:
   CudaTrainer(const tnrt_module &module, const Manifest &manifest, int threads)
       : module(module), manifest(manifest), pool(threads),
-        arrays(manifest, pool) {}
+        arrays(manifest, pool, TNRT_OPTIMIZER_CHUNK) {}
   ~CudaTrainer() override {
     // What still runs must not lose its memory.
     if (stream.get())
@@ -41,7 +59,8 @@ public:
   int64_t flatElements() const override { return arrays.size(); }
   int64_t maxTokens() const override { return manifest.training.maxTokens; }
   TrainMemory memory() const override {
-    return {arrays.bytes(), arrays.bytes(), 0, manifest.arenaBytes};
+    return {arrays.bytes(), arrays.bytes(), 2 * arrays.bytes(),
+            manifest.arenaBytes};
   }
   int threads() const override { return pool.size(); }
   std::string device() const override { return gpu->name(); }
@@ -59,28 +78,55 @@ public:
   Status adamw(const AdamWUpdate &update) override;
 
 private:
-  // What is small and goes to the device, or comes back, with each call.
-  struct Input {
-    int64_t positions = 0, inputs = 0, targets = 0; // offsets in bytes
-    int64_t scale = 0, loss = 0;
-    int64_t bytes = 0;
+  // Of a call: what its graph depends on.
+  struct Shape {
+    int64_t batch, length;
+    bool hasGradients;
+
+    int64_t idBytes() const {
+      return aligned(batch * length * int64_t(sizeof(int32_t)));
+    }
+    // What goes to the device: the scale, inputs and targets.
+    int64_t inputBytes() const { return kAlignment + 2 * idBytes(); }
+    bool operator<(const Shape &other) const {
+      return std::tie(batch, length, hasGradients) <
+             std::tie(other.batch, other.length, other.hasGradients);
+    }
   };
+  // What comes back: the loss, and the norm at kAlignment.
+  static constexpr int64_t kResultBytes = kAlignment + sizeof(float);
 
   Status allocate();
+  Status allocateArrays();
+  Status fill();
   Status upload(DevicePointer to, const void *from, int64_t bytes);
   Status download(void *to, DevicePointer from, int64_t bytes);
+  Status clear(const DeviceMemory &memory);
   Status finish();
-  Status fetchGradients();
-  Status sendParameters() {
-    return upload(parameterMemory.address(),
-                  arrays.data(TrainBuffer::Parameters), arrays.bytes());
-  }
+
   Result<TrainLoss> run(const TrainBatch &batch, const double *scale);
   Result<float> runGroup(const TrainBatch &group, const float *scale);
-  template <typename T> T *inputAt(int64_t offset) const {
-    return reinterpret_cast<T *>(static_cast<char *>(inputMemory.data()) +
-                                 offset);
+  Status launchStep(const Shape &shape);
+  Status queueStep(const Shape &shape);
+  Status queueNorm();
+  Status queueResults();
+  float result(int64_t offset) const {
+    float value = 0;
+    std::memcpy(&value, static_cast<const char *>(results.data()) + offset,
+                sizeof value);
+    return value;
   }
+
+  const DeviceMemory &deviceArray(TrainBuffer which) const {
+    return deviceArrays[static_cast<size_t>(which)];
+  }
+  float *deviceData(TrainBuffer which) const {
+    return static_cast<float *>(deviceArray(which).data());
+  }
+  bool &isCurrent(TrainBuffer which) {
+    return current[static_cast<size_t>(which)];
+  }
+  int64_t chunks() const { return arrays.size() / TNRT_OPTIMIZER_CHUNK; }
 
   // The ABI.
   void launch(void *, int64_t, void *const *) override {
@@ -88,11 +134,10 @@ private:
   }
   void *arena() override { return arenaMemory.data(); }
   void *parameter(int64_t index) override {
-    return static_cast<float *>(parameterMemory.data()) +
-           arrays.offsetOf(index);
+    return deviceData(TrainBuffer::Parameters) + arrays.offsetOf(index);
   }
   void *gradient(int64_t index) override {
-    return static_cast<float *>(gradientMemory.data()) + arrays.offsetOf(index);
+    return deviceData(TrainBuffer::Gradients) + arrays.offsetOf(index);
   }
   void probe(int64_t, const void *, int64_t, int64_t) override {}
   void *state(int64_t) override { return fail("asks for a state"), nullptr; }
@@ -110,6 +155,7 @@ private:
     note(Error{std::string("the generated code of this trainer ") + what +
                ": compile the model again"});
   }
+  Status takeFailure() { return std::exchange(failure, Status()); }
   void *context() { return static_cast<Executor *>(this); }
   const Driver &driver() const { return gpu->driver(); }
 
@@ -117,15 +163,22 @@ private:
   const Manifest &manifest;
   ThreadPool pool;
   TrainArrays arrays;
-  bool hasGradients = true; // the host's gradients are the device's
+  bool current[4] = {}; // the host's arrays are the device's, by TrainBuffer
   std::shared_ptr<Device> gpu;
   std::unique_ptr<Kernels> kernels;
   std::unique_ptr<Matmul> products;
   std::string productsError; // where there are none
   Stream stream;
-  DeviceMemory parameterMemory, gradientMemory, arenaMemory, constantMemory;
-  DeviceMemory inputMemory;
-  Input input;
+  DeviceMemory deviceArrays[4]; // by TrainBuffer
+  DeviceMemory arenaMemory, constantMemory;
+  DeviceMemory positions;    // zeros
+  DeviceMemory decays, sums; // of the optimizer, a number for each chunk
+  DeviceMemory deviceInput, deviceFactors, deviceResults;
+  PinnedMemory input, factors, results;
+  bool factorsAreRead = true;        // by the device, or never written
+  std::map<Shape, GraphExec> graphs; // empty before the second call
+  double norm = 0;                   // of the gradients so far
+  bool hasNorm = false;
   bool afterKernel = false; // see CudaSession
   Status failure;
 };
@@ -160,32 +213,41 @@ Status CudaTrainer::load(const LoadOptions &options) {
     return status;
   if (Status status = arrays.load(options); !status)
     return status;
-  if (Status status = zeroGradients(); !status)
-    return status;
-  return sendParameters();
+  return fill();
+}
+
+Status CudaTrainer::allocateArrays() {
+  const char *const purposes[] = {"the parameters", "the gradients",
+                                  "the first moments", "the second moments"};
+  for (size_t i = 0; i < 4; ++i) {
+    Result<DeviceMemory> memory =
+        DeviceMemory::allocate(gpu, arrays.bytes(), purposes[i]);
+    if (!memory)
+      return memory.takeError();
+    deviceArrays[i] = std::move(*memory);
+  }
+  return {};
 }
 
 Status CudaTrainer::allocate() {
+  if (Status status = allocateArrays(); !status)
+    return status;
   const Manifest::Training &capacity = manifest.training;
-  auto place = [&](int64_t count, int64_t size) {
-    const int64_t at = input.bytes;
-    input.bytes += (count * size + 255) / 256 * 256;
-    return at;
-  };
-  input.positions = place(capacity.maxSequences, sizeof(int64_t));
-  input.inputs = place(capacity.maxTokens, sizeof(int32_t));
-  input.targets = place(capacity.maxTokens, sizeof(int32_t));
-  input.scale = place(1, sizeof(float));
-  input.loss = place(1, sizeof(float));
+  const int64_t inputBytes = Shape{1, capacity.maxTokens, true}.inputBytes();
+  const int64_t chunkBytes = chunks() * int64_t(sizeof(float));
   struct {
     DeviceMemory &memory;
     int64_t bytes;
     const char *purpose;
   } const blocks[] = {
-      {parameterMemory, arrays.bytes(), "the parameters"},
-      {gradientMemory, arrays.bytes(), "the gradients"},
       {arenaMemory, manifest.arenaBytes, "the values of a step"},
-      {inputMemory, input.bytes, "tokens and labels"}};
+      {positions, capacity.maxSequences * int64_t(sizeof(int64_t)),
+       "positions"},
+      {decays, chunkBytes, "the optimizer"},
+      {sums, chunkBytes, "the optimizer"},
+      {deviceInput, inputBytes, "tokens and labels"},
+      {deviceFactors, sizeof(AdamWFactors), "the optimizer"},
+      {deviceResults, kResultBytes, "the loss"}};
   for (const auto &block : blocks) {
     Result<DeviceMemory> memory =
         DeviceMemory::allocate(gpu, block.bytes, block.purpose);
@@ -193,13 +255,48 @@ Status CudaTrainer::allocate() {
       return memory.takeError();
     block.memory = std::move(*memory);
   }
-  // Positions are zeros and stay so.
-  if (Status status =
-          TNRT_CUDA_CALL(driver(), cuMemsetD8Async, inputMemory.address(), 0,
-                         static_cast<size_t>(inputMemory.size()), stream.get());
+  struct {
+    PinnedMemory &memory;
+    int64_t bytes;
+    const char *purpose;
+  } const pinned[] = {{input, inputBytes, "tokens and labels"},
+                      {factors, sizeof(AdamWFactors), "the optimizer"},
+                      {results, kResultBytes, "the loss"}};
+  for (const auto &block : pinned) {
+    Result<PinnedMemory> memory =
+        PinnedMemory::allocate(gpu, block.bytes, block.purpose);
+    if (!memory)
+      return memory.takeError();
+    block.memory = std::move(*memory);
+  }
+  return {};
+}
+
+// What the device's memory holds before the first call.
+Status CudaTrainer::fill() {
+  std::vector<float> flags(static_cast<size_t>(chunks()));
+  for (const TrainParameter &parameter : arrays.parameters()) {
+    const int64_t first = parameter.offset / TNRT_OPTIMIZER_CHUNK;
+    const int64_t end =
+        (parameter.offset + parameter.elements + TNRT_OPTIMIZER_CHUNK - 1) /
+        TNRT_OPTIMIZER_CHUNK;
+    std::fill(flags.begin() + first, flags.begin() + end,
+              parameter.decays ? 1.0f : 0.0f);
+  }
+  if (Status status = upload(decays.address(), flags.data(), decays.size());
       !status)
     return status;
-  return finish();
+  const DeviceMemory *const zeros[] = {&positions, &deviceResults,
+                                       &deviceArray(TrainBuffer::FirstMoment),
+                                       &deviceArray(TrainBuffer::SecondMoment)};
+  for (const DeviceMemory *memory : zeros)
+    if (Status status = clear(*memory); !status)
+      return status;
+  isCurrent(TrainBuffer::FirstMoment) = true;
+  isCurrent(TrainBuffer::SecondMoment) = true;
+  if (Status status = zeroGradients(); !status)
+    return status;
+  return commit(TrainBuffer::Parameters);
 }
 
 Status CudaTrainer::upload(DevicePointer to, const void *from, int64_t bytes) {
@@ -218,36 +315,37 @@ Status CudaTrainer::download(void *to, DevicePointer from, int64_t bytes) {
   return finish();
 }
 
+Status CudaTrainer::clear(const DeviceMemory &memory) {
+  return TNRT_CUDA_CALL(driver(), cuMemsetD8Async, memory.address(), 0,
+                        static_cast<size_t>(memory.size()), stream.get());
+}
+
 Status CudaTrainer::finish() {
   Status status = TNRT_CUDA_CALL(driver(), cuStreamSynchronize, stream.get());
   if (!status)
     return Error{"a step failed on device " + std::to_string(gpu->index()) +
                  ": " + status.message()};
-  return status;
-}
-
-Status CudaTrainer::fetchGradients() {
-  if (hasGradients)
-    return {};
-  Status status = download(arrays.data(TrainBuffer::Gradients),
-                           gradientMemory.address(), arrays.bytes());
-  hasGradients = static_cast<bool>(status);
+  factorsAreRead = true;
   return status;
 }
 
 Result<FloatSpan> CudaTrainer::view(TrainBuffer which) {
-  if (which == TrainBuffer::Gradients)
-    if (Status status = fetchGradients(); !status)
+  if (!isCurrent(which))
+    if (Status status = download(arrays.data(which),
+                                 deviceArray(which).address(), arrays.bytes());
+        !status)
       return status.takeError();
+  isCurrent(which) = true;
   return FloatSpan{arrays.data(which), arrays.size()};
 }
 
 Status CudaTrainer::commit(TrainBuffer which) {
-  if (which == TrainBuffer::Parameters)
-    return sendParameters();
-  if (which == TrainBuffer::Gradients)
-    return upload(gradientMemory.address(), arrays.data(TrainBuffer::Gradients),
-                  arrays.bytes());
+  if (Status status = upload(deviceArray(which).address(), arrays.data(which),
+                             arrays.bytes());
+      !status)
+    return status;
+  isCurrent(which) = true;
+  hasNorm = hasNorm && which != TrainBuffer::Gradients;
   return {};
 }
 
@@ -266,61 +364,136 @@ Result<TrainLoss> CudaTrainer::run(const TrainBatch &batch,
 
 Result<float> CudaTrainer::runGroup(const TrainBatch &group,
                                     const float *scale) {
-  const int64_t bytes = group.batch * group.length * int64_t(sizeof(int32_t));
-  const DevicePointer base = inputMemory.address();
-  auto at = [&](int64_t offset) {
-    return base + static_cast<DevicePointer>(offset);
-  };
-  if (Status status = upload(at(input.inputs), group.inputs, bytes); !status)
-    return status.takeError();
-  if (Status status = upload(at(input.targets), group.targets, bytes); !status)
-    return status.takeError();
-  const auto *inputs = inputAt<const int32_t>(input.inputs);
-  const auto *targets = inputAt<const int32_t>(input.targets);
-  const auto *positions = inputAt<const int64_t>(input.positions);
-  float *loss = inputAt<float>(input.loss);
-  afterKernel = false;
+  const Shape shape{group.batch, group.length, scale != nullptr};
+  const size_t bytes =
+      static_cast<size_t>(group.batch * group.length) * sizeof(int32_t);
+  char *to = static_cast<char *>(input.data());
   if (scale) {
-    if (Status status = upload(at(input.scale), scale, sizeof(float)); !status)
-      return status.takeError();
-    hasGradients = false;
-    module.gradient(context(), group.batch, group.length, inputs, targets,
-                    positions, inputAt<const float>(input.scale), loss);
-  } else {
-    module.evaluate(context(), group.batch, group.length, inputs, targets,
-                    positions, loss);
+    std::memcpy(to, scale, sizeof *scale);
+    isCurrent(TrainBuffer::Gradients) = hasNorm = false;
   }
-  float mean = 0;
-  Status finished = download(&mean, at(input.loss), sizeof mean);
-  if (Status status = std::exchange(failure, Status()); !status)
+  std::memcpy(to + kAlignment, group.inputs, bytes);
+  std::memcpy(to + kAlignment + shape.idBytes(), group.targets, bytes);
+  if (Status status = launchStep(shape); !status)
     return status.takeError();
-  if (!finished)
-    return finished.takeError();
-  return mean;
+  if (Status status = finish(); !status)
+    return status.takeError();
+  if (scale) {
+    norm = result(kAlignment);
+    hasNorm = true;
+  }
+  return result(0);
+}
+
+// The first call of a shape chooses the library's algorithms, the second is
+// made a graph of.
+Status CudaTrainer::launchStep(const Shape &shape) {
+  auto [known, isFirst] = graphs.try_emplace(shape);
+  if (isFirst) {
+    if (Status status = queueStep(shape); !status)
+      return status;
+    if (graphs.size() > kMostGraphs)
+      graphs.clear();
+    return {};
+  }
+  GraphExec &graph = known->second;
+  if (!graph.get()) {
+    Result<GraphExec> made =
+        capture(gpu, stream, [&] { return queueStep(shape); });
+    if (!made)
+      return made.takeError();
+    graph = std::move(*made);
+  }
+  return TNRT_CUDA_CALL(driver(), cuGraphLaunch, graph.get(), stream.get());
+}
+
+Status CudaTrainer::queueStep(const Shape &shape) {
+  if (Status status = TNRT_CUDA_CALL(
+          driver(), cuMemcpyHtoDAsync_v2, deviceInput.address(), input.data(),
+          static_cast<size_t>(shape.inputBytes()), stream.get());
+      !status)
+    return status;
+  const char *base = static_cast<const char *>(deviceInput.data());
+  const auto *inputs = reinterpret_cast<const int32_t *>(base + kAlignment);
+  const auto *targets =
+      reinterpret_cast<const int32_t *>(base + kAlignment + shape.idBytes());
+  const auto *starts = static_cast<const int64_t *>(positions.data());
+  auto *loss = static_cast<float *>(deviceResults.data());
+  afterKernel = false;
+  if (!shape.hasGradients) {
+    module.evaluate(context(), shape.batch, shape.length, inputs, targets,
+                    starts, loss);
+  } else {
+    module.gradient(context(), shape.batch, shape.length, inputs, targets,
+                    starts, reinterpret_cast<const float *>(base), loss);
+    if (Status status = queueNorm(); !status)
+      return status;
+  }
+  if (Status status = takeFailure(); !status)
+    return status;
+  return queueResults();
+}
+
+Status CudaTrainer::queueNorm() {
+  module.gradient_norm(
+      context(), chunks(), deviceData(TrainBuffer::Gradients),
+      static_cast<float *>(sums.data()),
+      reinterpret_cast<float *>(static_cast<char *>(deviceResults.data()) +
+                                kAlignment));
+  return takeFailure();
+}
+
+Status CudaTrainer::queueResults() {
+  return TNRT_CUDA_CALL(driver(), cuMemcpyDtoHAsync_v2, results.data(),
+                        deviceResults.address(),
+                        static_cast<size_t>(kResultBytes), stream.get());
 }
 
 Status CudaTrainer::zeroGradients() {
-  arrays.zeroGradients();
-  hasGradients = true;
-  if (Status status =
-          TNRT_CUDA_CALL(driver(), cuMemsetD8Async, gradientMemory.address(), 0,
-                         static_cast<size_t>(arrays.bytes()), stream.get());
-      !status)
-    return status;
-  return finish();
+  isCurrent(TrainBuffer::Gradients) = false;
+  norm = 0;
+  hasNorm = true;
+  return clear(deviceArray(TrainBuffer::Gradients));
 }
 
 Result<double> CudaTrainer::gradientNorm() {
-  if (Status status = fetchGradients(); !status)
+  if (hasNorm)
+    return norm;
+  afterKernel = false;
+  if (Status status = queueNorm(); !status)
     return status.takeError();
-  return arrays.gradientNorm();
+  if (Status status = queueResults(); !status)
+    return status.takeError();
+  if (Status status = finish(); !status)
+    return status.takeError();
+  norm = result(kAlignment);
+  hasNorm = true;
+  return norm;
 }
 
 Status CudaTrainer::adamw(const AdamWUpdate &update) {
-  if (Status status = fetchGradients(); !status)
+  if (!factorsAreRead)
+    if (Status status = finish(); !status)
+      return status;
+  const AdamWFactors next(update);
+  std::memcpy(factors.data(), &next, sizeof next);
+  factorsAreRead = false;
+  if (Status status = TNRT_CUDA_CALL(driver(), cuMemcpyHtoDAsync_v2,
+                                     deviceFactors.address(), factors.data(),
+                                     sizeof next, stream.get());
+      !status)
     return status;
-  arrays.adamw(update);
-  return sendParameters();
+  for (TrainBuffer which : {TrainBuffer::Parameters, TrainBuffer::FirstMoment,
+                            TrainBuffer::SecondMoment})
+    isCurrent(which) = false;
+  afterKernel = false;
+  module.adamw(
+      context(), chunks(), static_cast<const float *>(deviceFactors.data()),
+      static_cast<const float *>(decays.data()),
+      deviceData(TrainBuffer::Gradients), deviceData(TrainBuffer::Parameters),
+      deviceData(TrainBuffer::FirstMoment),
+      deviceData(TrainBuffer::SecondMoment));
+  return takeFailure();
 }
 
 void CudaTrainer::launchDevice(int64_t kernel, int64_t tasks,

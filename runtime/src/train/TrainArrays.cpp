@@ -13,12 +13,6 @@
 
 namespace tnrt {
 
-namespace {
-
-constexpr int64_t kAlignElements = 16; // 64 bytes
-
-} // namespace
-
 Status TrainArrays::layOut() {
   for (const Manifest::Parameter &parameter : manifest.parameters) {
     TrainParameter entry;
@@ -28,7 +22,7 @@ Status TrainArrays::layOut() {
     entry.elements = elementCount(parameter.shape).value_or(0);
     entry.decays = parameter.shape.size() == 2;
     const int64_t padded =
-        (entry.elements + kAlignElements - 1) / kAlignElements * kAlignElements;
+        (entry.elements + alignment - 1) / alignment * alignment;
     if (__builtin_add_overflow(elements, padded, &elements) ||
         elements > INT64_MAX / int64_t(sizeof(float)))
       return Error{"manifest: the parameters overflow 64 bits"};

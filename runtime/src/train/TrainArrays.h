@@ -15,9 +15,11 @@ struct LoadOptions;
 
 class TrainArrays {
 public:
-  // Both must outlive the arrays.
-  TrainArrays(const Manifest &manifest, ThreadPool &pool)
-      : manifest(manifest), pool(pool) {}
+  // Manifest and pool must outlive the arrays. A parameter begins at a multiple
+  // of `alignment` elements, itself a multiple of 16; the arrays end at one.
+  TrainArrays(const Manifest &manifest, ThreadPool &pool,
+              int64_t alignment = 16)
+      : manifest(manifest), pool(pool), alignment(alignment) {}
   // Lays the parameters out; the arrays are zero, and take memory once they are
   // touched. Errors: sizes that overflow, memory.
   Status allocate();
@@ -46,6 +48,7 @@ private:
 
   const Manifest &manifest;
   ThreadPool &pool;
+  int64_t alignment;
   std::vector<TrainParameter> table; // as manifest.parameters
   int64_t elements = 0;
   Memory buffers[4]; // by TrainBuffer

@@ -85,15 +85,15 @@ func.func @twice(%dy: tensor<?x?x16xf32>) -> tensor<16xf32> attributes {tn.rows 
 
 // -----
 
-// The loss goes over the vocabulary in pieces; no buffer holds all logits. 32768 rows make
-// pieces of 256 words.
+// The loss goes over the vocabulary in pieces; no buffer holds all logits. 262144 rows
+// make pieces of 256 words.
 // CHECK-LABEL: func.func @loss(
-// CHECK-DAG: %[[Z:.*]] = tnrt.alloc : memref<32768x256xf32>
+// CHECK-DAG: %[[Z:.*]] = tnrt.alloc : memref<262144x256xf32>
 // CHECK: scf.for %[[FIRST:.*]] = %c0 to %c512 step %c256
 // CHECK: tnrt.launch %{{.*}} @logits_k16_n256 tasks({{.*}}) (%{{.*}}, %{{.*}}, %[[Z]], %{{.*}}, %[[FIRST]])
 // CHECK: tnrt.launch %{{.*}} @logit_statistics tasks({{.*}}) (%[[Z]],
 // CHECK: }
-// CHECK: %[[REST:.*]] = tnrt.alloc : memref<32768x100xf32>
+// CHECK: %[[REST:.*]] = tnrt.alloc : memref<262144x100xf32>
 // CHECK: tnrt.launch %{{.*}} @logits_k16_n100 tasks({{.*}}) (%{{.*}}, %{{.*}}, %[[REST]], %{{.*}}, %c512)
 // CHECK: tnrt.launch %{{.*}} @logit_statistics_{{[0-9]+}}
 // CHECK: tnrt.launch %{{.*}} @row_losses
@@ -108,7 +108,7 @@ func.func @twice(%dy: tensor<?x?x16xf32>) -> tensor<16xf32> attributes {tn.rows 
 // CHECK: @cross_entropy_weight_grad_k100_n16
 func.func @loss(%x: tensor<?x?x16xf32>, %w: tensor<612x16xf32>, %labels: tensor<?x?xi32>,
                 %d: tensor<1xf32>) -> (tensor<1xf32>, tensor<?x?x16xf32>, tensor<612x16xf32>)
-    attributes {tn.rows = 32768 : i64} {
+    attributes {tn.rows = 262144 : i64} {
   %loss, %lse = tn.cross_entropy %x, %w, %labels : tensor<?x?x16xf32>, tensor<612x16xf32>,
       tensor<?x?xi32> -> tensor<1xf32>, tensor<?x?xf32>
   %dx, %dw = tn.cross_entropy_grad %x, %w, %labels, %lse, %d : tensor<?x?x16xf32>,

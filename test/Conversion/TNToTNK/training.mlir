@@ -2,8 +2,6 @@
 // them, results of static shape, capacity in tokens and sequences.
 // RUN: tnllm-opt %s --convert-tn-to-tnk=training=1 --split-input-file | FileCheck %s
 // RUN: tnllm-opt %s --tnk-pipeline=training=1 --split-input-file -o /dev/null
-// RUN: not tnllm-opt %s --convert-tn-to-tnk='training=1 gpu-threads=256' --split-input-file 2>&1 | FileCheck %s --check-prefix=GPU
-// GPU: training has kernels for the CPU alone, expected it without gpu-threads
 
 // CHECK-LABEL: module @step attributes
 // CHECK-SAME: tnrt.capacity = {loss_gradient = 32 : i64}

@@ -3,8 +3,9 @@
 build_programs.py TNLLMC FOLDER [CASE...] [--target=sm_90a] [--dtypes=f32,bf16]
 
 FOLDER then holds, for each case, CASE-f32, CASE-bf16 (GPU programs), CASE-cpu (f32, for
-any x86-64-v3 CPU) and CASE.safetensors (what is expected), all self-contained: it can
-be carried to a GPU machine without a compiler, where run_suite.py checks it.
+any x86-64-v3 CPU), CASE.safetensors (what is expected) and the trainers that training.py
+names, all self-contained: it can be carried to a GPU machine without a compiler, where
+run_suite.py checks it.
 
 The golden cases are narrow. The case `wide` has random weights, activations in bf16 and
 tensor cores; what is expected of it, in wide-f32.safetensors and wide-bf16.safetensors,
@@ -25,8 +26,10 @@ sys.dont_write_bytecode = True
 GOLDEN = os.path.join(os.path.dirname(os.path.abspath(__file__)),
                       "../../Inputs/golden")
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+sys.path[:0] = [os.path.join(os.path.dirname(os.path.abspath(__file__)), path)
+                for path in (".", "..")]
 import safetensors_io
+import training
 from program import Program
 
 WIDE = """vocab_size: 300
@@ -68,6 +71,7 @@ def build_wide(tnllmc, folder, target, dtypes):
                             *options], check=True)
 
         compile_as(os.path.join(folder, "wide-cpu"), "--march=x86-64-v3")
+        training.build(tnllmc, spec, "wide", folder, target, ["--random-weights=1"])
         for dtype in dtypes:
             compile_as(os.path.join(folder, f"wide-{dtype}"), f"--target={target}",
                        f"--dtype={dtype}")
@@ -101,6 +105,7 @@ def main():
         for dtype in args.dtypes.split(","):
             compile_as(dtype, f"--target={args.target}", f"--dtype={dtype}")
         compile_as("cpu", "--march=x86-64-v3")
+        training.build(args.tnllmc, path, case, args.folder, args.target, [])
         shutil.copyfile(os.path.join(path, "golden.safetensors"),
                         os.path.join(args.folder, f"{case}.safetensors"))
 

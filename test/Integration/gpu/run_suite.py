@@ -4,8 +4,8 @@ run_suite.py FOLDER [--device N] [--jobs N]
 
 FOLDER is what build_programs.py made. Needs python3 with numpy, and a GPU: without one
 it prints the reason and ends with status 0. Errors are relative to the largest golden
-value: 2e-3 for f32, 3e-2 for bf16. A line for each check; exit status 1 when one
-fails.
+value: 2e-3 for f32, 3e-2 for bf16, 5e-3 for gradients. A line for each check; exit
+status 1 when one fails.
 """
 
 import argparse
@@ -16,8 +16,10 @@ import sys
 import tempfile
 
 sys.dont_write_bytecode = True  # the source tree stays clean
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+sys.path[:0] = [os.path.join(os.path.dirname(os.path.abspath(__file__)), path)
+                for path in (".", "..")]
 import safetensors_io
+import training
 from program import Check, Program, run_relay
 
 TOLERANCE = {"f32": 2e-3, "bf16": 3e-2}
@@ -144,8 +146,11 @@ def main():
         print(f"device {args.device}: {info['device']}", flush=True)
         failed = total = 0
         with concurrent.futures.ThreadPoolExecutor(args.jobs) as pool:
-            for check in pool.map(lambda p: check_case(*p, args.folder, temporary,
-                                                       options), programs):
+            checks = [pool.submit(check_case, *program, args.folder, temporary, options)
+                      for program in programs]
+            checks += [pool.submit(training.check_case, case, args.folder, temporary,
+                                   options) for case in training.find(args.folder)]
+            for check in (done.result() for done in checks):
                 print("\n".join(check.lines), flush=True)
                 failed += check.failed
                 total += len(check.lines)

@@ -1,0 +1,57 @@
+// The operations of training on a GPU: products by the library, kernels of rows from the
+// CPU's bodies, and attention's adjoint by three attentions, two of them backwards in time.
+// RUN: tnllm-opt %S/gradients.mlir --convert-tn-to-tnk='training=1 gpu-threads=256' \
+// RUN:   --canonicalize --split-input-file | FileCheck %s
+// Each of the kernels can be given to threads.
+// RUN: tnllm-opt %S/gradients.mlir --convert-tn-to-tnk='training=1 gpu-threads=256' \
+// RUN:   --canonicalize --cse --split-input-file \
+// RUN:   | tnllm-opt - --split-input-file --device-pipeline -o /dev/null
+
+// CHECK-LABEL: func.func @linear(
+// CHECK-SAME: %[[C:[^:]*]]: !tnrt.context, %{{.*}}: index, %{{.*}}: index, %[[DY:[^:]*]]: memref<8x40xf32>,
+// CHECK-SAME: %[[X:[^:]*]]: memref<8x24xf32>, %[[W:[^:]*]]: memref<40x24xf32>, %[[DX:[^:]*]]: memref<8x24xf32>, %[[DW:[^:]*]]: memref<40x24xf32>)
+// CHECK: tnrt.matmul form(input_grad) %[[C]] %[[DY]], %[[W]], %[[DX]], %[[ROWS:.*]] :
+// CHECK: tnrt.matmul form(weight_grad) accumulate %[[C]] %[[DY]], %[[X]], %[[DW]], %[[ROWS]] :
+
+// CHECK-LABEL: func.func @sums(
+// CHECK: tnrt.launch %{{.*}} @sum_rows tasks(%c1)
+// CHECK: tnk.kernel @sum_rows({{.*}}) threads(32)
+
+// The pieces of the vocabulary one after the other; dx begins with the first.
+// CHECK-LABEL: func.func @loss(
+// CHECK: %[[FIRST:.*]] = memref.subview %[[WEIGHT:.*]][0, 0] [256, 16] [1, 1]
+// CHECK: tnrt.matmul %{{.*}} %{{.*}}, %[[FIRST]], %[[Z:.*]], %{{.*}} :
+// CHECK: @logit_statistics tasks(
+// CHECK: memref.subview %[[WEIGHT]][256, 0] [256, 16] [1, 1]
+// CHECK: memref.subview %[[WEIGHT]][512, 0] [100, 16] [1, 1]
+// CHECK: @mean_loss tasks(%c1)
+// CHECK: @loss_scale tasks(%c1)
+// CHECK: @logit_grad tasks(
+// CHECK: tnrt.matmul form(input_grad) %{{.*}} %[[DZ:.*]], %{{.*}}, %[[DX:.*]], %{{.*}} :
+// CHECK: tnrt.matmul form(weight_grad) accumulate %{{.*}} %[[DZ]], %{{.*}} :
+// CHECK: @logit_grad tasks(
+// CHECK: tnrt.matmul form(input_grad) accumulate %{{.*}}, %[[DX]], %{{.*}} :
+// CHECK-NOT: scf.for
+// CHECK: return
+
+// Each attention has a state, which begins as zeros.
+// CHECK-LABEL: func.func @attention(
+// CHECK: @zero_states
+// CHECK: @attention_sequential tasks(
+// CHECK: @zero_states
+// CHECK: @attention_sequential{{.*}} tasks(
+// CHECK: @zero_states
+// CHECK: @attention_reversed tasks(
+// CHECK: @zero_states
+// CHECK: @attention_reversed tasks(
+
+// CHECK-LABEL: func.func @rows(
+// CHECK: @norm_grad tasks(%[[ROWS:[^)]*]])
+// CHECK: @embedding_grad tasks(%c9)
+
+// CHECK-LABEL: func.func @lrpe(
+// CHECK: @lrpe_input_grad tasks(
+// CHECK: %[[BLOCKS:.*]] = arith.ceildivui %{{.*}}, %c128
+// CHECK: %[[TASKS:.*]] = arith.muli %[[BLOCKS]], %c6
+// CHECK: @lrpe_theta_partials tasks(%[[TASKS]])
+// CHECK: @sum_rows tasks(%c2) ({{.*}}, %[[BLOCKS]])
