@@ -49,6 +49,8 @@ OwningOpRef<ModuleOp> tnllm::buildTNModule(MLIRContext &context,
 
 void tnllm::buildTNPipeline(OpPassManager &pm, const CompileOptions &options) {
   if (options.training) {
+    if (options.mixedPrecision)
+      pm.addPass(createTNMixedPrecision());
     TNDifferentiateOptions differentiate;
     differentiate.recompute = options.recompute;
     pm.addPass(createTNDifferentiate(differentiate));
@@ -73,7 +75,8 @@ static ConvertTNToTNKOptions kernelOptions(const CompileOptions &options) {
   ConvertTNToTNKOptions convert;
   if (options.gpu) {
     convert.gpuThreads = GPUTarget::maxRowThreads;
-    convert.bf16Storage = options.dtype == DType::BF16;
+    convert.bf16Storage =
+        options.dtype == DType::BF16 || options.mixedPrecision;
     convert.bf16Depth = GPUTarget::minBF16Depth;
     convert.tensorCores = options.gpu->hasWarpgroupProducts;
     convert.training = options.training;

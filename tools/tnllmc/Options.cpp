@@ -129,6 +129,11 @@ cl::opt<std::string> recomputeOption(
     cl::desc("With --train: what the backward computes again instead of "
              "keeping it (none)"),
     cl::cat(category));
+cl::opt<std::string> ampOption(
+    "amp", cl::value_desc("off|bf16"), cl::init("off"),
+    cl::desc("With --train on a GPU: the type of the operands of matrix "
+             "products (off: f32)"),
+    cl::cat(category));
 cl::opt<bool> quietOption("quiet", cl::desc("Show no progress"),
                           cl::cat(category));
 
@@ -251,7 +256,7 @@ Error setTraining(Options &options) {
     return recompute.takeError();
   options.compile.recompute = recompute->str();
   if (!trainOption) {
-    for (auto *option : {&recomputeOption, &trainTokensOption})
+    for (auto *option : {&recomputeOption, &trainTokensOption, &ampOption})
       if (option->getNumOccurrences())
         return createStringError("--" + option->ArgStr +
                                  " says how to train, expected it with --train");
@@ -264,8 +269,17 @@ Error setTraining(Options &options) {
     return createStringError(
         "--train-tokens: expected a number from 1 to 16777216, got '" +
         tnllm::printable(trainTokensOption.getValue()) + "'");
+  if (ampOption != "off" && ampOption != "bf16")
+    return createStringError("--amp: unknown value '" +
+                             tnllm::printable(ampOption.getValue()) +
+                             "', expected off or bf16");
+  options.compile.mixedPrecision = ampOption == "bf16";
   if (options.emit == Stage::TN)
     return Error::success();
+  if (ampOption == "bf16" && targetOption == "cpu")
+    return createStringError("--amp=bf16: CPUs have no kernels for it yet, "
+                             "expected --target to be one of " +
+                             tnllm::listGPUTargets());
   if (dtypeOption != "f32")
     return createStringError("--train: parameters are trained in f32, expected "
                              "--dtype=f32 or --emit=tn");

@@ -57,6 +57,8 @@ struct CompileOptions {
   // What a block's backward computes again instead of keeping it: none,
   // selective or full; see tn-differentiate.
   std::string recompute = "none";
+  // On a GPU, products of bf16 operands; see tn-mixed-precision.
+  bool mixedPrecision = false;
 };
 
 // Every dialect, pass and pipeline of the project and the upstream ones they

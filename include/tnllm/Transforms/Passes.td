@@ -139,6 +139,37 @@ def TNInsertProbes : Pass<"tn-insert-probes", "::mlir::ModuleOp"> {
   let dependentDialects = ["::tnllm::tn::TNDialect"];
 }
 
+def TNMixedPrecision : Pass<"tn-mixed-precision", "::mlir::ModuleOp"> {
+  let summary = "gives matrix products bf16 operands";
+  let description = [{
+    Linear maps and cross entropies of f32 weights take both operands in bf16; their sums
+    stay f32. A weight is cast once, where its parameter is read: a private function that
+    needs it takes it in bf16. Results of linear maps, activations, LRPE and attention
+    that are no part of a sum are rounded to bf16 and widened again, which is what the
+    backward then keeps of them. Parameters, gradients, norms, states and the sums of
+    layers stay f32.
+
+    ```mlir
+    %w = tn.get_param @w : tensor<16x8xf32>
+    %y = tn.linear %x, %w : tensor<?x?x8xf32>, tensor<16x8xf32> -> tensor<?x?x16xf32>
+    ```
+    becomes
+    ```mlir
+    %w = tn.get_param @w : tensor<16x8xf32>
+    %w0 = tn.cast %w : tensor<16x8xf32> -> tensor<16x8xbf16>
+    %x0 = tn.cast %x : tensor<?x?x8xf32> -> tensor<?x?x8xbf16>
+    %y = tn.linear %x0, %w0 : tensor<?x?x8xbf16>, tensor<16x8xbf16> -> tensor<?x?x16xf32>
+    %y0 = tn.cast %y : tensor<?x?x16xf32> -> tensor<?x?x16xbf16>
+    %y1 = tn.cast %y0 : tensor<?x?x16xbf16> -> tensor<?x?x16xf32>
+    ```
+  }];
+  let statistics = [
+    Statistic<"numProducts", "products", "products that take bf16 operands">,
+    Statistic<"numRounded", "rounded", "values that are rounded where they are made">,
+  ];
+  let dependentDialects = ["::tnllm::tn::TNDialect"];
+}
+
 //===----------------------------------------------------------------------===//
 // tnk
 //===----------------------------------------------------------------------===//

@@ -273,31 +273,28 @@ void kernels::buildLogitGradientRows(KernelBuilder &k) {
   ImplicitLocOpBuilder &b = k.b;
   Value logits = k.argument(0), labels = k.argument(1);
   Value logSumExp = k.argument(2), scale = k.argument(3);
-  forRowsOfTask(k, k.argument(5), [&](Value row) {
-    Value lse = k.loadScalar(logSumExp, row);
-    Value zero = k.constant(b.getF32Type(), 0.0);
-    Value factor = arith::SelectOp::create(
-        b, counts(k, labels, row), k.loadScalar(scale, k.index(0)), zero);
-    // The label's column, in this piece or not.
-    Value target = k.sub(labelOf(k, labels, row), k.argument(4));
-    k.forColumns(
-        columnsOf(logits), k.sizes.panelWidth,
-        [&](Value column, int64_t width) {
-          auto type = VectorType::get({width}, b.getF32Type());
-          auto places = VectorType::get({width}, b.getIndexType());
-          Value tile = k.loadRow(logits, row, column, width);
-          tile = math::ExpOp::create(
-              b, arith::SubFOp::create(b, tile, k.broadcast(lse, type)));
-          Value place =
-              arith::AddIOp::create(b, vector::StepOp::create(b, places),
-                                    k.broadcast(column, places));
-          Value isTarget = arith::CmpIOp::create(
-              b, arith::CmpIPredicate::eq, place, k.broadcast(target, places));
-          Value less = arith::SubFOp::create(b, tile, k.constant(type, 1.0));
-          tile = arith::SelectOp::create(b, isTarget, less, tile);
-          tile = arith::MulFOp::create(b, tile, k.broadcast(factor, type));
-          k.storeRow(tile, logits, row, column);
-        });
-  });
+  Value row = k.task();
+  Value lse = k.loadScalar(logSumExp, row);
+  Value zero = k.constant(b.getF32Type(), 0.0);
+  Value factor = arith::SelectOp::create(b, counts(k, labels, row),
+                                         k.loadScalar(scale, k.index(0)), zero);
+  // The label's column, in this piece or not.
+  Value target = k.sub(labelOf(k, labels, row), k.argument(4));
+  k.forColumns(
+      columnsOf(logits), k.sizes.panelWidth, [&](Value column, int64_t width) {
+        auto type = VectorType::get({width}, b.getF32Type());
+        auto places = VectorType::get({width}, b.getIndexType());
+        Value tile = k.loadRow(logits, row, column, width);
+        tile = math::ExpOp::create(
+            b, arith::SubFOp::create(b, tile, k.broadcast(lse, type)));
+        Value place = arith::AddIOp::create(
+            b, vector::StepOp::create(b, places), k.broadcast(column, places));
+        Value isTarget = arith::CmpIOp::create(
+            b, arith::CmpIPredicate::eq, place, k.broadcast(target, places));
+        Value less = arith::SubFOp::create(b, tile, k.constant(type, 1.0));
+        tile = arith::SelectOp::create(b, isTarget, less, tile);
+        tile = arith::MulFOp::create(b, tile, k.broadcast(factor, type));
+        k.storeRow(tile, k.argument(5), row, column);
+      });
   k.finish();
 }

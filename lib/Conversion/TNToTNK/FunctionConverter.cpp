@@ -138,9 +138,10 @@ LogicalResult FunctionConverter::convertOp(Operation &op) {
   return llvm::TypeSwitch<Operation *, LogicalResult>(&op)
       .Case<tn::FusedOp>([&](auto o) { return convertFused(o), success(); })
       .Case<tn::LinearOp, tn::NormOp, tn::AddOp, tn::MulOp, tn::ActivationOp,
-            tn::CastOp, tn::RoundGroupsOp>([&](auto o) {
+            tn::RoundGroupsOp>([&](auto o) {
         return convertGroup({o, {}, o->getResult(0)}), success();
       })
+      .Case<tn::CastOp>([&](auto o) { return convertCast(o); })
       .Case<tn::EmbeddingOp>([&](auto o) { return convertEmbedding(o); })
       .Case<tn::ShiftedExpOp>([&](auto o) { return convertShiftedExp(o); })
       .Case<tn::LRPEOp>([&](auto o) { return convertLRPE(o); })
@@ -204,6 +205,8 @@ Value FunctionConverter::outputFor(Value tensor) {
   auto given = outputs.find(tensor);
   if (given != outputs.end())
     return buffer = given->second;
+  if (Value narrow = narrowOutput(tensor))
+    return buffer = narrow;
   if (std::optional<int64_t> group = roundedGroup(tensor))
     return buffer = tnrt::AllocOp::create(
                b, roundedBufferType(
@@ -213,6 +216,70 @@ Value FunctionConverter::outputFor(Value tensor) {
   auto type = MemRefType::get(bufferTypeOf(tensor).getShape(),
                               state.target.storageOf(tensor));
   return buffer = tnrt::AllocOp::create(b, type);
+}
+
+// What the function returns in bf16, where this cast alone reads the value and
+// the target keeps it so.
+Value FunctionConverter::narrowOutput(Value tensor) const {
+  auto cast = tensor.hasOneUse() ? dyn_cast<tn::CastOp>(*tensor.user_begin())
+                                 : tn::CastOp();
+  if (!cast || state.target.storageOf(tensor) !=
+                   getElementTypeOrSelf(cast.getResult().getType()))
+    return {};
+  return outputs.lookup(cast.getResult());
+}
+
+// True where somebody other than a generated kernel, which widens what it
+// loads, reads the value, or a view of it.
+static bool needsOwnType(Value tensor) {
+  return llvm::any_of(tensor.getUsers(), [](Operation *user) {
+    if (isa<tn::SliceOp, tn::SplitHeadsOp, tn::MergeHeadsOp>(user))
+      return needsOwnType(user->getResult(0));
+    return isa<tn::LinearOp, tn::LinearInputGradOp, tn::LinearWeightGradOp,
+               tn::CrossEntropyOp, tn::CrossEntropyGradOp, tn::ProbeOp,
+               func::CallOp, func::ReturnOp>(user);
+  });
+}
+
+// In training, where casts are what says how values are kept, nothing where the
+// buffer holds the values already.
+LogicalResult FunctionConverter::convertCast(tn::CastOp op) {
+  Value result = op.getResult(), x = bufferOf(op.getX());
+  auto type = cast<RankedTensorType>(result.getType());
+  if (!isActivation(type) && !state.training)
+    return op.emitOpError("expected the cast of a parameter in training alone");
+  if (!isActivation(type))
+    return castParameter(op), success();
+  Type stored = getElementTypeOrSelf(x.getType());
+  bool isThere = state.training && isForGPU() &&
+                 (stored == type.getElementType() ||
+                  (stored.isBF16() && type.getElementType().isF32() &&
+                   !needsOwnType(result)));
+  Value given = outputs.lookup(result);
+  if (!isThere || (given && given != x))
+    return convertGroup({op, {}, result}), success();
+  buffers[result] = x;
+  return success();
+}
+
+// A parameter in another type: a task is some of its rows.
+void FunctionConverter::castParameter(tn::CastOp op) {
+  ArrayRef<int64_t> shape = op.getX().getType().getShape();
+  TileSizes sizes = state.target.rowSizes(shape.back());
+  Value arguments[] = {bufferOf(op.getX()), outputFor(op.getResult())};
+  launch("cast_parameter", arguments,
+         index(llvm::divideCeil(shape[0], sizes.rowBlock)), sizes,
+         "cast_parameter", [&](KernelBuilder &k) {
+           forRowsOfTask(k, k.index(shape[0]), [&](Value row) {
+             k.forColumns(shape.back(), k.sizes.panelWidth,
+                          [&](Value column, int64_t width) {
+                            k.storeRow(
+                                k.loadRow(k.argument(0), row, column, width),
+                                k.argument(1), row, column);
+                          });
+           });
+           k.finish();
+         });
 }
 
 Value FunctionConverter::contiguous(Value tensor) {

@@ -19,12 +19,13 @@ namespace tnllm::kernels {
 
 // State shared by the whole module's conversion.
 struct ModuleState {
-  ModuleState(mlir::ModuleOp module, const KernelChoice &target)
-      : module(module), symbols(module), target(target) {}
+  ModuleState(mlir::ModuleOp module, const KernelChoice &target, bool training)
+      : module(module), symbols(module), target(target), training(training) {}
 
   mlir::ModuleOp module;
   mlir::SymbolTable symbols;
   const KernelChoice &target;
+  const bool training; // the module's parameters are trained
   // Kernels made, by the text that determines them.
   llvm::StringMap<tnk::KernelOp> kernels;
   // Index of each (symbol, layout) in `tnrt.parameters`. Not of the tensor: two
@@ -143,6 +144,9 @@ private:
   void convertParam(mlir::Value result, mlir::FlatSymbolRefAttr symbol,
                     Layout layout);
   void convertSlice(tn::SliceOp op);
+  mlir::Value narrowOutput(mlir::Value tensor) const;
+  mlir::LogicalResult convertCast(tn::CastOp op);
+  void castParameter(tn::CastOp op);
   mlir::LogicalResult convertProbe(tn::ProbeOp op);
 
   //===--------------------------------------------------------------------===//
@@ -189,6 +193,15 @@ private:
   void convertLRPEGrad(tn::LRPEGradOp op);
   void launchAttentionGrad(tn::LightningAttentionGradOp op);
   mlir::LogicalResult attendForGradients(tn::LightningAttentionGradOp op);
+  struct AttentionShape {
+    int64_t heads = 0, keyWidth = 0, valueWidth = 0;
+    double scale = 1;
+    bool reversed = false; // from the last position to the first
+  };
+  void attend(const AttentionOperands &in, const AttentionShape &shape,
+              const AttentionKernel &kernel, llvm::StringRef key);
+  mlir::Value reverse(mlir::Value matrix);
+  void reverse(mlir::Value from, mlir::Value to);
 
   using Body = llvm::function_ref<void(KernelBuilder &)>;
   void launch(llvm::StringRef name, llvm::ArrayRef<mlir::Value> arguments,

@@ -70,8 +70,11 @@ public:
   Type storageOf(Value tensor) const override {
     Type element = getElementTypeOrSelf(tensor.getType());
     // What a call writes has the type that the callee says.
+    // Logarithms of sums, and what is added up piece by piece, stay f32.
     if (options.bf16Storage && element.isF32() &&
-        !tensor.getDefiningOp<func::CallOp>() && !needsF32(tensor))
+        !isa_and_nonnull<func::CallOp, tn::CrossEntropyOp,
+                         tn::CrossEntropyGradOp>(tensor.getDefiningOp()) &&
+        !needsF32(tensor))
       return BFloat16Type::get(tensor.getContext());
     return element;
   }
@@ -92,16 +95,21 @@ public:
                   ArrayRef<MemRefType> matrices) const override {
     int64_t keyWidth = op.getQ().getType().getDimSize(3);
     int64_t valueWidth = op.getV().getType().getDimSize(3);
-    int64_t tasks = recurrentTasksPerHead(valueWidth);
     if (op.getQ().getType().getDimSize(1) == 1)
       return {"attention_recurrent", onePositionSizes(sizes, keyWidth),
-              buildOnePositionAttention, tasks};
+              buildOnePositionAttention, recurrentTasksPerHead(valueWidth)};
+    return longAttentionKernel(keyWidth, valueWidth, matrices);
+  }
+
+  AttentionKernel
+  longAttentionKernel(int64_t keyWidth, int64_t valueWidth,
+                      ArrayRef<MemRefType> matrices) const override {
     bool inTiles = options.tensorCores && keyWidth <= kMaxTiledKeyWidth &&
                    keyWidth % 8 == 0 && valueWidth % 8 == 0 &&
                    llvm::all_of(matrices, canCopyTiles);
     if (!inTiles)
       return {"attention_sequential", recurrentSizes(sizes),
-              buildSequentialAttention, tasks};
+              buildSequentialAttention, recurrentTasksPerHead(valueWidth)};
     TiledAttentionPlan plan = planTiledAttention(keyWidth, valueWidth);
     TileSizes tiled = sizes;
     tiled.threads = plan.threads;
@@ -127,7 +135,7 @@ public:
           linear.getResult().getType().getShape().back());
     auto many = [&] {
       converter.matmul(x, converter.bufferOf(linear.getWeight()), sums);
-      if (linear.getBias() || !group.tail.empty())
+      if (linear.getBias() || !isStored(group.tail, sums))
         launchTail(converter, linear, group, sums);
     };
     std::optional<RowProduct> product = plan.match(linear);
@@ -152,6 +160,15 @@ public:
   }
 
 private:
+  // True for a tail that is nothing, or a cast to what the product stored.
+  static bool isStored(ArrayRef<Operation *> tail, Value sums) {
+    return llvm::all_of(tail, [&](Operation *op) {
+      return isa<tn::CastOp>(op) &&
+             getElementTypeOrSelf(op->getResult(0).getType()) ==
+                 getElementTypeOrSelf(sums.getType());
+    });
+  }
+
   // Few rows: one kernel that reads the weight once, with its tail.
   void launchGemv(FunctionConverter &converter, tn::LinearOp linear,
                   const Group &group) const {

@@ -166,9 +166,9 @@ void buildLossScale(KernelBuilder &k, mlir::Value labels, mlir::Value gradient,
 // weight [V, depth], dz [rows, piece], labels, logSumExp, scale [1], rows, the
 // piece's first word. A task as of buildProduct.
 void buildLogitGradient(KernelBuilder &k, int64_t depth);
-// The same of logits [rows, piece] that are there already, in place. Arguments:
-// logits, labels, logSumExp, scale [1], the first word, rows. A task is
-// `rowBlock` rows.
+// The same on a GPU of logits [rows, piece] that are there already. Arguments:
+// logits, labels, logSumExp, scale [1], the first word, dz, which may be the
+// logits. A task is a row.
 void buildLogitGradientRows(KernelBuilder &k);
 
 //===----------------------------------------------------------------------===//

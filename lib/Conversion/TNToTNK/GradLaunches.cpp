@@ -455,7 +455,11 @@ void FunctionConverter::matmulLogitGradients(const LogitGradients &in, Value dz,
   Value weight = rowsOf(in.weight, first, words);
   matmul(in.x, weight, dz);
   TileSizes sizes = state.target.rowSizes(words);
-  Value arguments[] = {dz, in.labels, in.logSumExp, in.scale, first, rows};
+  Value logits = dz;
+  Type element = getElementTypeOrSelf(in.weight.getType());
+  if (!element.isF32())
+    dz = tnrt::AllocOp::create(b, MemRefType::get({capacity, words}, element));
+  Value arguments[] = {logits, in.labels, in.logSumExp, in.scale, first, dz};
   launch("logit_grad", arguments, rowTasks(sizes), sizes, "logit_grad",
          [&](KernelBuilder &k) { buildLogitGradientRows(k); });
   matmul(dz, weight, in.dx, tnrt::MatmulForm::InputGrad,
@@ -582,43 +586,107 @@ void FunctionConverter::launchAttentionGrad(tn::LightningAttentionGradOp op) {
          });
 }
 
+// The rows of each sequence from the last to the first.
+Value FunctionConverter::reverse(Value matrix) {
+  auto type = cast<MemRefType>(matrix.getType());
+  Value result = tnrt::AllocOp::create(
+      b, MemRefType::get(type.getShape(), type.getElementType()));
+  reverse(matrix, result);
+  return result;
+}
+
+void FunctionConverter::reverse(Value from, Value to) {
+  TileSizes sizes = state.target.rowSizes(columnsOf(from));
+  Value arguments[] = {from, to, length};
+  launch("reverse", arguments, rows, sizes, "reverse", [&](KernelBuilder &k) {
+    Value position = k.rem(k.task(), k.argument(2));
+    Value begin = k.sub(k.task(), position);
+    Value last = k.sub(k.argument(2), k.index(1));
+    Value source = k.add(begin, k.sub(last, position));
+    k.forColumns(columnsOf(k.argument(0)), k.sizes.panelWidth,
+                 [&](Value column, int64_t width) {
+                   k.storeRow(k.loadRow(k.argument(0), source, column, width),
+                              k.argument(1), k.task(), column);
+                 });
+    k.finish();
+  });
+}
+
+// An attention over the sequences of the call, from states of zeros, without an
+// operation of its own. `key` tells it from others.
+void FunctionConverter::attend(const AttentionOperands &in,
+                               const AttentionShape &shape,
+                               const AttentionKernel &kernel, StringRef key) {
+  SmallVector<Value> matrices = {in.q, in.k, in.v, in.out};
+  if (kernel.usesMaps)
+    for (Value &matrix : matrices)
+      matrix = tensorMap(matrix, shape.heads);
+  Value states = tnrt::AllocOp::create(
+      b, MemRefType::get(
+             {sequences, shape.heads, shape.keyWidth, shape.valueWidth},
+             b.getF32Type()));
+  copyStates(/*from=*/{}, states);
+  Value arguments[] = {matrices[0], matrices[1], matrices[2], in.slopes,
+                       states,      matrices[3], length};
+  Value tasks =
+      arith::MulIOp::create(b, batch, index(shape.heads * kernel.tasksPerHead));
+  StringRef name = shape.reversed ? "attention_reversed" : kernel.name;
+  launch(name, arguments, tasks, kernel.sizes,
+         (name + Twine(shape.heads) + key).str(), [&](KernelBuilder &k) {
+           AttentionBuffers buffers{
+               k.argument(0),  k.argument(1),    k.argument(2), k.argument(3),
+               k.argument(4),  k.argument(5),    k.argument(6), shape.heads,
+               shape.keyWidth, shape.valueWidth, shape.scale,   shape.reversed};
+           kernel.build(k, buffers);
+         });
+}
+
 // The gradients of q, k and v are attentions themselves:
 //   dq_t = scale sum over s <= t of lambda^(t-s) (dout_t . v_s) k_s
 //   dk_s = scale sum over t >= s of lambda^(t-s) (v_s . dout_t) q_t
 //   dv_s = scale sum over t >= s of lambda^(t-s) (k_s . q_t) dout_t
 // On a GPU they are therefore the forward's kernel with other operands, for dk
-// and dv backwards in time.
+// and dv backwards in time: the recurrence walks so, the kernel of tiles gets
+// sequences that are turned round.
 LogicalResult
 FunctionConverter::attendForGradients(tn::LightningAttentionGradOp op) {
   if (op.getState() || op.getDNewState() || !op.getDState().use_empty())
     return op.emitOpError("expected a sequence that begins and ends in the "
                           "call: a GPU has no kernel for gradients of states");
-  int64_t heads = op.getQ().getType().getDimSize(2);
-  double scale = op.getScale().convertToFloat();
-  auto attend = [&](Value q, Value k, Value v, Value out, bool reversed) {
-    int64_t keyWidth = columnsOf(q) / heads, valueWidth = columnsOf(v) / heads;
-    Value states = tnrt::AllocOp::create(
-        b, MemRefType::get({sequences, heads, keyWidth, valueWidth},
-                           b.getF32Type()));
-    copyStates(/*from=*/{}, states);
-    Value arguments[] = {q,      k,   v,     bufferOf(op.getSlopes()),
-                         states, out, length};
-    Value tasks = arith::MulIOp::create(
-        b, batch, index(heads * recurrentTasksPerHead(valueWidth)));
-    StringRef name = reversed ? "attention_reversed" : "attention_sequential";
-    launch(name, arguments, tasks, recurrentSizes(state.target.sizes),
-           (name + Twine(heads) + keyOf(op)).str(), [&](KernelBuilder &k) {
-             AttentionBuffers in{k.argument(0), k.argument(1), k.argument(2),
-                                 k.argument(3), k.argument(4), k.argument(5),
-                                 k.argument(6), heads,         keyWidth,
-                                 valueWidth,    scale,         reversed};
-             buildSequentialAttention(k, in);
-           });
+  AttentionShape shape;
+  shape.heads = op.getQ().getType().getDimSize(2);
+  shape.scale = op.getScale().convertToFloat();
+  llvm::MapVector<Value, Value> turned;
+  auto turn = [&](Value matrix) {
+    Value &made = turned[matrix];
+    if (!made)
+      made = reverse(matrix);
+    return made;
+  };
+  auto attendTo = [&](Value q, Value k, Value v, Value out, bool backwards) {
+    shape.keyWidth = columnsOf(q) / shape.heads;
+    shape.valueWidth = columnsOf(v) / shape.heads;
+    SmallVector<MemRefType> types;
+    for (Value matrix : {q, k, v, out})
+      types.push_back(cast<MemRefType>(matrix.getType()));
+    AttentionKernel kernel = state.target.longAttentionKernel(
+        shape.keyWidth, shape.valueWidth, types);
+    std::string key = keyOf(op) + std::to_string(shape.keyWidth) + "x" +
+                      std::to_string(shape.valueWidth);
+    Value slopes = bufferOf(op.getSlopes());
+    shape.reversed = backwards && !kernel.usesMaps;
+    if (!backwards || shape.reversed)
+      return attend({q, k, v, slopes, /*state=*/{}, out}, shape, kernel, key);
+    Value turnedOut = tnrt::AllocOp::create(
+        b, MemRefType::get(types[3].getShape(), types[3].getElementType()));
+    attend({turn(q), turn(k), turn(v), slopes, /*state=*/{}, turnedOut}, shape,
+           kernel, key);
+    reverse(turnedOut, out);
   };
   Value q = bufferOf(op.getQ()), k = bufferOf(op.getK());
   Value v = bufferOf(op.getV()), dout = bufferOf(op.getDout());
-  attend(dout, v, k, outputFor(op.getDq()), /*reversed=*/false);
-  attend(v, dout, q, outputFor(op.getDk()), /*reversed=*/true);
-  attend(k, q, dout, outputFor(op.getDv()), /*reversed=*/true);
+  attendTo(dout, v, k, outputFor(op.getDq()), /*backwards=*/false);
+  attendTo(v, dout, q, outputFor(op.getDk()), /*backwards=*/true);
+  attendTo(k, q, dout, outputFor(op.getDv()), /*backwards=*/true);
   return success();
 }

@@ -56,6 +56,13 @@ public:
   virtual AttentionKernel
   attentionKernel(tn::LightningAttentionOp op,
                   llvm::ArrayRef<mlir::MemRefType> matrices) const = 0;
+  // On a GPU, of any number of positions and without an operation: the adjoint
+  // of an attention is three.
+  virtual AttentionKernel
+  longAttentionKernel(int64_t keyWidth, int64_t valueWidth,
+                      llvm::ArrayRef<mlir::MemRefType> matrices) const {
+    llvm_unreachable("a CPU has a kernel for the adjoint");
+  }
   // True where calls of at most kGemvRows rows need no buffer of the value: the
   // kernels that read it compute it.
   virtual bool isComputedByUsers(mlir::Value) const { return false; }

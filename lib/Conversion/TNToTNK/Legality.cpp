@@ -64,12 +64,20 @@ static bool isTooLarge(Type type) {
   return false;
 }
 
+// A weight in another type.
+static bool isCastOfMatrix(Operation *op) {
+  auto cast = dyn_cast<tn::CastOp>(op);
+  return cast && cast.getX().getType().getRank() == 2 &&
+         cast.getX().getType().hasStaticShape();
+}
+
 LogicalResult kernels::checkOperation(Operation *op, int64_t leadingRank) {
   for (Type result : op->getResultTypes())
     if (isa<RankedTensorType>(result) && isTooLarge(result))
       return op->emitOpError("expected at most 2^40 elements, got ") << result;
   if (!isa<tn::TNDialect>(op->getDialect()) || op->getNumOperands() == 0 ||
-      isa<tn::FusedOp, tn::YieldOp>(op) || isParameterSum(op))
+      isa<tn::FusedOp, tn::YieldOp>(op) || isParameterSum(op) ||
+      isCastOfMatrix(op))
     return success();
   auto type = cast<RankedTensorType>(op->getOperand(0).getType());
   bool allActivations = isActivation(type);
@@ -95,7 +103,8 @@ LogicalResult kernels::checkOperation(Operation *op, int64_t leadingRank) {
            << leadingRank + 1 << " here, got " << type << "; merge heads first";
   Value packed = packedOperand(op);
   if (packed && packed.getDefiningOp() &&
-      !packed.getDefiningOp<tn::GetParamOp>())
+      !packed.getDefiningOp<tn::GetParamOp>() &&
+      !isCastOfMatrix(packed.getDefiningOp()))
     return op->emitOpError("expected a parameter as the weight or table");
   if (packed && isActivation(cast<RankedTensorType>(packed.getType())))
     return op->emitOpError("expected a weight or table of static shape");

@@ -97,7 +97,7 @@ struct ConvertTNToTNKPass
     if (failed(checkFunctions(module)))
       return signalPassFailure();
     std::unique_ptr<KernelChoice> target = chooseTarget(module);
-    ModuleState state(module, *target);
+    ModuleState state(module, *target, training);
     ArrayAttr states = stateTypes(module);
 
     SmallVector<func::FuncOp> functions(module.getOps<func::FuncOp>());

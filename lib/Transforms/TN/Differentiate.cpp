@@ -96,11 +96,18 @@ public:
   SmallVector<Value> saved;
 
 private:
+  // What is wide again is kept as it was.
+  static bool isWidening(Operation *op) {
+    auto cast = dyn_cast<tn::CastOp>(op);
+    return cast && cast.getX().getType().getElementType().isBF16() &&
+           cast.getResult().getType().getElementType().isF32();
+  }
   bool isRecomputed(Operation *op) const {
     if (op->getNumOperands() == 0 && isPure(op)) // constants, parameters
       return true;
     // A view costs nothing, and what it shows is kept once for all its views.
-    if (isa<tn::SliceOp, tn::SplitHeadsOp, tn::MergeHeadsOp>(op))
+    if (isa<tn::SliceOp, tn::SplitHeadsOp, tn::MergeHeadsOp>(op) ||
+        isWidening(op))
       return true;
     if (!isa<tn::AdjointOpInterface, tn::ZerosOp>(op))
       return false;

@@ -12,6 +12,7 @@
 #include "core/Executor.h"
 #include "core/Session.h"
 #include "cuda/CudaModel.h"
+#include "cuda/TensorMap.h"
 #include "tnrt/abi.h"
 
 #include <algorithm>
@@ -144,7 +145,10 @@ private:
   void *constants() override { return constantMemory.data(); }
   void launchDevice(int64_t kernel, int64_t tasks, void *const *args) override;
   void matmul(const MatmulCall &call) override;
-  void tensorMap(const TensorMapCall &) override { fail("makes a tensor map"); }
+  void tensorMap(const TensorMapCall &call) override {
+    if (failure)
+      note(encodeTensorMap(driver(), call));
+  }
 
   // Keeps the first failure.
   void note(Status status) {

@@ -1,6 +1,7 @@
 """Trainers for a GPU: made by build_programs.py, checked by run_suite.py.
 
-A case's trainers are CASE-trainer-MODE, of each way to recompute, and CASE-trainer-cpu;
+A case's trainers are CASE-trainer-MODE, of each way to recompute, CASE-trainer-amp, whose
+products are of bf16, and CASE-trainer-cpu;
 CASE.weights.safetensors is what they start from, and CASE.gradients.safetensors what the
 published PyTorch code computed, where it did.
 """
@@ -25,6 +26,8 @@ STEPS = 30
 # Of the largest value of each gradient: the published code's, the CPU program's.
 GOLDEN_TOLERANCE, CPU_TOLERANCE = 5e-3, 1e-3
 LOSS_TOLERANCE = 1e-3
+# In bf16: the norm of a gradient's error over its own, the worst and in the middle.
+AMP_TOLERANCE, AMP_MEDIAN, AMP_LOSS_TOLERANCE = 0.15, 0.04, 2e-2
 
 
 def build(tnllmc, path, case, folder, target, options):
@@ -36,6 +39,7 @@ def build(tnllmc, path, case, folder, target, options):
 
     for mode in MODES:
         compile_as(mode, f"--target={target}", f"--recompute={mode}")
+    compile_as("amp", f"--target={target}", "--amp=bf16")
     compile_as("cpu", "--march=x86-64-v3")
     for name, kept in (("model", "weights"), ("gradients", "gradients")):
         source = os.path.join(path, name + ".safetensors")
@@ -96,6 +100,7 @@ class Trainers:
         ids = (golden["train_ids"] if golden else
                np.random.RandomState(0).randint(1, 200, (3, 150)))
         expected, _ = self.grad("cpu", ids)
+        self.check_amp_gradients(ids, expected)
         for mode in MODES:
             computed, contents = self.grad(mode, ids)
             again = self.grad(mode, ids)[1]
@@ -112,6 +117,17 @@ class Trainers:
                 self.check.say(f"{mode}: golden gradients", worst <= GOLDEN_TOLERANCE,
                                f"{worst:.1e} of {len(names)}")
 
+    def check_amp_gradients(self, ids, expected):
+        computed, contents = self.grad("amp", ids)
+        again = self.grad("amp", ids)[1]
+        self.check.say("amp: the same bits twice", contents == again, contents == again)
+        errors = [np.linalg.norm(computed[name] - want) / np.linalg.norm(want)
+                  for name, want in expected.items() if name != "train_loss"]
+        worst, middle = max(errors), float(np.median(errors))
+        self.check.say("amp: gradients beside the CPU's in f32",
+                       worst <= AMP_TOLERANCE and middle <= AMP_MEDIAN,
+                       f"worst {worst:.1e}, in the middle {middle:.1e}")
+
     def check_training(self):
         shard = self.path("train.bin")
         text = self.path("text.txt")
@@ -127,6 +143,8 @@ class Trainers:
         cpu = self.train("cpu", "cpu", *common)
         gpu = self.train("none", "gpu", *common)
         self.compare("losses beside the CPU's", gpu, cpu, LOSS_TOLERANCE)
+        amp = self.train("amp", "amp", *common)
+        self.compare("amp: losses beside those in f32", amp, gpu, AMP_LOSS_TOLERANCE)
         parts = self.train("full", "parts", *common, "--accumulate", "4")
         self.compare("losses of four parts a step", parts, gpu, LOSS_TOLERANCE)
         self.check_resume(common, gpu)
