@@ -49,6 +49,9 @@ OwningOpRef<ModuleOp> tnllm::buildTNModule(MLIRContext &context,
 
 void tnllm::buildTNPipeline(OpPassManager &pm, const CompileOptions &options) {
   if (options.training) {
+    // What is nothing, or one thing twice, would be kept twice.
+    pm.addPass(createCanonicalizerPass());
+    pm.addPass(createCSEPass());
     if (options.mixedPrecision)
       pm.addPass(createTNMixedPrecision());
     TNDifferentiateOptions differentiate;

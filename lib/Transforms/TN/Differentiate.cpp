@@ -113,8 +113,15 @@ private:
       return false;
     if (recompute == Recompute::Full)
       return true;
-    return recompute == Recompute::Selective &&
-           !isa<tn::LinearOp, tn::LightningAttentionOp, tn::CrossEntropyOp>(op);
+    return recompute == Recompute::Selective && !isDear(op);
+  }
+  // What selective recompute keeps: as bf16 where it is rounded.
+  static bool isDear(Operation *op) {
+    if (auto cast = dyn_cast<tn::CastOp>(op);
+        cast && cast.getResult().getType().getElementType().isBF16())
+      op = cast.getX().getDefiningOp();
+    return isa_and_nonnull<tn::LinearOp, tn::LightningAttentionOp,
+                           tn::CrossEntropyOp>(op);
   }
 
   Block &body;

@@ -2,6 +2,8 @@
 // What the backward keeps is then bf16.
 // RUN: tnllm-opt %s --tn-mixed-precision --tn-differentiate --canonicalize --cse \
 // RUN:   | FileCheck %s --check-prefix=GRAD
+// RUN: tnllm-opt %s --tn-mixed-precision --tn-differentiate=recompute=selective --canonicalize --cse \
+// RUN:   | FileCheck %s --check-prefix=SOME
 
 tn.param @table : tensor<32x8xf32> init <normal, 2.0e-02 : f64>
 tn.param @a : tensor<16x8xf32> init <normal, 2.0e-02 : f64>
@@ -20,6 +22,9 @@ tn.param @b : tensor<8x16xf32> init <normal, 2.0e-02 : f64>
 // CHECK-NEXT: tn.add %[[X]], %[[SUM]]
 // GRAD-LABEL: func.func private @block_forward(
 // GRAD-SAME: -> (tensor<?x?x8xf32>, tensor<?x?x16xbf16>, tensor<?x?x16xbf16>, tensor<?x?x8xbf16>)
+// The rounded product is kept, and not the f32 that it was; its activation is computed again.
+// SOME-LABEL: func.func private @block_forward(
+// SOME-SAME: -> (tensor<?x?x8xf32>, tensor<?x?x16xbf16>) attributes
 func.func private @block(%x: tensor<?x?x8xf32>, %a: tensor<16x8xf32>, %b: tensor<8x16xf32>)
     -> tensor<?x?x8xf32> attributes {tn.rows = 32 : i64} {
   %0 = tn.linear %x, %a : tensor<?x?x8xf32>, tensor<16x8xf32> -> tensor<?x?x16xf32>
