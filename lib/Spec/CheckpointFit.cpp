@@ -36,11 +36,21 @@ bool isHarmlessBuffer(StringRef name) {
          name.ends_with(".position_ids") || name == "model.slopes";
 }
 
+// True where each layer normalises what it attends to.
+bool isLinearEverywhere(const ModelSpec &spec) {
+  return llvm::all_of(spec.attention, [](AttentionKind kind) {
+    return kind == AttentionKind::Linear;
+  });
+}
+
 // The setting that a surplus tensor contradicts: with it ignored the model
 // would compute something else than it was trained for. Empty when it is just
 // surplus.
 StringRef contradictedSetting(StringRef name, const ModelSpec &spec) {
   StringRef tail = withoutLayer(name);
+  if (spec.norm != NormKind::Srms && tail.starts_with("token_mixer.norm.") &&
+      !isLinearEverywhere(spec))
+    return "attention is not linear there";
   if (isNormParameter(name, ".weight"))
     return "norm_type is simplermsnorm";
   if (isNormParameter(name, ".bias"))
@@ -48,8 +58,15 @@ StringRef contradictedSetting(StringRef name, const ModelSpec &spec) {
                                        : "norm_bias is false";
   if (tail == "token_mixer.lrpe.theta")
     return "linear_use_lrpe_list has no LRPE there";
+  if (name == "model.embed_positions.weight")
+    return "absolute_positions is false";
+  if (tail == "token_mixer.qkvu_proj.weight" ||
+      tail == "token_mixer.qkvu_proj.bias")
+    return spec.gate ? "bias is false" : "gate is false";
+  if (tail == "token_mixer.qkv_proj.weight" ||
+      tail == "token_mixer.qkv_proj.bias")
+    return spec.gate ? "gate is true" : "bias is false";
   bool isProjectionBias =
-      tail == "token_mixer.qkvu_proj.bias" ||
       tail == "token_mixer.out_proj.bias" || tail == "channel_mixer.l1.bias" ||
       tail == "channel_mixer.l2.bias" || tail == "channel_mixer.l3.bias";
   return isProjectionBias ? "bias is false" : "";

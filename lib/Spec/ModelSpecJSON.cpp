@@ -4,6 +4,7 @@
 #include "llvm/Support/JSON.h"
 #include "llvm/Support/raw_ostream.h"
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 
@@ -38,9 +39,9 @@ public:
     json.rawValue(shortestDecimal(value));
     json.attributeEnd();
   }
-  void put(llvm::StringRef key, std::optional<int64_t> value) {
+  template <typename T> void put(llvm::StringRef key, std::optional<T> value) {
     if (value)
-      json.attribute(key, *value);
+      put(key, *value);
     else
       json.attribute(key, nullptr);
   }
@@ -56,6 +57,18 @@ void putEos(Writer &out, const std::vector<int64_t> &ids) {
   out.json.attributeArray("eos_token_id", [&] {
     for (int64_t id : ids)
       out.json.value(id);
+  });
+}
+
+void putAttention(Writer &out, const ModelSpec &spec) {
+  AttentionKind first = spec.attentionOf(0);
+  bool isOne = std::all_of(spec.attention.begin(), spec.attention.end(),
+                           [&](AttentionKind kind) { return kind == first; });
+  if (isOne)
+    return out.put("attention", stringify(first));
+  out.json.attributeArray("attention", [&] {
+    for (AttentionKind kind : spec.attention)
+      out.json.value(stringify(kind));
   });
 }
 
@@ -97,6 +110,15 @@ std::string ModelSpec::toJSON() const {
     });
     putDecay(out, *this);
     out.put("attention_scale", attentionScale);
+    putAttention(out, *this);
+    out.put("attention_block", attentionBlock);
+    out.put("softmax_scale", softmaxScale);
+    out.put("gate", gate);
+    out.put("glu_act_fun", stringify(gluActivation));
+    out.put("rope_theta", ropeTheta);
+    out.put("absolute_positions", absolutePositions);
+    out.put("max_position_embeddings",
+            maxPositions ? std::optional(maxPositions) : std::nullopt);
     out.put("bias", bias);
     out.put("tie_word_embeddings", tiedHead);
     out.put("no_scale_embedding", embeddingScale == 1.0);

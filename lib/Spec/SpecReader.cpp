@@ -3,7 +3,7 @@
 #include "SpecReader.h"
 
 #include "HousekeepingKeys.h"
-#include "ValueReader.h"
+#include "VariantReader.h"
 
 #include "tnllm/Spec/Printable.h"
 
@@ -135,6 +135,15 @@ llvm::ArrayRef<SpecReader::Entry> SpecReader::schema() {
       {"linear_use_lrpe_list", &S::readLater},
       {"decay", &S::readLater},
       {"attention_scale", &S::readLater},
+      {"attention", &S::readLater},
+      {"attention_block", &S::readLater},
+      {"softmax_scale", &S::readLater},
+      {"gate", &S::readLater},
+      {"glu_act_fun", &S::readLater},
+      {"position_encoding", &S::readLater},
+      {"rope_theta", &S::readLater},
+      {"absolute_positions", &S::readLater},
+      {"max_position_embeddings", &S::readLater},
       {"bias", &S::readFlag<&M::bias>},
       {"tie_word_embeddings", &S::readFlag<&M::tiedHead>},
       {"no_scale_embedding", &S::readLater},
@@ -171,6 +180,7 @@ ParsedSpec SpecReader::read() {
   if (!diagnostics.hasErrors()) {
     resolveLrpe();
     resolveDecay();
+    readVariants(spec, value, [&](StringRef key) { return find(key); });
     checkRelations();
   }
   const Node *tie = find("tie_word_embeddings");

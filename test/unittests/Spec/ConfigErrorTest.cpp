@@ -134,6 +134,45 @@ TEST_F(ConfigErrorTest, Decay) {
               "'slopes'");
 }
 
+TEST_F(ConfigErrorTest, AblationsAndBaselines) {
+  expectError("attention: full",
+              "1:12: error: 'attention' must be one of linear, softmax, diag, "
+              "found full");
+  expectError("{decoder_layers: 2, attention: [diag, linear, softmax]}",
+              "1:32: error: 'attention' has 3 entries; expected one per layer, "
+              "2");
+  expectError("{decoder_layers: 2, attention: [diag, 1]}",
+              "1:39: error: 'attention' must be one of linear, softmax, diag, "
+              "found 1");
+  expectError("attention_block: 0", "1:18: error: 'attention_block' must be an "
+                                    "integer from 1 to 1048576, found 0");
+  expectError("max_position_embeddings: 1048577",
+              "1:26: error: 'max_position_embeddings' must be an integer from "
+              "1 to 1048576, found 1048577");
+  expectError("softmax_scale: -1", "1:16: error: 'softmax_scale' must be a "
+                                   "number above 0, found -1");
+  expectError("glu_act_fun: exp",
+              "1:14: error: 'glu_act_fun' must be one of none, silu, gelu, "
+              "relu, elu, sigmoid, 1+elu, 2+elu, leak, swish, found exp; did "
+              "you mean 'elu'?");
+  expectError("gate: 1", "1:7: error: 'gate' must be true or false, found 1");
+  expectError("position_encoding: alibi",
+              "1:20: error: 'position_encoding' must be one of lrpe-d, mix, "
+              "decay, lrpe, absolute, rope, none, found alibi");
+  expectError("position_encoding: mix\ndecay: none",
+              "1:20: error: 'position_encoding' is short for other keys, of "
+              "which decay is given too; expected one of the two");
+  expectError("{decoder_layers: 1, rope_theta: 100, linear_use_lrpe_list: [1]}",
+              "1:33: error: RoPE and LRPE (linear_use_lrpe_list) are both "
+              "given; expected one of the two");
+  expectError("{hidden_dim: 24, decoder_attention_heads: 8, "
+              "position_encoding: rope}",
+              "1:65: error: RoPE turns pairs of elements, but a head is 3 wide "
+              "(hidden_dim / decoder_attention_heads); expected an even width");
+  expectError("rope_theta: 0",
+              "1:13: error: 'rope_theta' must be a number above 0, found 0");
+}
+
 TEST_F(ConfigErrorTest, OtherArchitecturesGetOneMessage) {
   EXPECT_EQ(errorOfJson(R"({"model_type": "llama", "hidden_size": 4096})"),
             "config.json:1:16: error: 'model_type' must be transnormer, found "

@@ -151,6 +151,30 @@ TEST_F(LoadModelTest, TensorsThatContradictTheConfigAreErrors) {
             std::string::npos);
 }
 
+TEST_F(LoadModelTest, TensorsOfAnotherVariantContradictToo) {
+  auto contradiction = [&](const std::string &keys, const std::string &other) {
+    return failure(keys, tensorsFor(other));
+  };
+  EXPECT_NE(contradiction("\"gate\": false", "")
+                .find("model.layers.0.token_mixer.qkvu_proj.weight, but gate "
+                      "is false"),
+            std::string::npos);
+  EXPECT_NE(contradiction("", "\"gate\": false")
+                .find("model.layers.1.token_mixer.qkv_proj.weight, but gate is "
+                      "true"),
+            std::string::npos);
+  EXPECT_NE(contradiction("", "\"absolute_positions\": true")
+                .find("model.embed_positions.weight, but absolute_positions is "
+                      "false"),
+            std::string::npos);
+  EXPECT_NE(
+      contradiction("\"norm_type\": \"rmsnorm\", \"attention\": \"softmax\"",
+                    "\"norm_type\": \"rmsnorm\"")
+          .find("model.layers.0.token_mixer.norm.weight, but attention is not "
+                "linear there"),
+      std::string::npos);
+}
+
 TEST_F(LoadModelTest, RmsNormWithBiasesWasTrainedAsLayerNorm) {
   std::string rms = "\"norm_type\": \"rmsnorm\"";
   std::string layer = "\"norm_type\": \"layernorm\"";

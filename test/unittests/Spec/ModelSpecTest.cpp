@@ -200,6 +200,92 @@ TEST_F(ModelSpecTest, ATiedHeadHasNoParameter) {
   EXPECT_EQ(spec.parameterIndex(ParameterRole::Head), std::nullopt);
 }
 
+TEST_F(ModelSpecTest, AblationsHaveDefaults) {
+  ModelSpec spec = parse("{}");
+  EXPECT_EQ(spec.attention,
+            std::vector<AttentionKind>(24, AttentionKind::Linear));
+  EXPECT_TRUE(spec.gate);
+  EXPECT_EQ(spec.gluActivation, Activation::None);
+  EXPECT_EQ(spec.ropeTheta, std::nullopt);
+  EXPECT_FALSE(spec.absolutePositions);
+  EXPECT_EQ(spec.attentionBlock, 64);
+  EXPECT_FALSE(spec.limitsPositions());
+  EXPECT_EQ(spec.maxPositions, 0);
+  // Nobody would ask for them.
+  EXPECT_EQ(parse("max_position_embeddings: 100").maxPositions, 0);
+}
+
+TEST_F(ModelSpecTest, PositionEncodings) {
+  auto encoded = [&](const char *name) {
+    return parse(std::string("{decoder_layers: 3, position_encoding: ") + name +
+                 "}");
+  };
+  using Flags = std::vector<bool>;
+  ModelSpec spec = encoded("lrpe-d");
+  EXPECT_EQ(spec.lrpe, Flags({true, true, true}));
+  EXPECT_EQ(spec.decay, DecayRule::TransNormer);
+  spec = encoded("mix");
+  EXPECT_EQ(spec.lrpe, Flags({true, false, false}));
+  EXPECT_EQ(spec.decay, DecayRule::TransNormer);
+  spec = encoded("decay");
+  EXPECT_EQ(spec.lrpe, Flags(3, false));
+  EXPECT_EQ(spec.decay, DecayRule::TransNormer);
+  spec = encoded("lrpe");
+  EXPECT_EQ(spec.lrpe, Flags(3, true));
+  EXPECT_EQ(spec.decay, DecayRule::None);
+  spec = encoded("absolute");
+  EXPECT_EQ(spec.lrpe, Flags(3, false));
+  EXPECT_EQ(spec.decay, DecayRule::None);
+  EXPECT_TRUE(spec.absolutePositions);
+  EXPECT_EQ(spec.maxPositions, 2048);
+  spec = encoded("rope");
+  EXPECT_EQ(spec.ropeTheta, 10000.0);
+  EXPECT_EQ(spec.decay, DecayRule::None);
+  EXPECT_EQ(spec.maxPositions, 0);
+  spec = encoded("none");
+  EXPECT_EQ(spec.decay, DecayRule::None);
+  EXPECT_EQ(spec.ropeTheta, std::nullopt);
+}
+
+TEST_F(ModelSpecTest, BaselinesKeepKeysAndValues) {
+  ModelSpec spec = parse(R"(
+decoder_layers: 3
+decoder_embed_dim: 12
+hidden_dim: 12
+decoder_attention_heads: 2
+glu_dim: 5
+vocab_size: 10
+attention: [diag, softmax, linear]
+attention_block: 7
+linear_use_lrpe_list: [1, 0, 0]
+max_position_embeddings: 30
+gate: false
+norm_type: rmsnorm
+absolute_positions: true
+)");
+  using Shape = std::pair<int64_t, int64_t>;
+  EXPECT_EQ(spec.stateShape(0), Shape(7, 18)); // LRPE doubles keys alone
+  EXPECT_EQ(spec.stateShape(1), Shape(30, 12));
+  EXPECT_EQ(spec.stateShape(2), Shape(6, 6));
+  EXPECT_DOUBLE_EQ(spec.softmaxScale, 1 / std::sqrt(6.0));
+  EXPECT_EQ(spec.attentionScale, 1.0);
+  auto shapeOf = [&](ParameterRole role, int64_t layer) {
+    auto index = spec.parameterIndex(role, layer);
+    return index ? spec.parameters()[*index].shape : std::vector<int64_t>();
+  };
+  using Sizes = std::vector<int64_t>;
+  EXPECT_EQ(shapeOf(ParameterRole::Positions, -1), Sizes({30, 12}));
+  EXPECT_EQ(shapeOf(ParameterRole::QkvuWeight, 0), Sizes({36, 12}));
+  EXPECT_EQ(spec.parameters()[*spec.parameterIndex(ParameterRole::QkvuWeight, 0)]
+                .tensor,
+            "model.layers.0.token_mixer.qkv_proj.weight");
+  // Linear layers alone normalise what they attend to.
+  EXPECT_EQ(shapeOf(ParameterRole::MixerNormWeight, 0), Sizes());
+  EXPECT_EQ(shapeOf(ParameterRole::MixerNormWeight, 2), Sizes({12}));
+  EXPECT_EQ(parse("{attention: softmax, softmax_scale: 0.5}").softmaxScale,
+            0.5);
+}
+
 TEST_F(ModelSpecTest, JSONReadsBackAsTheSameSpec) {
   const char *specs[] = {
       "{}", "{norm_type: rmsnorm, norm_bias: true, norm_eps: 3.0e-7}",
@@ -208,7 +294,11 @@ TEST_F(ModelSpecTest, JSONReadsBackAsTheSameSpec) {
       "{no_scale_embedding: true, tie_word_embeddings: true, bias: true, "
       "pad_token_id: null, linear_act_fun: 1+elu, "
       "attention_scale: rsqrt_key_width, hidden_dim: 24, name: \"a "
-      "\\\"b\\\"\"}"};
+      "\\\"b\\\"\"}",
+      "{attention: softmax, position_encoding: rope, gate: false, "
+      "glu_act_fun: swish, max_position_embeddings: 77, softmax_scale: 0.3}",
+      "{decoder_layers: 2, attention: [diag, linear], attention_block: 5, "
+      "position_encoding: absolute}"};
   for (const char *text : specs) {
     std::string json = parse(text).toJSON();
     ASSERT_TRUE(bool(llvm::json::parse(json))) << json;
