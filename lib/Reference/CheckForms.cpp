@@ -1,5 +1,4 @@
-// tn-check-forms: the forms of lightning attention, compared with its
-// recurrence.
+// tn-check-forms: the forms of each attention, compared with its definition.
 #include "TensorFiles.h"
 #include "tnllm/Reference/Ops.h"
 #include "tnllm/Reference/Passes.h"
@@ -30,6 +29,21 @@ static Tensor positions(const Tensor &x, int64_t begin, int64_t end) {
   return result;
 }
 
+// One after the other, along the positions.
+static Tensor joined(const Tensor &a, const Tensor &b) {
+  SmallVector<int64_t> shape(a.shape());
+  shape[1] += b.dim(1);
+  Tensor result(shape);
+  int64_t sizeA = a.size() / a.dim(0), sizeB = b.size() / b.dim(0);
+  for (int64_t i = 0; i < a.dim(0); ++i) {
+    for (int64_t j = 0; j < sizeA; ++j)
+      result[i * (sizeA + sizeB) + j] = a[i * sizeA + j];
+    for (int64_t j = 0; j < sizeB; ++j)
+      result[i * (sizeA + sizeB) + sizeA + j] = b[i * sizeB + j];
+  }
+  return result;
+}
+
 // The chunked form of the first half, then of the second from the state
 // between.
 static AttentionResults inTwoParts(const AttentionOperands &in, int64_t chunk) {
@@ -41,15 +55,27 @@ static AttentionResults inTwoParts(const AttentionOperands &in, int64_t chunk) {
   };
   AttentionResults first = part(0, cut, in.state);
   AttentionResults second = part(cut, length, first.newState);
-  Tensor out(in.v.shape());
-  int64_t row = in.v.dim(2) * in.v.dim(3);
-  for (int64_t b = 0; b < in.v.dim(0); ++b)
-    for (int64_t t = 0; t < length; ++t)
-      for (int64_t i = 0; i < row; ++i)
-        out[(b * length + t) * row + i] =
-            t < cut ? first.out[(b * cut + t) * row + i]
-                    : second.out[(b * (length - cut) + t - cut) * row + i];
-  return {out, second.newState};
+  return {joined(first.out, second.out), second.newState};
+}
+
+// Softmax attention of the first half, then of the second with the cache
+// between.
+static SoftmaxResults inTwoParts(const SoftmaxOperands &in, int64_t chunk) {
+  int64_t length = in.q.dim(1), cut = length / 2;
+  auto part = [&](int64_t begin, int64_t end, const Tensor &cache) {
+    Tensor q = positions(in.q, begin, end), k = positions(in.k, begin, end),
+           v = positions(in.v, begin, end);
+    Tensor at({in.q.dim(0)},
+              std::vector<double>(in.q.dim(0), static_cast<double>(begin)));
+    return softmaxAttentionOnline({q, k, v, &cache, &at, in.block, in.scale},
+                                  chunk);
+  };
+  Tensor cache({in.q.dim(0), in.q.dim(2), in.block ? in.block : length,
+                in.q.dim(3) + in.v.dim(3)});
+  SoftmaxResults first = part(0, cut, cache);
+  SoftmaxResults second = part(cut, length, first.newCache);
+  return {joined(first.out, second.out),
+          joined(first.logSumExp, second.logSumExp), second.newCache};
 }
 
 namespace {
@@ -64,9 +90,12 @@ struct CheckFormsPass : public tnllm::impl::TNCheckFormsBase<CheckFormsPass> {
           "expected batch, length and chunk of at least 1");
       return signalPassFailure();
     }
-    WalkResult walk = getOperation().walk([&](tn::LightningAttentionOp op) {
-      return succeeded(check(op)) ? WalkResult::advance()
-                                  : WalkResult::interrupt();
+    WalkResult walk = getOperation().walk([&](Operation *op) {
+      if (auto attention = dyn_cast<tn::LightningAttentionOp>(op))
+        return WalkResult(check(attention));
+      if (auto attention = dyn_cast<tn::SoftmaxAttentionOp>(op))
+        return WalkResult(check(attention));
+      return WalkResult::advance();
     });
     llvm::outs().flush();
     if (walk.wasInterrupted())
@@ -142,6 +171,47 @@ struct CheckFormsPass : public tnllm::impl::TNCheckFormsBase<CheckFormsPass> {
                         relativeError(form.dk, expected.dk),
                         relativeError(form.dv, expected.dv),
                         relativeError(form.dState, expected.dState)});
+    llvm::outs() << "  its backward: " << llvm::format("%.3g", worst) << "\n";
+    if (worst > tolerance)
+      return op.emitError("the forms of its backward differ by ")
+             << worst << ", more than " << double(tolerance);
+    return success();
+  }
+
+  // Of the attention as it is without a cache, and then with one.
+  LogicalResult check(tn::SoftmaxAttentionOp op) {
+    SmallVector<int64_t> shape = runTimeShape(op.getQ().getType());
+    Tensor q = randomNormal(shape, random), k = randomNormal(shape, random);
+    shape[3] = op.getV().getType().getDimSize(3);
+    Tensor v = randomNormal(shape, random), dout = randomNormal(shape, random);
+    SoftmaxOperands in{q, k, v};
+    in.block = op.getBlock().value_or(0);
+    in.scale = op.getScale().convertToFloat();
+    SoftmaxResults expected = softmaxAttention(in);
+    double worst = 0;
+    for (const SoftmaxResults &form :
+         {softmaxAttentionOnline(in, chunk), inTwoParts(in, chunk)})
+      worst = std::max({worst, relativeError(form.out, expected.out),
+                        relativeError(form.logSumExp, expected.logSumExp)});
+    llvm::outs() << "softmax_attention q [" << shapeText(q.shape()) << "] v ["
+                 << shapeText(v.shape()) << "]: largest relative difference "
+                 << llvm::format("%.3g", worst) << "\n";
+    if (worst > tolerance)
+      return op.emitError("its forms differ by ")
+             << worst << ", more than " << double(tolerance);
+    return checkGradient(op, in, expected, dout);
+  }
+
+  LogicalResult checkGradient(tn::SoftmaxAttentionOp op,
+                              const SoftmaxOperands &in,
+                              const SoftmaxResults &forward,
+                              const Tensor &dout) {
+    SoftmaxGradients expected = softmaxAttentionGradDirect(in, dout);
+    SoftmaxGradients form =
+        softmaxAttentionGrad(in, forward.out, forward.logSumExp, dout);
+    double worst = std::max({relativeError(form.dq, expected.dq),
+                             relativeError(form.dk, expected.dk),
+                             relativeError(form.dv, expected.dv)});
     llvm::outs() << "  its backward: " << llvm::format("%.3g", worst) << "\n";
     if (worst > tolerance)
       return op.emitError("the forms of its backward differ by ")

@@ -51,6 +51,7 @@ private:
 
   LogicalResult execute(Operation *op);
   LogicalResult executeGradient(Operation *op);
+  LogicalResult executeBaseline(Operation *op);
   LogicalResult checkOperands(Operation *op);
   LogicalResult call(func::CallOp op);
   LogicalResult constant(arith::ConstantOp op);
@@ -66,6 +67,8 @@ private:
   LogicalResult crossEntropy(tn::CrossEntropyOp op);
   LogicalResult crossEntropyGrad(tn::CrossEntropyGradOp op);
   LogicalResult attendBack(tn::LightningAttentionGradOp op);
+  LogicalResult checkCache(tn::SoftmaxAttentionOp op);
+  LogicalResult attendSoftly(tn::SoftmaxAttentionOp op);
 
   const Environment &environment;
   int depth;
@@ -127,9 +130,22 @@ LogicalResult Frame::checkOperands(Operation *op) {
   if (auto sample = dyn_cast<tn::SampleOp>(op))
     if (get(sample.getLogits()).dim(0) != get(sample.getSettings()).dim(0))
       return mismatch(sample.getLogits(), sample.getSettings());
-  if (auto lrpe = dyn_cast<tn::LRPEOp>(op))
-    if (get(lrpe.getX()).dim(0) != get(lrpe.getPositions()).dim(0))
-      return mismatch(lrpe.getX(), lrpe.getPositions());
+  if (isa<tn::LRPEOp, tn::RoPEOp>(op) &&
+      get(op->getOperand(0)).dim(0) != get(op->getOperand(2)).dim(0))
+    return mismatch(op->getOperand(0), op->getOperand(2));
+  if (isa<tn::PositionIdsOp>(op) &&
+      get(op->getOperand(0)).dim(0) != get(op->getOperand(1)).dim(0))
+    return mismatch(op->getOperand(0), op->getOperand(1));
+  if (auto attention = dyn_cast<tn::SoftmaxAttentionOp>(op)) {
+    for (Value other : {attention.getK(), attention.getV()})
+      if (get(other).shape().drop_back() !=
+          get(attention.getQ()).shape().drop_back())
+        return mismatch(attention.getQ(), other);
+    for (Value other :
+         {Value(attention.getCache()), Value(attention.getPositions())})
+      if (other && get(other).dim(0) != get(attention.getQ()).dim(0))
+        return mismatch(attention.getQ(), other);
+  }
   if (auto attention = dyn_cast<tn::LightningAttentionOp>(op)) {
     const Tensor &q = get(attention.getQ());
     for (Value other : {attention.getK(), attention.getV()})
@@ -283,6 +299,31 @@ LogicalResult Frame::executeGradient(Operation *op) {
             size = get(op.getLike()).dim(i);
         return set(op, Tensor(shape));
       })
+      .Default([&](Operation *op) { return executeBaseline(op); });
+}
+
+// What ablations and baselines need.
+LogicalResult Frame::executeBaseline(Operation *op) {
+  return TypeSwitch<Operation *, LogicalResult>(op)
+      .Case([&](tn::PositionIdsOp op) {
+        return set(
+            op, positionIds(get(op.getPositions()), get(op.getLike()).dim(1)));
+      })
+      .Case([&](tn::RoPEOp op) {
+        return set(op, rope(get(op.getX()), get(op.getTheta()),
+                            get(op.getPositions()), op.getInverse(),
+                            environment.roundAngles));
+      })
+      .Case([&](tn::SoftmaxAttentionOp op) { return attendSoftly(op); })
+      .Case([&](tn::SoftmaxAttentionGradOp op) {
+        SoftmaxOperands in{get(op.getQ()), get(op.getK()), get(op.getV())};
+        in.block = op.getBlock().value_or(0);
+        in.scale = op.getScale().convertToFloat();
+        SoftmaxGradients gradients = softmaxAttentionGrad(
+            in, get(op.getOut()), get(op.getLogSumExp()), get(op.getDout()));
+        return setAll(op, {std::move(gradients.dq), std::move(gradients.dk),
+                           std::move(gradients.dv)});
+      })
       .Default([](Operation *op) {
         return op->emitError(
             "the reference interpreter does not know this operation");
@@ -423,6 +464,38 @@ LogicalResult Frame::attendBack(tn::LightningAttentionGradOp op) {
       get(op.getDout()), getOptional(op.getDNewState()));
   return setAll(op, {std::move(gradients.dq), std::move(gradients.dk),
                      std::move(gradients.dv), std::move(gradients.dState)});
+}
+
+// Positions that have a row of their own, where rows are not taken again.
+LogicalResult Frame::checkCache(tn::SoftmaxAttentionOp op) {
+  const Tensor &positions = get(op.getPositions());
+  int64_t rows = get(op.getCache()).dim(2), length = get(op.getQ()).dim(1);
+  for (int64_t b = 0; b < positions.size(); ++b)
+    if (positions[b] < 0 || (!op.getBlock() && positions[b] + length > rows))
+      return op.emitError("sequence ")
+             << b << " has the positions " << static_cast<int64_t>(positions[b])
+             << " to " << static_cast<int64_t>(positions[b]) + length - 1
+             << ", expected 0 to " << rows - 1;
+  return success();
+}
+
+LogicalResult Frame::attendSoftly(tn::SoftmaxAttentionOp op) {
+  SoftmaxOperands in{get(op.getQ()), get(op.getK()), get(op.getV())};
+  in.block = op.getBlock().value_or(0);
+  in.scale = op.getScale().convertToFloat();
+  if (op.getCache()) {
+    if (failed(checkCache(op)))
+      return failure();
+    in.cache = &get(op.getCache());
+    in.positions = &get(op.getPositions());
+  }
+  SoftmaxResults results = softmaxAttention(in);
+  if (failed(set(op, op.getOut(), share(std::move(results.out)))) ||
+      failed(set(op, op.getLogSumExp(), share(std::move(results.logSumExp)))))
+    return failure();
+  if (!op.getNewCache())
+    return success();
+  return set(op, op.getNewCache(), share(std::move(results.newCache)));
 }
 
 FailureOr<SmallVector<Tensor>>

@@ -192,3 +192,52 @@ func.func @f(%x: tensor<?x?x6xf32>) -> tensor<?x?x6xf32> {
   %3 = tn.mul %1, %2 : tensor<?x?x6xf32>
   return %3 : tensor<?x?x6xf32>
 }
+
+// -----
+
+// Turned by position.
+// CHECK: argument 0: gradient
+func.func @f(%x: tensor<?x?x2x6xf32>, %positions: tensor<?xi64>) -> tensor<?x?x2x6xf32> {
+  %theta = arith.constant dense<[1.0, 0.3, 0.01]> : tensor<3xf32>
+  %0 = tn.rope %x, %theta, %positions : tensor<?x?x2x6xf32>, tensor<3xf32>, tensor<?xi64>
+  %1 = tn.mul %0, %0 : tensor<?x?x2x6xf32>
+  %2 = tn.rope inverse %1, %theta, %positions : tensor<?x?x2x6xf32>, tensor<3xf32>, tensor<?xi64>
+  return %2 : tensor<?x?x2x6xf32>
+}
+
+// -----
+
+// Softmax attention, whole, and in blocks within a block.
+// CHECK: argument 0: gradient
+// CHECK: argument 1: gradient
+// CHECK: argument 2: gradient
+func.func private @block(%q: tensor<?x?x2x3xf32>, %k: tensor<?x?x2x3xf32>, %v: tensor<?x?x2x4xf32>)
+    -> tensor<?x?x2x4xf32> {
+  %o, %l = tn.softmax_attention %q, %k, %v {scale = 0.7 : f32}
+      : tensor<?x?x2x3xf32>, tensor<?x?x2x3xf32>, tensor<?x?x2x4xf32>
+     -> tensor<?x?x2x4xf32>, tensor<?x?x2xf32>
+  %p, %m = tn.softmax_attention %k, %q, %o block 3
+      : tensor<?x?x2x3xf32>, tensor<?x?x2x3xf32>, tensor<?x?x2x4xf32>
+     -> tensor<?x?x2x4xf32>, tensor<?x?x2xf32>
+  %r = tn.mul %o, %p : tensor<?x?x2x4xf32>
+  return %r : tensor<?x?x2x4xf32>
+}
+func.func @f(%q: tensor<?x?x2x3xf32>, %k: tensor<?x?x2x3xf32>, %v: tensor<?x?x2x4xf32>)
+    -> tensor<?x?x2x4xf32> {
+  %0 = func.call @block(%q, %k, %v) : (tensor<?x?x2x3xf32>, tensor<?x?x2x3xf32>, tensor<?x?x2x4xf32>) -> tensor<?x?x2x4xf32>
+  return %0 : tensor<?x?x2x4xf32>
+}
+
+// -----
+
+// Learned positions: rows of a table, some of them twice.
+// CHECK: table: gradient
+tn.param @table : tensor<20x4xf32> init <normal, 1.0 : f64>
+func.func @f(%x: tensor<?x?x4xf32>, %positions: tensor<?xi64>) -> tensor<?x?x4xf32> {
+  %t = tn.get_param @table : tensor<20x4xf32>
+  %ids = tn.position_ids %positions like %x : tensor<?xi64>, tensor<?x?x4xf32> -> tensor<?x?xi32>
+  %0 = tn.embedding %ids, %t : tensor<?x?xi32>, tensor<20x4xf32> -> tensor<?x?x4xf32>
+  %1 = tn.add %x, %0 : tensor<?x?x4xf32>
+  %2 = tn.mul %1, %1 : tensor<?x?x4xf32>
+  return %2 : tensor<?x?x4xf32>
+}

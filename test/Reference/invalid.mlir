@@ -61,3 +61,25 @@ func.func @forever() {
   call @forever() : () -> ()
   return
 }
+
+// -----
+
+// Without a block, a position beyond the cache has no row.
+func.func @cache(%x: tensor<?x?x2x4xf32>, %c: tensor<?x2x4x8xf32>) -> tensor<?x?x2x4xf32> {
+  %at = arith.constant dense<[1, 2]> : tensor<2xi64>
+  // expected-error @+1 {{sequence 1 has the positions 2 to 4, expected 0 to 3}}
+  %o, %l, %n = tn.softmax_attention %x, %x, %x cache %c : tensor<?x2x4x8xf32> at %at : tensor<2xi64>
+      : tensor<?x?x2x4xf32>, tensor<?x?x2x4xf32>, tensor<?x?x2x4xf32>
+     -> tensor<?x?x2x4xf32>, tensor<?x?x2xf32>, tensor<?x2x4x8xf32>
+  return %o : tensor<?x?x2x4xf32>
+}
+
+// -----
+
+func.func @positions(%x: tensor<?x?x2x4xf32>) -> tensor<?x?x2x4xf32> {
+  %theta = arith.constant dense<1.0> : tensor<2xf32>
+  %at = arith.constant dense<[1, 2, 3]> : tensor<3xi64>
+  // expected-error @+1 {{run-time shapes [2x3x2x4] and [3] do not fit}}
+  %0 = tn.rope %x, %theta, %at : tensor<?x?x2x4xf32>, tensor<2xf32>, tensor<3xi64>
+  return %0 : tensor<?x?x2x4xf32>
+}
