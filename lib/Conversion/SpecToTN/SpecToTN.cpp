@@ -1,5 +1,6 @@
 // Builds the tn module of a model spec. The block is that of arXiv 2307.14995:
 //   x = x + GLA(norm(x)),  x = x + SGLU(norm(x))
+// or of a baseline, with softmax attention in place of the linear one.
 #include "tnllm/Conversion/SpecToTN.h"
 
 #include "TN/TNDialect.h"
@@ -7,6 +8,9 @@
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/IR/ImplicitLocOpBuilder.h"
+#include "llvm/ADT/StringMap.h"
+
+#include <cmath>
 
 using namespace mlir;
 using namespace tnllm;
@@ -37,6 +41,20 @@ constexpr int scalesKey(Role role) { return -1 - static_cast<int>(role); }
 
 // The symbol of a tied head that is read in another type than the embedding.
 constexpr llvm::StringLiteral kTiedHeadName = "tied_head";
+
+// What decides a block's function, the sizes of the model aside.
+struct Shape {
+  AttentionKind attention;
+  bool lrpe;
+
+  // "block", "block_lrpe", "block_softmax", "block_diag_lrpe", ...
+  std::string name() const {
+    std::string name = "block";
+    if (attention != AttentionKind::Linear)
+      name += ("_" + stringify(attention)).str();
+    return lrpe ? name + "_lrpe" : name;
+  }
+};
 
 class ModuleBuilder {
 public:
@@ -122,10 +140,14 @@ private:
     return RankedTensorType::get(parameter.shape, elementType(parameter.role));
   }
 
+  Shape shapeOf(int64_t layer) {
+    return {spec.attentionOf(layer), spec.lrpe[layer]};
+  }
+
   RankedTensorType stateType(int64_t layer) {
-    return RankedTensorType::get({ShapedType::kDynamic, spec.heads,
-                                  spec.keyWidth(layer), spec.valueWidth()},
-                                 f32());
+    auto [rows, columns] = spec.stateShape(layer);
+    return RankedTensorType::get(
+        {ShapedType::kDynamic, spec.heads, rows, columns}, f32());
   }
 
   //===--------------------------------------------------------------------===//
@@ -240,8 +262,8 @@ private:
     return linear(name, x, p[int(weight)], p[scalesKey(weight)], p[int(bias)]);
   }
 
-  tn::ActivationKind activationKind() {
-    switch (spec.activation) {
+  static tn::ActivationKind activationKind(Activation activation) {
+    switch (activation) {
     case Activation::None:
     case Activation::Exp: // not element-wise: see activateHeads
       return ActivationKind::None;
@@ -295,47 +317,128 @@ private:
                           theta, positions);
   }
 
-  // Gated linear attention; returns its output and the new state.
-  std::pair<Value, Value> gla(Value x, Value positions, Value slopes,
-                              Value state, RoleMap &p, bool useLrpe) {
-    Value y = norm("token_norm", x, p[int(Role::TokenNormWeight)],
-                   p[int(Role::TokenNormBias)]);
-    Value qkvu =
-        linear("token_mixer.qkvu_proj", y, p, Role::QkvuWeight, Role::QkvuBias);
-    at("token_mixer.act");
-    qkvu =
-        ActivationOp::create(b, qkvu.getType(), activationKind(), qkvu,
-                             b.getDenseI64ArrayAttr({0, 2 * spec.hiddenDim}));
+  // The angles of RoPE per position: base^(-2i/d) for each pair.
+  Value ropeTheta() {
+    SmallVector<float> theta;
+    for (int64_t i = 0; i < spec.headWidth() / 2; ++i)
+      theta.push_back(
+          std::pow(*spec.ropeTheta, -2.0 * i / double(spec.headWidth())));
+    at("token_mixer.rope.theta");
+    auto type =
+        RankedTensorType::get({static_cast<int64_t>(theta.size())}, f32());
+    return arith::ConstantOp::create(
+        b, type, DenseElementsAttr::get(type, ArrayRef<float>(theta)));
+  }
+
+  Value rope(StringRef name, Value x, Value theta, Value positions) {
+    at("token_mixer." + name + ".rope");
+    return RoPEOp::create(b, x.getType(), x, theta, positions);
+  }
+
+  // What a layer's function is given beside its parameters; no slopes where
+  // the attention has none, no state in training.
+  struct BlockInputs {
+    Value x, positions, slopes, state;
+  };
+
+  // The queries, keys and values of a layer's heads, with their positions.
+  struct Heads {
+    Value q, k, v;
+  };
+  Heads headsOf(Value qkvu, Value positions, RoleMap &p, const Shape &shape) {
     Value q = heads("q", part(qkvu, 0)), k = heads("k", part(qkvu, 1)),
           v = heads("v", part(qkvu, 2));
-    q = activateHeads("q", q);
-    k = activateHeads("k", k);
-    if (useLrpe) {
+    if (shape.attention == AttentionKind::Linear) {
+      q = activateHeads("q", q);
+      k = activateHeads("k", k);
+    }
+    if (spec.ropeTheta) {
+      Value theta = ropeTheta();
+      q = rope("q", q, theta, positions);
+      k = rope("k", k, theta, positions);
+    }
+    if (shape.lrpe) {
       q = lrpe("q", q, p[int(Role::LrpeTheta)], positions);
       k = lrpe("k", k, p[int(Role::LrpeTheta)], positions);
     }
+    return {q, k, v};
+  }
+
+  // Lightning attention; its output [B, N, hidden], normalised, and the new
+  // state.
+  std::pair<Value, Value> linearAttention(const Heads &heads,
+                                          const BlockInputs &in, RoleMap &p) {
     at("token_mixer.attention");
     auto attention = LightningAttentionOp::create(
-        b, v.getType(), state.getType(), q, k, v, slopes, state,
-        b.getF32FloatAttr(spec.attentionScale), /*offsets=*/Value());
+        b, heads.v.getType(), in.state.getType(), heads.q, heads.k, heads.v,
+        in.slopes, in.state, b.getF32FloatAttr(spec.attentionScale),
+        /*offsets=*/Value());
     at("token_mixer.attention.merged");
     Value o = MergeHeadsOp::create(b, activation({spec.hiddenDim}),
                                    attention.getOut());
     o = norm("token_mixer.norm", o, p[int(Role::MixerNormWeight)],
              p[int(Role::MixerNormBias)]);
-    Value u = part(qkvu, 3);
-    at("token_mixer.gate");
-    o = MulOp::create(b, o.getType(), o, u);
-    Value out =
-        linear("token_mixer.out_proj", o, p, Role::OutWeight, Role::OutBias);
-    return {out, attention.getNewState()};
+    return {o, attention.getNewState()};
   }
 
-  // Simple gated linear unit.
-  Value sglu(Value x, RoleMap &p) {
+  // Softmax attention, whole or in blocks; its output and the new cache.
+  std::pair<Value, Value> softmaxAttention(const Heads &heads,
+                                           const BlockInputs &in,
+                                           const Shape &shape) {
+    bool isDiag = shape.attention == AttentionKind::Diag;
+    at("token_mixer.attention");
+    auto attention = SoftmaxAttentionOp::create(
+        b, heads.v.getType(), activation({spec.heads}),
+        in.state ? in.state.getType() : Type(), heads.q, heads.k, heads.v,
+        in.state, in.state ? in.positions : Value(),
+        isDiag ? b.getI64IntegerAttr(spec.attentionBlock) : IntegerAttr(),
+        b.getF32FloatAttr(spec.softmaxScale));
+    at("token_mixer.attention.merged");
+    Value o = MergeHeadsOp::create(b, activation({spec.hiddenDim}),
+                                   attention.getOut());
+    return {o, attention.getNewCache()};
+  }
+
+  // What mixes positions: gated linear attention, or a baseline's. Returns its
+  // output and the new state, null where there is none.
+  std::pair<Value, Value> tokenMixer(const BlockInputs &in, RoleMap &p,
+                                     const Shape &shape) {
+    bool isLinear = shape.attention == AttentionKind::Linear;
+    Value y = norm("token_norm", in.x, p[int(Role::TokenNormWeight)],
+                   p[int(Role::TokenNormBias)]);
+    Value qkvu =
+        linear(spec.gate ? "token_mixer.qkvu_proj" : "token_mixer.qkv_proj", y,
+               p, Role::QkvuWeight, Role::QkvuBias);
+    if (isLinear) {
+      at("token_mixer.act");
+      qkvu = ActivationOp::create(
+          b, qkvu.getType(), activationKind(spec.activation), qkvu,
+          b.getDenseI64ArrayAttr({0, 2 * spec.hiddenDim}));
+    }
+    Heads heads = headsOf(qkvu, in.positions, p, shape);
+    auto [o, state] = isLinear ? linearAttention(heads, in, p)
+                               : softmaxAttention(heads, in, shape);
+    if (spec.gate) {
+      Value u = part(qkvu, 3);
+      at("token_mixer.gate");
+      o = MulOp::create(b, o.getType(), o, u);
+    }
+    Value out =
+        linear("token_mixer.out_proj", o, p, Role::OutWeight, Role::OutBias);
+    return {out, state};
+  }
+
+  // Gated linear unit; without an activation, simple.
+  Value glu(Value x, RoleMap &p) {
     Value y = norm("channel_norm", x, p[int(Role::ChannelNormWeight)],
                    p[int(Role::ChannelNormBias)]);
     Value l1 = linear("channel_mixer.l1", y, p, Role::L1Weight, Role::L1Bias);
+    if (spec.gluActivation != Activation::None) {
+      at("channel_mixer.act");
+      l1 = ActivationOp::create(b, l1.getType(),
+                                activationKind(spec.gluActivation), l1,
+                                DenseI64ArrayAttr());
+    }
     Value l2 = linear("channel_mixer.l2", y, p, Role::L2Weight, Role::L2Bias);
     at("channel_mixer.gate");
     Value product = MulOp::create(b, l1.getType(), l1, l2);
@@ -361,21 +464,24 @@ private:
     return function;
   }
 
-  // @block or @block_lrpe: (x, positions, slopes, state, parameters...) ->
-  // (x, state). Made once for each shape. In training there is no state: each
-  // sequence begins with zeros.
+  // (x, positions, slopes, state, parameters...) -> (x, state), made once for
+  // each shape. In training there is no state: each sequence begins with zeros,
+  // or without a cache.
   func::FuncOp getBlock(int64_t layer) {
-    bool useLrpe = spec.lrpe[layer];
-    func::FuncOp &block = blocks[useLrpe];
+    Shape shape = shapeOf(layer);
+    std::string name = shape.name();
+    func::FuncOp &block = blocks[name];
     if (block)
       return block;
     OpBuilder::InsertionGuard guard(b);
     b.setInsertionPointToEnd(module->getBody());
-    at(useLrpe ? "block_lrpe" : "block");
+    at(name);
     SmallVector<Type> inputs = {
         activation({spec.embedDim}),
-        RankedTensorType::get({ShapedType::kDynamic}, b.getI64Type()),
-        RankedTensorType::get({spec.heads}, f32())};
+        RankedTensorType::get({ShapedType::kDynamic}, b.getI64Type())};
+    if (shape.attention == AttentionKind::Linear)
+      inputs.push_back(RankedTensorType::get({spec.heads}, f32()));
+    unsigned state = inputs.size();
     SmallVector<Type> results = {inputs[0]};
     if (!options.training) {
       inputs.push_back(stateType(layer));
@@ -387,35 +493,39 @@ private:
         if (isQuantised(role))
           inputs.push_back(RankedTensorType::get({parameter->shape[0]}, f32()));
       }
-    block = createFunction(
-        useLrpe ? "block_lrpe" : "block", inputs, results,
-        options.training ? options.trainTokens : options.prefillRows,
-        /*isPrivate=*/true);
+    block = createFunction(name, inputs, results,
+                           options.training ? options.trainTokens
+                                            : options.prefillRows,
+                           /*isPrivate=*/true);
     if (!options.training)
-      block.setArgAttr(3, kStateAttrName, b.getI64IntegerAttr(0));
-    fillBlock(block, layer, useLrpe);
+      block.setArgAttr(state, kStateAttrName, b.getI64IntegerAttr(0));
+    fillBlock(block, layer, shape);
     return block;
   }
 
-  void fillBlock(func::FuncOp block, int64_t layer, bool useLrpe) {
+  void fillBlock(func::FuncOp block, int64_t layer, const Shape &shape) {
     b.setInsertionPointToStart(&block.getBody().front());
     RoleMap p;
-    unsigned next = 3;
-    Value x = block.getArgument(0);
-    Value before = options.training
-                       ? ZerosOp::create(b, stateType(layer), x).getResult()
-                       : Value(block.getArgument(next++));
+    unsigned next = 0;
+    BlockInputs in;
+    in.x = block.getArgument(next++);
+    in.positions = block.getArgument(next++);
+    if (shape.attention == AttentionKind::Linear)
+      in.slopes = block.getArgument(next++);
+    if (!options.training)
+      in.state = block.getArgument(next++);
+    else if (shape.attention == AttentionKind::Linear)
+      in.state = ZerosOp::create(b, stateType(layer), in.x);
     for (Role role : kBlockRoles)
       if (find(role, layer)) {
         p[int(role)] = block.getArgument(next++);
         if (isQuantised(role))
           p[scalesKey(role)] = block.getArgument(next++);
       }
-    auto [mixed, state] =
-        gla(x, block.getArgument(1), block.getArgument(2), before, p, useLrpe);
+    auto [mixed, state] = tokenMixer(in, p, shape);
     at("token_mixer.residual");
-    x = AddOp::create(b, x.getType(), x, mixed);
-    Value channels = sglu(x, p);
+    Value x = AddOp::create(b, in.x.getType(), in.x, mixed);
+    Value channels = glu(x, p);
     at("channel_mixer.residual");
     SmallVector<Value> results = {AddOp::create(b, x.getType(), x, channels)};
     if (!options.training)
@@ -447,7 +557,9 @@ private:
 
   Value callBlock(int64_t layer, Value x, Value positions, Value state) {
     func::FuncOp block = getBlock(layer);
-    SmallVector<Value> arguments = {x, positions, slopes(layer)};
+    SmallVector<Value> arguments = {x, positions};
+    if (spec.attentionOf(layer) == AttentionKind::Linear)
+      arguments.push_back(slopes(layer));
     if (state)
       arguments.push_back(state);
     for (Role role : kBlockRoles)
@@ -461,6 +573,25 @@ private:
     if (state)
       newStates.push_back(call.getResult(1));
     return call.getResult(0);
+  }
+
+  // The tokens' rows of the embedding, and those of their positions.
+  Value embed(Value ids, Value positions, IntegerAttr padding) {
+    RankedTensorType type = activation({spec.embedDim});
+    Value table = get(Role::Embedding);
+    at("embedding");
+    Value x = EmbeddingOp::create(
+        b, type, ids, table, b.getF32FloatAttr(spec.embeddingScale), padding);
+    Value learned = get(Role::Positions);
+    if (!learned)
+      return x;
+    at("positions");
+    Value numbers = PositionIdsOp::create(b, ids.getType(), positions, ids);
+    Value rows =
+        EmbeddingOp::create(b, type, numbers, learned, b.getF32FloatAttr(1.0f),
+                            /*padding=*/IntegerAttr());
+    at("embedding.positioned");
+    return AddOp::create(b, type, x, rows);
   }
 
   void buildPrefill() {
@@ -480,12 +611,8 @@ private:
       prefill.setArgAttr(2 + layer, kStateAttrName, b.getI64IntegerAttr(layer));
     OpBuilder::InsertionGuard guard(b);
     b.setInsertionPointToStart(&prefill.getBody().front());
-    Value table = get(Role::Embedding);
-    at("embedding");
-    Value x = EmbeddingOp::create(b, activation({spec.embedDim}),
-                                  prefill.getArgument(0), table,
-                                  b.getF32FloatAttr(spec.embeddingScale),
-                                  /*padding=*/IntegerAttr());
+    Value x = embed(prefill.getArgument(0), prefill.getArgument(1),
+                    /*padding=*/IntegerAttr());
     for (int64_t layer = 0; layer < spec.layers; ++layer) {
       probe(layer, x);
       x = callBlock(layer, x, prefill.getArgument(1),
@@ -516,11 +643,7 @@ private:
     IntegerAttr padding;
     if (spec.padTokenId)
       padding = b.getI64IntegerAttr(*spec.padTokenId);
-    Value table = get(Role::Embedding);
-    at("embedding");
-    Value x = EmbeddingOp::create(
-        b, activation({spec.embedDim}), function.getArgument(0), table,
-        b.getF32FloatAttr(spec.embeddingScale), padding);
+    Value x = embed(function.getArgument(0), function.getArgument(2), padding);
     for (int64_t layer = 0; layer < spec.layers; ++layer)
       x = callBlock(layer, x, function.getArgument(2), /*state=*/{});
     Value scale = get(Role::FinalNormWeight), bias = get(Role::FinalNormBias);
@@ -592,7 +715,7 @@ private:
   llvm::DenseMap<std::pair<int, int64_t>, const Parameter *> byRole;
   ImplicitLocOpBuilder b;
   OwningOpRef<ModuleOp> module;
-  func::FuncOp blocks[2];
+  llvm::StringMap<func::FuncOp> blocks; // by the name of their shape
   SmallVector<Value> newStates;
 };
 

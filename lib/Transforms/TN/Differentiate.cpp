@@ -121,7 +121,7 @@ private:
         cast && cast.getResult().getType().getElementType().isBF16())
       op = cast.getX().getDefiningOp();
     return isa_and_nonnull<tn::LinearOp, tn::LightningAttentionOp,
-                           tn::CrossEntropyOp>(op);
+                           tn::SoftmaxAttentionOp, tn::CrossEntropyOp>(op);
   }
 
   Block &body;

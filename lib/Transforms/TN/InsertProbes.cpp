@@ -73,8 +73,9 @@ static Operation *namingOp(Operation *op) {
   return op;
 }
 
-// True for [batch, position, features...] that `op` computes. The state of an
-// attention is updated in place and has no other user; splitting and merging
+// True for [batch, position, features...] that `op` computes. Of attention the
+// output alone: a state is updated in place and has no other user, and nobody
+// computes log-sum-exps that nobody wants; splitting and merging
 // heads moves no element; what is rounded in groups is stored as bytes.
 static bool isShown(Operation *op, Value value) {
   auto type = dyn_cast<RankedTensorType>(value.getType());
@@ -84,8 +85,9 @@ static bool isShown(Operation *op, Value value) {
       isa<tn::SplitHeadsOp, tn::MergeHeadsOp>(op) ||
       isa<tn::RoundGroupsOp>(namingOp(op)))
     return false;
-  auto attention = dyn_cast<tn::LightningAttentionOp>(op);
-  return !attention || value == attention.getOut();
+  if (isa<tn::LightningAttentionOp, tn::SoftmaxAttentionOp>(op))
+    return value == op->getResult(0);
+  return true;
 }
 
 namespace {
