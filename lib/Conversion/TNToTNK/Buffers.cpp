@@ -71,6 +71,8 @@ static bool comesFromState(Value value, const SymbolTable &symbols) {
   Operation *op = value.getDefiningOp();
   if (auto attention = dyn_cast_or_null<tn::LightningAttentionOp>(op))
     return value == attention.getNewState();
+  if (auto attention = dyn_cast_or_null<tn::SoftmaxAttentionOp>(op))
+    return value == attention.getNewCache();
   if (auto gradient = dyn_cast_or_null<tn::LightningAttentionGradOp>(op))
     return value == gradient.getDState();
   if (auto copy = dyn_cast_or_null<tn::CopyOp>(op))
@@ -88,6 +90,8 @@ static bool goesToState(Value value, const SymbolTable &symbols) {
     Operation *op = use.getOwner();
     if (auto attention = dyn_cast<tn::LightningAttentionOp>(op))
       return value == attention.getState();
+    if (auto attention = dyn_cast<tn::SoftmaxAttentionOp>(op))
+      return value == attention.getCache();
     if (auto gradient = dyn_cast<tn::LightningAttentionGradOp>(op))
       return value == gradient.getState() || value == gradient.getDNewState();
     if (auto copy = dyn_cast<tn::CopyOp>(op))
@@ -159,6 +163,10 @@ std::optional<unsigned> kernels::tiedArgument(func::FuncOp function,
       if (value != attention.getNewState())
         return std::nullopt;
       value = attention.getState();
+    } else if (auto softmax = dyn_cast<tn::SoftmaxAttentionOp>(op)) {
+      if (value != softmax.getNewCache())
+        return std::nullopt;
+      value = softmax.getCache();
     } else if (auto call = dyn_cast<func::CallOp>(op)) {
       auto callee = symbols.lookup<func::FuncOp>(call.getCallee());
       std::optional<unsigned> tied = tiedArgument(

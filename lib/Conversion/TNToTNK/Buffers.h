@@ -31,8 +31,8 @@ int64_t leadingRankOf(mlir::func::FuncOp function);
 // True for an argument that the function updates in place.
 bool isState(mlir::func::FuncOp function, unsigned argument);
 
-// True for states of attention, [B, H, Dk, Dv], and gradients of them: what
-// attention made or reads as one, in this function or by calls.
+// True for states of attention, [B, H, Dk, Dv] or caches, and gradients of them:
+// what attention made or reads as one, in this function or by calls.
 bool isStateValue(mlir::Value value, const mlir::SymbolTable &symbols);
 
 // The argument that result `index` updates in place, if the result is a state.

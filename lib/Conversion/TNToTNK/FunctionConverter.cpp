@@ -1,5 +1,7 @@
 // Signatures, values and calls of host functions.
 #include "FunctionConverter.h"
+
+#include "BaselineKernels.h"
 #include "GradKernels.h"
 #include "RoundedRows.h"
 
@@ -135,6 +137,8 @@ LogicalResult FunctionConverter::convertOp(Operation &op) {
     return failure();
   if (isGradientOp(&op))
     return convertGradient(op);
+  if (isBaselineOp(&op))
+    return convertBaseline(op);
   return llvm::TypeSwitch<Operation *, LogicalResult>(&op)
       .Case<tn::FusedOp>([&](auto o) { return convertFused(o), success(); })
       .Case<tn::LinearOp, tn::NormOp, tn::AddOp, tn::MulOp, tn::ActivationOp,

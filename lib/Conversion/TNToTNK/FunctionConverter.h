@@ -150,6 +150,16 @@ private:
   mlir::LogicalResult convertProbe(tn::ProbeOp op);
 
   //===--------------------------------------------------------------------===//
+  // Ablations and baselines: BaselineLaunches.cpp
+  //===--------------------------------------------------------------------===//
+
+  mlir::LogicalResult convertBaseline(mlir::Operation &op);
+  void convertPositionIds(tn::PositionIdsOp op);
+  void convertRoPE(tn::RoPEOp op);
+  void convertSoftmax(tn::SoftmaxAttentionOp op);
+  void convertSoftmaxGrad(tn::SoftmaxAttentionGradOp op);
+
+  //===--------------------------------------------------------------------===//
   // Training: GradLaunches.cpp
   //===--------------------------------------------------------------------===//
 

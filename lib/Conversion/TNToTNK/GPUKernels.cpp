@@ -1,5 +1,6 @@
 // The kernels that a GPU runs. Products of matrices come from the runtime's
 // library; what follows them is a kernel over rows, as norms are.
+#include "BaselineKernels.h"
 #include "FunctionConverter.h"
 #include "KernelChoice.h"
 #include "RowProducts.h"
@@ -56,6 +57,9 @@ public:
     if (isa<tn::RoundGroupsOp>(op))
       return op->emitOpError("expected inputs that are not rounded to 8 bits "
                              "on a GPU");
+    if (isBaselineOp(op))
+      return op->emitOpError("expected a program for a CPU: a GPU has no kernel "
+                             "for it yet");
     auto linear = dyn_cast<tn::LinearOp>(op);
     if (!linear || !linear.getScales())
       return success();

@@ -37,6 +37,8 @@ static int64_t widthOf(Value tensor) {
 }
 
 static bool isStateOf(OpOperand &use) {
+  if (auto attention = dyn_cast<tn::SoftmaxAttentionOp>(use.getOwner()))
+    return use.get() == attention.getCache();
   auto attention = dyn_cast<tn::LightningAttentionOp>(use.getOwner());
   return attention && &use == &attention.getStateMutable();
 }

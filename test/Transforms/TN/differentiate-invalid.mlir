@@ -71,3 +71,20 @@ func.func @f(%x: tensor<?x8xf32>) -> tensor<?x8xf32> {
   %0 = func.call @g(%x) : (tensor<?x8xf32>) -> tensor<?x8xf32>
   return %0 : tensor<?x8xf32>
 }
+
+// -----
+
+func.func @f(%x: tensor<?x?x2x4xf32>) -> tensor<?x?x2xf32> {
+  // expected-error @+1 {{cannot be differentiated through its log-sum-exps, expected only the output to be used}}
+  %o, %l = tn.softmax_attention %x, %x, %x : tensor<?x?x2x4xf32>, tensor<?x?x2x4xf32>, tensor<?x?x2x4xf32> -> tensor<?x?x2x4xf32>, tensor<?x?x2xf32>
+  return %l : tensor<?x?x2xf32>
+}
+
+// -----
+
+func.func @f(%x: tensor<?x?x2x4xf32>, %c: tensor<?x2x8x8xf32>, %p: tensor<?xi64>) -> tensor<?x?x2x4xf32> {
+  // expected-error @+1 {{cannot be differentiated with a cache, expected sequences that begin in the call}}
+  %o, %l, %n = tn.softmax_attention %x, %x, %x cache %c : tensor<?x2x8x8xf32> at %p : tensor<?xi64>
+      : tensor<?x?x2x4xf32>, tensor<?x?x2x4xf32>, tensor<?x?x2x4xf32> -> tensor<?x?x2x4xf32>, tensor<?x?x2xf32>, tensor<?x2x8x8xf32>
+  return %o : tensor<?x?x2x4xf32>
+}

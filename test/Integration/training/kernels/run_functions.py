@@ -8,8 +8,8 @@ Further, for each: the order of a launch's tasks and the number of threads chang
 rows beyond those of the call stay untouched; results of static shape (gradients of
 parameters) are added to what was there, but for those of one element, which are written;
 the arena's bytes are NaN before. Arguments are drawn by their names: ids and labels are
-words (labels may be -1), positions, slopes and theta are what a model has, others are
-normal. Prints a line for each function; exit code 1 where one is wrong.
+words (labels may be -1), positions, starts (small ones), slopes and theta are what a
+model has, others are normal. Prints a line for each function; exit code 1 where one is wrong.
 """
 import argparse
 import ctypes
@@ -91,6 +91,8 @@ def draw(random, name, tensor, shape, words):
         return random.integers(-1, words, shape).astype(tensor.type)
     if name == "positions":
         return random.integers(0, 3000, shape).astype(tensor.type)
+    if name == "starts":  # of sequences that have an end
+        return random.integers(0, 40, shape).astype(tensor.type)
     if name == "slopes":  # from fast to hardly any decay
         return np.logspace(0, -5, shape[0]).astype(tensor.type)
     if name == "theta":
