@@ -128,8 +128,12 @@ Result<int> infoCommand(Environment &environment, const InfoOptions &options) {
     line("memory", groupDigits(trainingBytes(m)) +
                        " bytes planned, with gradients and moments");
   } else {
+    const std::string length =
+        m.maxPositions > 0
+            ? "of up to " + groupDigits(m.maxPositions) + " tokens"
+            : "at any length";
     line("state",
-         groupDigits(stateBytes(m)) + " bytes per sequence, at any length");
+         groupDigits(stateBytes(m)) + " bytes per sequence, " + length);
     line("arena", groupDigits(m.arenaBytes) + " bytes");
   }
   if (m.target.isGpu()) {

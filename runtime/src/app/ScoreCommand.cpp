@@ -99,6 +99,12 @@ Result<int> scoreCommand(Environment &environment,
                  ": expected a text of at least 2 tokens, found " +
                  std::to_string(ids.size()) +
                  ": the first token has no context to be predicted from"};
+  const int64_t most = environment.manifest.maxPositions;
+  if (most > 0 && static_cast<int64_t>(ids.size()) - 1 > most)
+    return Error{inputName(options.file) + ": expected a text of at most " +
+                 std::to_string(most + 1) + " tokens, found " +
+                 std::to_string(ids.size()) + ": the model has " +
+                 std::to_string(most) + " positions (max_position_embeddings)"};
   auto model = environment.loadModel(1);
   if (!model)
     return model.takeError();

@@ -240,7 +240,9 @@ Result<int> trainCommand(Environment &environment,
   auto backend = environment.loadTrainBackend();
   if (!backend)
     return backend.takeError();
-  if (Status status = fitToProgram(config, (*backend)->maxTokens()); !status)
+  if (Status status = fitToProgram(config, (*backend)->maxTokens(),
+                                   environment.manifest.maxPositions);
+      !status)
     return status.takeError();
   if (!found.store) {
     Result<CheckpointStore> store = CheckpointStore::open(options.run);
@@ -264,7 +266,8 @@ Result<int> trainCommand(Environment &environment,
   Trainer trainer(config, **backend, *found.store, *data.train,
                   data.val ? &*data.val : nullptr, listener);
   trainer.setFlops(trainingFlopsPerToken((*backend)->parameters(),
-                                         environment.manifest.raw["model"]),
+                                         environment.manifest.raw["model"],
+                                         config.length),
                    peakOf(environment, options, **backend));
   Status status = trainer.run(std::move(state));
   listener.finish();

@@ -175,6 +175,8 @@ void readModel(Reader model, Manifest &manifest) {
   model.integer("bos_token_id", manifest.bosTokenId, -1, false);
   model.integer("eos_token_id", manifest.eosTokenId, -1, false);
   model.boolean("add_bos_token", manifest.addBosToken);
+  // Null or missing: any number.
+  model.integer("max_position_embeddings", manifest.maxPositions, 1, false);
 }
 
 void readInit(Reader init, InitSpec &spec) {

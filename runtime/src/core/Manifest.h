@@ -69,6 +69,7 @@ struct Manifest {
   int64_t layers = 0;
   int64_t padTokenId = -1, bosTokenId = -1, eosTokenId = -1; // -1: none
   bool addBosToken = false;
+  int64_t maxPositions = 0; // of a sequence; 0: any number
   Capacity capacity;
   Training training; // zeros in programs that run a model
   bool isTraining() const { return training.maxTokens > 0; }

@@ -34,6 +34,7 @@ struct Session::Impl {
       : manifest(manifest), batch(batch),
         positions(static_cast<size_t>(batch), 0) {}
   Status checkRow(int64_t row, int64_t length) const;
+  Status checkPositions(const Call &call) const;
   Status checkTokens(const int32_t *tokens, int64_t rows, int64_t firstRow,
                      int64_t length) const;
   Status runRows(const Call &call, int64_t begin, int64_t end, int64_t offset,
@@ -87,9 +88,26 @@ Status Session::Impl::checkTokens(const int32_t *tokens, int64_t rows,
   return {};
 }
 
+// Caches and learned positions have room for so many and no more.
+Status Session::Impl::checkPositions(const Call &call) const {
+  const int64_t most = manifest.maxPositions;
+  for (int64_t row = 0; row < call.rows && most > 0; ++row) {
+    const int64_t sequence = call.firstRow + row;
+    const int64_t at = positions[static_cast<size_t>(sequence)];
+    if (call.length > most - at)
+      return Error{"sequence " + std::to_string(sequence) + " would have " +
+                   std::to_string(at + call.length) +
+                   " tokens, expected at most " + std::to_string(most) +
+                   ", the positions of the model (max_position_embeddings)"};
+  }
+  return {};
+}
+
 // Long sequences go one by one in slabs of the whole capacity; the rests, like
 // short sequences, go in groups of as many as fit.
 Status Session::Impl::run(const Call &call) {
+  if (Status status = checkPositions(call); !status)
+    return status;
   const int64_t capacity = manifest.capacity.prefillRows;
   const int64_t whole =
       call.length == 1 ? 0 : call.length / capacity * capacity;
@@ -246,8 +264,8 @@ Result<int32_t> Session::forwardRowToToken(int64_t row, const int32_t *tokens,
     return status.takeError();
   if (Status status = impl->checkTokens(tokens, 1, row, length); !status)
     return status.takeError();
-  if (Status status = impl->run(
-          {row, 1, length, tokens, nullptr, false, nullptr, &draw});
+  if (Status status =
+          impl->run({row, 1, length, tokens, nullptr, false, nullptr, &draw});
       !status)
     return status.takeError();
   return impl->backend->tokens()[row];
@@ -290,8 +308,8 @@ Result<StepProfile> Session::profile(int64_t rows, int64_t length,
     tokens[i] = static_cast<int32_t>(
         (i * 7919) % static_cast<uint64_t>(impl->manifest.vocabSize));
   // What generation asks for by default.
-  const std::vector<Draw> draws(
-      static_cast<size_t>(rows), {1 / 0.8f, 40, 0.95f, std::log(0.05f), 0.5f});
+  const std::vector<Draw> draws(static_cast<size_t>(rows),
+                                {1 / 0.8f, 40, 0.95f, std::log(0.05f), 0.5f});
   Step step;
   step.rows = rows;
   step.length = length;

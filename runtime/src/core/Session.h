@@ -67,8 +67,8 @@ public:
 
   // Feeds tokens int32 [batch, length] (length >= 1) and advances states and
   // positions. `hidden`, f32 [batch, length, D], may be null. Splits the work
-  // into steps that fit the compiled capacity. Errors: a token out of range
-  // (nothing has run then).
+  // into steps that fit the compiled capacity. Errors: a token out of range, or
+  // more positions than the model has (nothing has run then).
   Status forward(const int32_t *tokens, int64_t length, float *hidden,
                  const Observer &observer = {});
 

@@ -10,6 +10,7 @@ namespace tnrt {
 namespace {
 
 constexpr const char *kEmbedding = "model.embed_tokens.weight";
+constexpr const char *kPositions = "model.embed_positions.weight";
 constexpr const char *kHead = "lm_head.weight";
 
 // Independent sums, enough to hide the latency of a multiply-add.
@@ -65,38 +66,71 @@ double threadSeconds() {
          static_cast<double>(now.tv_nsec) * 1e-9;
 }
 
-// H Dk Dv of all layers.
-double stateElements(const nlohmann::ordered_json &model) {
-  auto size = [&](const char *key) {
-    auto it = model.find(key);
-    return it != model.end() && it->is_number_integer() ? it->get<int64_t>()
-                                                        : int64_t(0);
-  };
-  const int64_t layers = size("decoder_layers"), width = size("hidden_dim"),
-                heads = size("decoder_attention_heads");
+int64_t sizeOf(const nlohmann::ordered_json &model, const char *key) {
+  auto it = model.find(key);
+  return it != model.end() && it->is_number_integer() ? it->get<int64_t>()
+                                                      : int64_t(0);
+}
+
+// The entry of a list of one for each layer, or what is said for all; null
+// where the key is missing.
+nlohmann::ordered_json ofLayer(const nlohmann::ordered_json &model,
+                               const char *key, int64_t layer) {
+  auto it = model.find(key);
+  if (it == model.end())
+    return {};
+  if (!it->is_array())
+    return *it;
+  return layer < static_cast<int64_t>(it->size())
+             ? (*it)[static_cast<size_t>(layer)]
+             : nlohmann::ordered_json();
+}
+
+// Keys of a query, on average, of blocks of `block` positions.
+double meanKeys(int64_t length, int64_t block) {
+  double sum = 0;
+  for (int64_t begin = 0; begin < length; begin += block) {
+    const auto count = static_cast<double>(std::min(block, length - begin));
+    sum += count * (count + 1) / 2;
+  }
+  return length > 0 ? sum / static_cast<double>(length) : 0;
+}
+
+// Of a layer's attention, forward, for each token.
+double attentionFlops(const nlohmann::ordered_json &model, int64_t layer,
+                      int64_t length) {
+  const int64_t width = sizeOf(model, "hidden_dim"),
+                heads = sizeOf(model, "decoder_attention_heads");
   if (heads <= 0)
     return 0;
-  int64_t doubled = 0; // layers whose keys LRPE doubles
-  if (auto it = model.find("linear_use_lrpe_list"); it != model.end())
-    doubled = std::count(it->begin(), it->end(), 1);
-  const auto one = static_cast<double>(width) * static_cast<double>(width) /
-                   static_cast<double>(heads);
-  return one * static_cast<double>(layers + doubled);
+  // LRPE doubles keys.
+  const bool isDoubled = ofLayer(model, "linear_use_lrpe_list", layer) == 1;
+  const auto values = static_cast<double>(width) / static_cast<double>(heads);
+  const double keys = isDoubled ? 2 * values : values;
+  const nlohmann::ordered_json kind = ofLayer(model, "attention", layer);
+  if (kind != "softmax" && kind != "diag")
+    return 4 * static_cast<double>(heads) * keys * values;
+  const int64_t block = kind == "diag" ? sizeOf(model, "attention_block") : 0;
+  return 2 * static_cast<double>(heads) * (keys + values) *
+         meanKeys(length, block > 0 ? block : std::max<int64_t>(length, 1));
 }
 
 } // namespace
 
 double trainingFlopsPerToken(const std::vector<TrainParameter> &parameters,
-                             const nlohmann::ordered_json &model) {
+                             const nlohmann::ordered_json &model,
+                             int64_t length) {
   const bool hasHead =
       std::any_of(parameters.begin(), parameters.end(),
                   [](const TrainParameter &p) { return p.name == kHead; });
-  double flops = 0;
+  double forward = 0;
   for (const TrainParameter &parameter : parameters)
-    if (parameter.shape.size() == 2 &&
+    if (parameter.shape.size() == 2 && parameter.name != kPositions &&
         (parameter.name != kEmbedding || !hasHead))
-      flops += 6 * static_cast<double>(parameter.elements);
-  return flops + 12 * stateElements(model);
+      forward += 2 * static_cast<double>(parameter.elements);
+  for (int64_t layer = 0; layer < sizeOf(model, "decoder_layers"); ++layer)
+    forward += attentionFlops(model, layer, length);
+  return 3 * forward; // the backward is twice the forward
 }
 
 double measurePeakFlops(int threads) {

@@ -207,7 +207,13 @@ ConfigJson configJson(const TrainConfig &config) {
           {"keep", config.pace.keep}};
 }
 
-Status fitToProgram(TrainConfig &config, int64_t maxTokens) {
+Status fitToProgram(TrainConfig &config, int64_t maxTokens,
+                    int64_t maxPositions) {
+  if (maxPositions > 0 && config.length > maxPositions)
+    return Error{"--seq " + std::to_string(config.length) +
+                 ": the model has positions for at most " +
+                 std::to_string(maxPositions) +
+                 " tokens (max_position_embeddings)"};
   if (config.length > maxTokens)
     return Error{"--seq " + std::to_string(config.length) +
                  ": this program was compiled for at most " +

@@ -52,8 +52,10 @@ Result<TrainConfig> resolveConfig(const ConfigJson &given,
                                   const ConfigJson &saved);
 ConfigJson configJson(const TrainConfig &config);
 
-// Chooses `accumulate` where it is 0 and checks that a micro batch fits.
-Status fitToProgram(TrainConfig &config, int64_t maxTokens);
+// Chooses `accumulate` where it is 0 and checks that a micro batch fits, and a
+// sequence the model's positions (0: any number).
+Status fitToProgram(TrainConfig &config, int64_t maxTokens,
+                    int64_t maxPositions = 0);
 
 // The options that are both saved and given, with other values, and the shards
 // that are others: "lr: 0.001 in the checkpoint, 0.002 now". Where the data lie

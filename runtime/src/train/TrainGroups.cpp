@@ -22,6 +22,11 @@ Status check(const Manifest &manifest, const TrainBatch &batch) {
                  std::to_string(batch.length) + " tokens, expected 1 to " +
                  std::to_string(most) +
                  " in one call (tnllmc's --train-tokens)"};
+  if (manifest.maxPositions > 0 && batch.length > manifest.maxPositions)
+    return Error{"sequences of " + std::to_string(batch.length) +
+                 " tokens, expected at most " +
+                 std::to_string(manifest.maxPositions) +
+                 ", the positions of the model (max_position_embeddings)"};
   const int64_t vocabulary = manifest.vocabSize;
   for (int64_t i = 0; i < tokens; ++i) {
     const int32_t id = batch.inputs[i], label = batch.targets[i];

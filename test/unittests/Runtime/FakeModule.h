@@ -25,6 +25,7 @@ struct Config {
   int64_t heads = 2, keyWidth = 2, valueWidth = 3;
   int64_t prefillRows = 8, decodeRows = 3, headRows = 4;
   int64_t panelWidth = 8;
+  int64_t maxPositions = 0; // 0: any number
   std::string headTensor = "lm_head.weight";
   bool sampling = false; // the program chooses tokens: only of a GPU program
   std::string required; // JSON strings, as in: "avx2", "fma"
@@ -180,7 +181,8 @@ inline std::string manifestText(const Config &c) {
          R"(, "decoder_layers": )" + number(c.layers) +
          R"(, "decoder_attention_heads": )" + number(c.heads) +
          R"(, "hidden_dim": )" + number(c.width) + R"(, "glu_dim": )" +
-         number(c.width) +
+         number(c.width) + R"(, "max_position_embeddings": )" +
+         (c.maxPositions ? number(c.maxPositions) : "null") +
          R"(, "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2, "add_bos_token": false},
   "capacity": {"prefill_rows": )" +
          number(c.prefillRows) + R"(, "decode_rows": )" + number(c.decodeRows) +

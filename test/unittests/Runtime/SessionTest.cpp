@@ -116,6 +116,30 @@ TEST_F(SessionTest, TinyCapacities) {
   EXPECT_TRUE(feed(3, 4, tokens, {4}) == feed(3, 4, tokens, {1, 1, 1, 1}));
 }
 
+TEST_F(SessionTest, RefusesMorePositionsThanThereAre) {
+  fake::Config config;
+  config.maxPositions = 10;
+  load(config);
+  std::unique_ptr<Session> session = makeSession(2);
+  const std::vector<int32_t> tokens = makeTokens(2 * 11);
+  const std::string message =
+      "sequence 0 would have 11 tokens, expected at most 10, the positions of "
+      "the model (max_position_embeddings)";
+  EXPECT_EQ(session->forward(tokens.data(), 11, nullptr).message(), message);
+  EXPECT_EQ(session->positions(), (std::vector<int64_t>{0, 0}));
+  EXPECT_EQ(fake::running().prefillCalls, 0) << "nothing has run";
+  ASSERT_TRUE(session->forwardRow(1, tokens.data(), 10, nullptr));
+  ASSERT_TRUE(session->forwardRow(0, tokens.data(), 3, nullptr));
+  // One of the sequences is full.
+  EXPECT_EQ(session->decode(tokens.data()).message(),
+            "sequence 1 would have 11 tokens, expected at most 10, the "
+            "positions of the model (max_position_embeddings)");
+  EXPECT_EQ(session->positions(), (std::vector<int64_t>{3, 10}));
+  ASSERT_TRUE(session->forwardRow(0, tokens.data(), 7, nullptr));
+  ASSERT_TRUE(session->reset());
+  EXPECT_TRUE(session->forward(tokens.data(), 10, nullptr));
+}
+
 TEST_F(SessionTest, UsesTheCompiledCapacity) {
   load();
   std::unique_ptr<Session> session = makeSession(5);

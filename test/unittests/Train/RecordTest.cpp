@@ -220,13 +220,36 @@ TEST(Flops, CountMatricesAndAttention) {
                       {"linear_use_lrpe_list", {1, 0}}};
   const double attention = 12 * 3 * 4096; // 3 times 4 heads of 32 x 32
   // The embedding is the head too.
-  EXPECT_EQ(trainingFlopsPerToken(parameters, model),
+  EXPECT_EQ(trainingFlopsPerToken(parameters, model, 100),
             6 * (256 * 128 + 512 * 128) + attention);
   add("lm_head.weight", {256, 128});
-  EXPECT_EQ(trainingFlopsPerToken(parameters, model),
+  EXPECT_EQ(trainingFlopsPerToken(parameters, model, 100),
             6 * (256 * 128 + 512 * 128) + attention);
-  EXPECT_EQ(trainingFlopsPerToken(parameters, Json::object()),
+  EXPECT_EQ(trainingFlopsPerToken(parameters, Json::object(), 100),
             6 * (256 * 128 + 512 * 128));
+}
+
+// Softmax attention grows with the length, in blocks up to the block.
+TEST(Flops, CountKeysOfSoftmaxAttention) {
+  TrainParameter positions;
+  positions.name = "model.embed_positions.weight"; // looked up
+  positions.elements = 64 * 128;
+  positions.shape = {64, 128};
+  Json model = {{"decoder_layers", 1},
+                {"hidden_dim", 128},
+                {"decoder_attention_heads", 4},
+                {"attention", "softmax"},
+                {"attention_block", 16}};
+  // 6 for each multiplication, 4 heads of keys and values of 32.
+  const double ofKey = 6 * 4 * (32 + 32);
+  EXPECT_EQ(trainingFlopsPerToken({positions}, model, 1), ofKey);
+  EXPECT_EQ(trainingFlopsPerToken({positions}, model, 63), ofKey * 32);
+  model["attention"] = {"diag"};
+  EXPECT_EQ(trainingFlopsPerToken({}, model, 64), ofKey * 17 / 2);
+  // 16 positions with 8.5 keys each, 4 with 2.5.
+  EXPECT_DOUBLE_EQ(trainingFlopsPerToken({}, model, 20), ofKey * 146 / 20);
+  model["linear_use_lrpe_list"] = {1};
+  EXPECT_EQ(trainingFlopsPerToken({}, model, 1), 6 * 4 * (64 + 32));
 }
 
 TEST(Flops, ThePeakIsMeasured) { EXPECT_GT(measurePeakFlops(2), 0); }

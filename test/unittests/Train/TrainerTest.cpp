@@ -424,6 +424,10 @@ TEST(TrainConfig, FitsStepsToTheProgram) {
   EXPECT_EQ(fitToProgram(config, 99).message(),
             "--seq 100: this program was compiled for at most 99 tokens at a "
             "time");
+  EXPECT_EQ(fitToProgram(config, 500, 64).message(),
+            "--seq 100: the model has positions for at most 64 tokens "
+            "(max_position_embeddings)");
+  EXPECT_TRUE(fitToProgram(config, 500, 100));
 }
 
 TEST(TrainConfig, NamesShardsThatAreOthers) {
