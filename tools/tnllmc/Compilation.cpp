@@ -115,6 +115,28 @@ Error checkIsNoInput(StringRef output, const LoadedModel &model) {
   return Error::success();
 }
 
+// What has kernels for a CPU alone yet, by the key of the spec that asks for it.
+Error checkHasKernels(const ModelSpec &spec, const GPUTarget &gpu,
+                      StringRef path) {
+  auto refuse = [&](const Twine &asked, StringRef expected) {
+    return createStringError(printable(path) + ": " + asked +
+                             " has no kernels for " + gpu.chip +
+                             " yet; expected " + expected +
+                             ", or --target=cpu");
+  };
+  for (int64_t layer = 0; layer < spec.layers; ++layer)
+    if (AttentionKind kind = spec.attentionOf(layer);
+        kind != AttentionKind::Linear)
+      return refuse("'attention' " + stringify(kind) + " (layer " +
+                        Twine(layer) + ")",
+                    "linear");
+  if (spec.ropeTheta)
+    return refuse("'rope_theta'", "none");
+  if (spec.absolutePositions)
+    return refuse("'absolute_positions' true", "false");
+  return Error::success();
+}
+
 // Makes the folder that `option` names, if it names one.
 Error createDirectory(StringRef option, StringRef directory) {
   if (directory.empty())
@@ -149,6 +171,9 @@ Error Compilation::load() {
   model = std::move(*loaded);
   for (const std::string &warning : model.warnings)
     errs() << warning << '\n';
+  if (gpu())
+    if (Error error = checkHasKernels(model.spec, *gpu(), options.model))
+      return error;
   if (!stopsAt(Stage::Executable) || options.weights == WeightsSource::Embed)
     return Error::success();
   if (Error error = checkStoredPath(model.weightsPath))
