@@ -42,6 +42,8 @@ ACTIVATIONS = ["none", "silu", "swish", "gelu", "relu", "elu", "sigmoid", "exp",
                "1+elu", "2+elu", "leak"]
 NORMS = ["simplermsnorm", "rmsnorm", "layernorm"]
 DECAYS = ["transnormer", "headwise", "none", "explicit"]
+ATTENTIONS = ["linear", "softmax", "diag"]
+ENCODINGS = ["lrpe-d", "mix", "decay", "lrpe", "absolute", "rope", "none"]
 
 
 class Failure(Exception):
@@ -66,8 +68,34 @@ def random_decay(random, rule, layers, heads):
     return {"rule": "explicit", "slopes": slopes if random.rand() < .7 else slopes[0]}
 
 
-def random_spec(random, seed):
-    """What has few values goes round with the seed, so that 12 seeds take them all."""
+def random_variant(random, seed, spec):
+    """Changes a spec to one of an ablation or a baseline."""
+    layers, width = spec["decoder_layers"], spec["hidden_dim"] // spec["decoder_attention_heads"]
+    kinds = random.choice(ATTENTIONS, layers).tolist()
+    spec["attention"] = kinds if random.rand() < .6 else kinds[0]
+    spec["attention_block"] = int(random.choice([1, 3, 16, 64, 100]))
+    if random.rand() < .4:
+        spec["softmax_scale"] = "rsqrt_key_width" if random.rand() < .5 else 0.2
+    spec["gate"] = bool(random.rand() < .5)
+    spec["glu_act_fun"] = [name for name in ACTIVATIONS if name != "exp"][seed % 10]
+    spec["max_position_embeddings"] = max(LENGTHS)
+    encoding = ENCODINGS[seed % len(ENCODINGS)]
+    has_lrpe = encoding in ("lrpe-d", "mix", "lrpe")
+    if has_lrpe and spec["hidden_dim"] != spec["decoder_embed_dim"] or (
+            encoding == "rope" and width % 2):
+        encoding = "none"
+    if random.rand() < .5:
+        del spec["linear_use_lrpe_list"], spec["decay"]
+        spec["position_encoding"] = encoding
+    elif encoding == "rope":
+        spec.update(linear_use_lrpe_list=[], rope_theta=float(random.choice([2.5, 500.0])))
+    else:
+        spec["absolute_positions"] = bool(random.rand() < .5)
+
+
+def random_spec(random, seed, variants=True):
+    """What has few values goes round with the seed, so that 12 seeds take them all; with
+    `variants`, every other one is an ablation or a baseline."""
     heads = int(random.choice([1, 2, 3, 4, 5, 6, 7, 8, 12]))
     width = int(random.choice([1, 3, 5, 8, 10, 16, 20, 24, 33, 64, 80, 192],
                               p=[.04, .06, .1, .1, .1, .1, .1, .1, .1, .08, .08, .04]))
@@ -101,6 +129,8 @@ def random_spec(random, seed):
         spec["attention_scale"] = "rsqrt_key_width" if random.rand() < .5 else 0.37
     if not spec["no_scale_embedding"] and random.rand() < .3:
         spec["embedding_scale"] = 2.5
+    if variants and random.rand() < .5:
+        random_variant(random, seed, spec)
     return spec
 
 
@@ -373,8 +403,12 @@ def check_draws(first, count):
             shown = value["rule"] if isinstance(value, dict) else json.dumps(value)
             if key == "linear_use_lrpe_list":
                 shown = "none" if not any(value) else "all" if all(value) else "some"
-            if key == "attention_scale":
+            if key in ("attention_scale", "softmax_scale"):
                 shown = value if isinstance(value, str) else "number"
+            if key == "attention":
+                for kind in value if isinstance(value, list) else [value]:
+                    seen.setdefault(key, set()).add(kind)
+                shown = "list" if isinstance(value, list) else "one"
             seen.setdefault(key, set()).add(shown)
     both = {"true", "false"}
     expected = {"linear_act_fun": set(map(json.dumps, ACTIVATIONS)),
@@ -382,6 +416,10 @@ def check_draws(first, count):
                 "decay": {json.dumps(d) for d in DECAYS if d != "explicit"} | {"explicit"},
                 "linear_use_lrpe_list": {"none", "some", "all"},
                 "attention_scale": {"number", "rsqrt_key_width"}, "norm_bias": both,
+                "softmax_scale": {"number", "rsqrt_key_width"}, "gate": both,
+                "attention": {*ATTENTIONS, "list", "one"}, "absolute_positions": both,
+                "position_encoding": set(map(json.dumps, ENCODINGS)),
+                "glu_act_fun": set(map(json.dumps, ACTIVATIONS)) - {'"exp"'},
                 "bias": both, "tie_word_embeddings": both, "no_scale_embedding": both}
     missing = [f"{key}: never drawn" for key in sorted(documented_keys() - WITHOUT_EFFECT)
                if len(seen.get(key, ())) < 1]

@@ -48,7 +48,14 @@ def make_wide(random, spec, seed):
         spec["decay"] = "headwise"
 
 
-class GPUCase(reference.Case):
+class PlainCase(reference.Case):
+    """A GPU has no kernels for ablations and baselines."""
+
+    def draw_spec(self, seed):
+        return reference.random_spec(self.random, seed, variants=False)
+
+
+class GPUCase(PlainCase):
     """Odd seeds are wide."""
 
     def draw_spec(self, seed):
@@ -68,7 +75,7 @@ def build(arguments):
         folder = os.path.join(arguments.folder, str(seed))
         os.makedirs(folder, exist_ok=True)
         with tempfile.TemporaryDirectory() as work:
-            case = (reference.Case if arguments.plain else GPUCase)(seed, work, False)
+            case = (PlainCase if arguments.plain else GPUCase)(seed, work, False)
             notes = {"seed": seed, "spec": case.spec, "length": case.length, "cpu": {},
                      "splits": [list(map(int, way)) for way in
                                 reference.splits_of(case.random, case.length)
