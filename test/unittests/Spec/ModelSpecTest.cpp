@@ -276,9 +276,10 @@ absolute_positions: true
   using Sizes = std::vector<int64_t>;
   EXPECT_EQ(shapeOf(ParameterRole::Positions, -1), Sizes({30, 12}));
   EXPECT_EQ(shapeOf(ParameterRole::QkvuWeight, 0), Sizes({36, 12}));
-  EXPECT_EQ(spec.parameters()[*spec.parameterIndex(ParameterRole::QkvuWeight, 0)]
-                .tensor,
-            "model.layers.0.token_mixer.qkv_proj.weight");
+  EXPECT_EQ(
+      spec.parameters()[*spec.parameterIndex(ParameterRole::QkvuWeight, 0)]
+          .tensor,
+      "model.layers.0.token_mixer.qkv_proj.weight");
   // Linear layers alone normalise what they attend to.
   EXPECT_EQ(shapeOf(ParameterRole::MixerNormWeight, 0), Sizes());
   EXPECT_EQ(shapeOf(ParameterRole::MixerNormWeight, 2), Sizes({12}));
@@ -288,7 +289,8 @@ absolute_positions: true
 
 TEST_F(ModelSpecTest, JSONReadsBackAsTheSameSpec) {
   const char *specs[] = {
-      "{}", "{norm_type: rmsnorm, norm_bias: true, norm_eps: 3.0e-7}",
+      "{}",
+      "{norm_type: rmsnorm, norm_bias: true, norm_eps: 3.0e-7}",
       "{decoder_layers: 2, decoder_attention_heads: 2, eos_token_id: [1, 5], "
       "decay: {rule: explicit, slopes: [[0.1, 0.3], [1e-5, 0]]}}",
       "{no_scale_embedding: true, tie_word_embeddings: true, bias: true, "
