@@ -242,6 +242,8 @@ private:
         ->check(integerIn(1, 10000));
     sub->add_flag("--kernels", bench.kernels,
                   "each kernel of a step alone, of a GPU program");
+    sub->add_flag("--paced", bench.paced,
+                  "a run, and a line of JSON, for each line of standard input");
     sub->add_flag("--json", bench.json, "as JSON");
   }
 

@@ -10,8 +10,12 @@
 #include "tnrt/formats/Pack.h"
 
 #include <algorithm>
+#include <charconv>
 #include <chrono>
 #include <fstream>
+#include <optional>
+
+#include <unistd.h>
 
 namespace tnrt {
 namespace {
@@ -144,6 +148,56 @@ double perSecond(double amount, double seconds) {
   return seconds > 0 ? amount / seconds : 0;
 }
 
+// The next line of standard input, or nothing at its end.
+std::optional<std::string> readLine() {
+  std::string line;
+  for (char c = 0; !interrupted() && ::read(STDIN_FILENO, &c, 1) == 1;) {
+    if (c == '\n')
+      return line;
+    line += c;
+  }
+  return std::nullopt;
+}
+
+// A run for each line of standard input, so that another program can do
+// something in between while the model stays loaded. `options` are those that
+// `bench` reads: a number in a line is the length of this run's prompt.
+Result<int> benchPaced(Environment &environment, Bench &bench,
+                       BenchOptions &options) {
+  constexpr int64_t kWarmPrompt = 1024; // a longer one warms nothing more
+  const int64_t longest = options.prompt;
+  options.prompt = std::min(longest, kWarmPrompt);
+  Times times;
+  auto warm = bench.once(times);
+  if (!warm)
+    return warm.takeError();
+  environment.out.write("{\"ready\": true}\n");
+  while (std::optional<std::string> line = readLine()) {
+    options.prompt = longest;
+    if (!line->empty()) {
+      int64_t count = -1;
+      const char *end = line->data() + line->size();
+      auto parsed = std::from_chars(line->data(), end, count);
+      if (parsed.ptr != end || parsed.ec != std::errc() || count < 0 ||
+          count > longest)
+        return Error{"bench: a line of standard input is '" + *line +
+                     "', expected nothing or a number of tokens from 0 to " +
+                     std::to_string(longest)};
+      options.prompt = count;
+    }
+    auto whole = bench.once(times);
+    if (!whole)
+      return whole.takeError();
+    if (!*whole)
+      break;
+    Json answer = {{"prefill_seconds", times.prefill},
+                   {"decode_seconds", times.decode},
+                   {"peak_memory_bytes", peakMemoryBytes()}};
+    environment.out.write(dumpJson(answer) + "\n");
+  }
+  return interrupted() ? interruptCode() : int(kOk);
+}
+
 } // namespace
 
 Result<int> benchCommand(Environment &environment,
@@ -160,7 +214,10 @@ Result<int> benchCommand(Environment &environment,
   if (options.kernels)
     return benchKernels(environment, **session, options);
   InterruptScope interrupts;
-  Bench bench(**model, **session, options);
+  BenchOptions current = options;
+  Bench bench(**model, **session, current);
+  if (options.paced)
+    return benchPaced(environment, bench, current);
   std::vector<double> prefill, decode;
   Progress progress("measuring", options.repeat + 1, Progress::Unit::Items,
                     !environment.options.quiet);

@@ -47,6 +47,7 @@ struct BenchOptions {
   int64_t prompt = 512, gen = 128, batch = 1, position = 0, repeat = 3;
   bool json = false;
   bool kernels = false; // each launch of a step alone instead
+  bool paced = false;   // a repetition for each line of standard input
 };
 
 struct TokenizeOptions {
