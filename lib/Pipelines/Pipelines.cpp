@@ -102,6 +102,7 @@ static ConvertTNToTNKOptions kernelOptions(const CompileOptions &options) {
   convert.blockBytes = options.target.l2Bytes / 4;
   // A third of the first cache: the block at hand, the next one and the rows.
   convert.streamBlockBytes = options.target.l1Bytes / 3;
+  convert.chunk = options.target.attentionChunk();
   return convert;
 }
 

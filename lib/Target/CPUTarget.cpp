@@ -89,6 +89,15 @@ getNativeTarget(function_ref<void(const Twine &)> emitError) {
 
 } // namespace
 
+int64_t CPUTarget::attentionChunk() const {
+  constexpr int64_t kLeast = 16, kMost = 256;
+  int64_t chunk = kLeast;
+  while (chunk < kMost &&
+         (2 * chunk) * (2 * chunk) * int64_t(sizeof(float)) <= l1Bytes / 2)
+    chunk *= 2;
+  return chunk;
+}
+
 FailureOr<CPUTarget> getCPUTarget(StringRef march,
                                   function_ref<void(const Twine &)> emitError) {
   FailureOr<CPUTarget> target = CPUTarget();

@@ -40,6 +40,12 @@ struct CPUTarget {
   int64_t panelWidth = 16;
 
   int64_t vectorLanes() const { return vectorBits / 32; } // of f32
+
+  // Positions of a chunk of the chunked attention: the largest power of two
+  // whose f32 scores [C, C] take at most half of the first cache, where they
+  // are written, masked and read again; the rows they meet pass through the
+  // other half. From 16 to 256.
+  int64_t attentionChunk() const;
 };
 
 // The target for `march`: native, x86-64-v3 or x86-64-v4. Calls `emitError`

@@ -49,16 +49,18 @@ Value kernels::decay(KernelBuilder &k, Value slope, Value exponent) {
   return math::ExpOp::create(b, arith::MulFOp::create(b, negative, exponent));
 }
 
+// What a task may put on its thread's stack, a limit of the runtime and not of
+// a cache.
+constexpr int64_t kStackBytes = 1 << 20;
+
 bool kernels::fitsOnStack(int64_t keyWidth, int64_t valueWidth) {
-  constexpr int64_t kElements = 1 << 18; // a megabyte
-  return keyWidth <= kElements / valueWidth;
+  return keyWidth <= kStackBytes / int64_t(sizeof(float)) / valueWidth;
 }
 
-int64_t kernels::chunkFor(int64_t wanted, int64_t keyWidth) {
-  constexpr int64_t kScratchBytes = 1 << 20;
-  int64_t chunk = wanted;
-  while (chunk % 32 == 0 &&
-         2 * chunk * keyWidth * int64_t(sizeof(float)) > kScratchBytes)
+int64_t kernels::chunkFor(const TileSizes &sizes, int64_t keyWidth) {
+  int64_t limit = std::min(sizes.blockBytes, kStackBytes / 2);
+  int64_t chunk = sizes.chunk;
+  while (chunk % 32 == 0 && chunk * keyWidth * int64_t(sizeof(float)) > limit)
     chunk /= 2;
   return chunk;
 }

@@ -26,8 +26,10 @@ mlir::Value stateOfHead(KernelBuilder &k, mlir::Value states,
 mlir::Value decay(KernelBuilder &k, mlir::Value slope, mlir::Value exponent);
 
 // Positions of a chunk: as asked for, halved while the two key matrices would
-// take more than a megabyte of the task's stack.
-int64_t chunkFor(int64_t wanted, int64_t keyWidth);
+// each take more than the block of a panel that stays in the second cache
+// (`blockBytes`, a quarter of it), or together more than a megabyte of the
+// task's stack; not below 16.
+int64_t chunkFor(const TileSizes &sizes, int64_t keyWidth);
 
 // The powers of lambda = exp(-slope) that a chunk needs, in scratch. Nothing is
 // ever divided by one: it would overflow.

@@ -23,7 +23,7 @@ public:
   ChunkedAttention(KernelBuilder &k, const AttentionBuffers &buffers,
                    HeadPlace place)
       : k(k), b(k.b), in(buffers), at(place),
-        chunk(chunkFor(k.sizes.chunk, buffers.keyWidth)),
+        chunk(chunkFor(k.sizes, buffers.keyWidth)),
         powers(k, place.slope, chunk) {}
 
   void build();

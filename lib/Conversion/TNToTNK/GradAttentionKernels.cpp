@@ -38,8 +38,8 @@ public:
   AttentionGrad(KernelBuilder &k, const AttentionGradBuffers &buffers,
                 HeadPlace place)
       : k(k), b(k.b), in(buffers), at(place),
-        chunk(chunkFor(k.sizes.chunk,
-                       std::max(buffers.keyWidth, buffers.valueWidth))),
+        chunk(
+            chunkFor(k.sizes, std::max(buffers.keyWidth, buffers.valueWidth))),
         powers(k, place.slope, chunk), q{in.q, at.key, in.keyWidth},
         keys{in.k, at.key, in.keyWidth}, v{in.v, at.value, in.valueWidth},
         dout{in.dout, at.value, in.valueWidth} {}

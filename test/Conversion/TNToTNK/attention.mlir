@@ -1,5 +1,12 @@
 // RUN: tnllm-opt %s --convert-tn-to-tnk='panel-width=16 chunk=32 tile-rows=4' --canonicalize \
 // RUN:   | FileCheck %s
+// RUN: tnllm-opt %s --convert-tn-to-tnk='panel-width=16 chunk=32 tile-rows=4 block-bytes=2048' \
+// RUN:   | FileCheck %s --check-prefix=SMALL
+
+// A second cache of four blocks of 2 KiB holds keys of 16 positions, not of 32.
+// SMALL-LABEL: tnk.kernel @attention_chunked(
+// SMALL-DAG: memref.alloca() {alignment = 64 : i64} : memref<24x16xf32>
+// SMALL-DAG: memref.alloca() {alignment = 64 : i64} : memref<16x16xf32>
 
 // One definition, two forms: the recurrence where the length is 1, chunks else. A task
 // is one head of one sequence; the state is updated in place.

@@ -64,6 +64,22 @@ TEST(CPUTarget, TilesFitTheRegisters) {
   }
 }
 
+// 48 and 32 KiB hold the scores of 64 positions in half of them, 16 KiB not.
+TEST(CPUTarget, TheFirstCacheDecidesTheChunk) {
+  CPUTarget target;
+  for (auto [kibibytes, chunk] : {std::pair(32, 64),
+                                  {48, 64},
+                                  {31, 32},
+                                  {16, 32},
+                                  {64, 64},
+                                  {128, 128},
+                                  {1, 16},
+                                  {1 << 20, 256}}) {
+    target.l1Bytes = int64_t(kibibytes) << 10;
+    EXPECT_EQ(target.attentionChunk(), chunk) << kibibytes;
+  }
+}
+
 TEST(CPUTarget, NativeNamesThisMachineOrSaysWhatItLacks) {
   Outcome outcome = get("native");
   if (llvm::failed(outcome.target)) {
