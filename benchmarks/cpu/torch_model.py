@@ -88,15 +88,43 @@ def pack_bytes(weight):
     return torch.ops.quantized.linear_prepack(rows, None)
 
 
+class Packed(nn.Module):
+    """W in a library's own layout, which neither Dynamo nor a buffer can hold: a compiled
+    graph calls it through an operation that knows it by its place in `kept`."""
+
+    kept = []
+    library = torch.library.Library("tnllm_peer", "DEF")
+
+    def __init__(self, weight, rows):
+        super().__init__()
+        self.place, self.rows, self.call = len(Packed.kept), rows, packed_call(weight)
+        Packed.kept.append(self.call)
+
+    def forward(self, x):
+        if torch.compiler.is_compiling():
+            return torch.ops.tnllm_peer.packed_linear(x, self.place, self.rows)
+        return self.call(x)
+
+
+def packed_call(weight):
+    if isinstance(weight, torch.ScriptObject):
+        return lambda x: torch.ops.quantized.linear_dynamic(x, weight)
+    return lambda x: torch.ops.mkldnn._linear_pointwise(x, weight, None, "none", [], "")
+
+
+Packed.library.define("packed_linear(Tensor x, int place, int rows) -> Tensor")
+Packed.library.impl("packed_linear", lambda x, place, rows: Packed.kept[place](x), "CPU")
+Packed.library.impl("packed_linear", lambda x, place, rows: x.new_empty(*x.shape[:-1], rows), "Meta")
+
+
+def pack_floats(weight):
+    """W for oneDNN, which is not what a plain f32 linear calls: that is MKL."""
+    return torch.ops.mkldnn._reorder_linear_weight(weight, None)
+
+
 def linear(x, weight):
     """x W^T, in the way that pack_weights() or quantize() has chosen for W."""
-    if isinstance(weight, ByteWeight):
-        return weight(x)
-    if isinstance(weight, torch.ScriptObject):
-        return torch.ops.quantized.linear_dynamic(x, weight)
-    if weight.is_mkldnn:
-        return torch.ops.mkldnn._linear_pointwise(x, weight, None, "none", [], "")
-    return F.linear(x, weight)
+    return weight(x) if isinstance(weight, nn.Module) else F.linear(x, weight)
 
 
 class Block(nn.Module):
@@ -213,15 +241,17 @@ class TransNormer(nn.Module):
     def pack_weights(self):
         """Every matrix but the embedding goes into oneDNN's own layout, once.
 
-        What a plain f32 linear calls is MKL, which is slow on AMD's processors; this is
-        PyTorch's other library, reached as the inductor's frozen graphs reach it.
+        What a plain f32 linear calls is MKL, which is slow on AMD's processors, and the
+        inductor's frozen graphs call MKL in f32 as well (with packed weights; in bf16 they
+        call oneDNN). This is the only way to oneDNN's products in f32.
         """
-        return self.replace_weights(lambda w: torch.ops.mkldnn._reorder_linear_weight(w, None))
+        return self.replace_weights(lambda w: Packed(pack_floats(w), len(w)))
 
     def quantize(self, inputs_too):
         """Every matrix but the embedding becomes int8 with a scale a row: inputs_too, the
         model being f32, for products of bytes; else, the model being bf16, for bf16 inputs."""
-        return self.replace_weights(pack_bytes if inputs_too else ByteWeight)
+        packed = lambda w: Packed(pack_bytes(w), len(w))
+        return self.replace_weights(packed if inputs_too else ByteWeight)
 
     def replace_weights(self, make):
         for module, names in [(self, ("head",)), *((b, Block.LINEARS) for b in self.blocks)]:

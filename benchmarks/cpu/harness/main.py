@@ -1,17 +1,26 @@
-"""The CPU benchmark's table from beginning to end; ../run prepares what it needs."""
+"""The CPU benchmark's table from beginning to end; ../run prepares what it needs. The exit
+status is 1 where a target of a measured row is missed or could not be measured."""
 import argparse
 import datetime
 import json
 import os
+import subprocess
 import sys
+import time
 
 import machine
 import report
 import rows
+import singles
+from kinds import KINDS
 from programs import ROOT, Compiler, read_bandwidth, say
-from verify import verify
+from targets import is_kept
+from verify import agrees, verify
 
-ROWS = ("verify", "bandwidth", "products", "decode", "prefill", "linearity", "position", "embed", "memory", "start", "compile")
+ROWS = ("verify", "bandwidth", "products", "decode", "prefill", "linearity", "position", "embed", "memory", "start",
+        "compile", "perplexity")
+FORMAT = 2  # of the JSON file
+BATCHES, TOKENS = (1, 8), (512, 4096)
 
 
 def arguments():
@@ -22,7 +31,7 @@ def arguments():
     parser.add_argument("--models", default=None, help="of examples/specs (385m,1b)")
     parser.add_argument("--dtypes", default="f32,bf16,int8", help="list (f32,bf16,int8)")
     parser.add_argument("--no-torch", action="store_true", help="without PyTorch")
-    parser.add_argument("--longest", type=float, default=300, help="seconds that one prefill length may take")
+    parser.add_argument("--longest", type=float, default=300, help="seconds that one run of a prompt may take")
     parser.add_argument("--output", help="JSON file (benchmarks/results/cpu/DATE-CPU.json; build/bench-work with --quick or --only)")
     parser.add_argument("--resume", action="store_true", help="keep the rows that the output file has; with --only, replace those")
     parser.add_argument("--docs", action="store_true", help="also write docs/Benchmarks-CPU.md's table and plot")
@@ -40,19 +49,20 @@ class Context:
         os.makedirs(self.work, exist_ok=True)
         self.compiler = Compiler(os.path.abspath(options.tnllmc), self.work)
         self.peers = os.path.join(ROOT, "build", "bench-peers")
-        self.quick, self.longest = options.quick, options.longest
-        self.threads = {}  # of PyTorch, by dtype, way, operation and batch
-        self.torch_kinds = list(rows.TORCH)
-        if options.quick:
-            self.torch_kinds.remove("torch compiled")
-        if options.no_torch:
-            self.torch_kinds = []
+        self.quick, self.longest, self.dtypes = options.quick, options.longest, options.dtypes
+        self.tokens = TOKENS[: 1 if options.quick else None]
+        self.torch_kinds = [] if options.no_torch else [k for k in KINDS if not (options.quick and "compiled" in KINDS[k])]
+        self.verified = {}  # by dtype and kind, where the row has been measured
+
+    def kinds_for(self, dtype):
+        """A kind that does not compute the model is not timed."""
+        found = self.verified.get(dtype, {})
+        return [k for k in self.torch_kinds if k not in found or agrees(found[k])]
 
 
 def versions(context):
     found = {"python": sys.version.split()[0], "compiler": context.compiler.build("385m", "f32").manifest["compiler"],
-             "commit": machine.first_line(["git", "-C", ROOT, "rev-parse", "HEAD"]),
-             "g++": machine.first_line(["g++", "--version"])}
+             **machine.checkout(ROOT, context.compiler.tnllmc), "g++": machine.first_line(["g++", "--version"])}
     for package in ("libopenblas-pthread-dev", "libdnnl-dev"):
         found[package] = machine.first_line(["dpkg-query", "-W", "-f", "${Version}", package])
     if context.torch_kinds:
@@ -64,22 +74,28 @@ def versions(context):
 
 class Saved:
     """The results so far. A row that --resume found in the file is not measured again,
-    unless --only names it; each new one is written at once."""
+    unless --only names it; each new one is written at once, and what failed is too."""
 
     def __init__(self, options, results):
         self.options, self.results = options, results
 
-    def row(self, place, key, name, measure):
-        if name not in self.options.only or (key in place and not self.options.only_given):
+    def row(self, place, key, name, label, measure):
+        if not self.wanted(place, key, name):
             return
-        place[key] = measure()
+        say(label)
+        begin, load, errors = time.monotonic(), machine.OtherLoad(), self.results["errors"]
+        try:
+            place[key] = measure()
+            errors.pop(label, None)
+        except (RuntimeError, ValueError, OSError, subprocess.SubprocessError) as error:
+            place.pop(key, None)
+            errors[label] = f"{type(error).__name__}: {error}"
+            say(f"  not measured: {errors[label]}")
+        self.results["rows"][label] = {"seconds": time.monotonic() - begin, "other_cores": load.cores()}
         save(self.options, self.results)
 
-    def lacks(self, found, names):
-        return any(n in self.options.only and (n not in found or self.options.only_given) for n in names)
-
-
-MODEL_ROWS = {"products": None, "decode": (1, 8), "batch": None, "prefill": (512, 4096)}
+    def wanted(self, place, key, name):
+        return name in self.options.only and (key not in place or self.options.only_given)
 
 
 def model_rows(context, options, results):
@@ -87,49 +103,86 @@ def model_rows(context, options, results):
     for model in options.models:
         for dtype in options.dtypes:
             found = results["models"].setdefault(model, {}).setdefault(dtype, {})
-            if not saved.lacks(found, MODEL_ROWS):
-                continue
-            say(f"{model} {dtype}")
             with rows.ModelRows(context, model, dtype) as table:
-                if dtype != "int8":
-                    saved.row(found, "products", "products", table.products)
-                measure = lambda of, keys: lambda: {str(k): of(k) for k in keys}
-                saved.row(found, "decode", "decode", measure(table.decode, MODEL_ROWS["decode"]))
-                saved.row(found, "batch", "decode", table.batch_cost)
-                tokens = MODEL_ROWS["prefill"][: 1 if context.quick else None]
-                saved.row(found, "prefill", "prefill", measure(table.prefill, tokens))
-                found.setdefault("torch_threads", {}).update(table.threads)
-                found.setdefault("torch_warmup_seconds", {}).update(table.warmups)
+                of_model(saved, found, table, f"{model} {dtype}", context)
+                if table.peers.threads or table.memory:
+                    for key, value in table.record().items():
+                        found.setdefault(key, {}).update(value)
             save(options, results)
+
+
+def of_model(saved, found, table, label, context):
+    # Two copies of the model, so before PyTorch's.
+    saved.row(found, "batch", "decode", f"batch, {label}", table.batch_cost)
+    for batch in BATCHES:
+        saved.row(found.setdefault("decode", {}), str(batch), "decode", f"decode {batch}, {label}",
+                  lambda: table.decode(batch))
+    for tokens in context.tokens:
+        if table.dtype != "int8":
+            saved.row(found.setdefault("products", {}), str(tokens), "products", f"products {tokens}, {label}",
+                      lambda: table.products(tokens))
+        saved.row(found.setdefault("prefill", {}), str(tokens), "prefill", f"prefill {tokens}, {label}",
+                  lambda: table.prefill(tokens))
+
+
+SINGLES = {"linearity": singles.linearity, "position": singles.position, "embed": singles.embed,
+           "memory": singles.memory, "start": singles.start}
+FIRST_MODEL_ONLY = ("embed", "start")
 
 
 def single_rows(context, options, results):
     saved = Saved(options, results)
-    model = options.models[0]
-
-    def each(name, dtypes, measure):
-        place = results.setdefault(name, {})
-        for dtype in dtypes:
-            saved.row(place, dtype, name, lambda: measure(dtype))
-        if not place:
-            del results[name]
-
-    floats = [d for d in options.dtypes if d != "int8"]
-    each("linearity", floats, lambda d: rows.linearity(context, model, d))
-    each("position", options.dtypes, lambda d: rows.position(context, model, d))
-    if {"embed", "memory", "start"} & set(options.only):
-        folder, weights = rows.link_checkpoint(context, model)
-        each("embed", options.dtypes, lambda d: rows.embed(context, model, d, folder))
-        each("memory", options.dtypes, lambda d: rows.memory(context, model, d, folder))
-        each("start", options.dtypes, lambda d: rows.start(context, d, folder, weights))
-    saved.row(results, "compile", "compile", lambda: rows.compile_times(context))
+    for name, measure in SINGLES.items():
+        for model in options.models[:1] if name in FIRST_MODEL_ONLY else options.models:
+            for dtype in options.dtypes:
+                place = results.setdefault(name, {}).setdefault(model, {})
+                saved.row(place, dtype, name, f"{name}, {model} {dtype}", lambda: measure(context, model, dtype))
+    for model in ("385m", "1b", "7b"):
+        saved.row(results.setdefault("compile", {}), model, "compile", f"compile {model}",
+                  lambda: singles.compile_times(context, model))
+    if context.torch_kinds:
+        saved.row(results, "perplexity", "perplexity", "perplexity", lambda: singles.perplexity(context))
 
 
 def save(options, results):
     os.makedirs(os.path.dirname(options.output), exist_ok=True)
-    with open(options.output, "w") as file:
+    with open(options.output + ".part", "w") as file:
         json.dump(results, file, indent=1)
         file.write("\n")
+    os.replace(options.output + ".part", options.output)
+
+
+def opened(options):
+    """The results that --resume goes on with, or none; and what they are to hold at the end."""
+    results = {}
+    if options.resume and os.path.exists(options.output):
+        with open(options.output) as file:
+            results = json.load(file)
+        if results.get("format") != FORMAT:
+            sys.exit(f"run: {options.output} is of another version of this program, expected format {FORMAT}: "
+                     "measure without --resume")
+    results["format"] = FORMAT
+    for key in ("models", "errors", "rows"):
+        results.setdefault(key, {})
+    plan = {"rows": options.only, "models": options.models, "dtypes": options.dtypes}
+    before = results.get("expected", {})
+    results["expected"] = {key: [*before.get(key, []), *(v for v in values if v not in before.get(key, []))]
+                           for key, values in plan.items()}
+    results["expected"]["torch"] = not options.no_torch or before.get("torch", False)
+    results["expected"]["tokens"] = [str(t) for t in TOKENS[: 1 if options.quick else None]]
+    return results
+
+
+def measure(context, options, results):
+    saved = Saved(options, results)
+    if context.torch_kinds:
+        saved.row(results, "verify", "verify", "verify",
+                  lambda: verify(context.compiler, options.dtypes, context.torch_kinds))
+    context.verified = results.get("verify", {})
+    saved.row(results, "bandwidth", "bandwidth", "bandwidth",
+              lambda: read_bandwidth(context.peers, 3 if options.quick else 10))
+    model_rows(context, options, results)
+    single_rows(context, options, results)
 
 
 def main():
@@ -142,31 +195,21 @@ def main():
         date = datetime.date.today().isoformat()
         folder = os.path.join(ROOT, "benchmarks/results/cpu") if whole else context.work
         options.output = os.path.join(folder, f"{date}-{machine.cpu_slug()}.json")
-    busy = machine.other_load()
-    results = {}
-    if options.resume and os.path.exists(options.output):
-        with open(options.output) as file:
-            results = json.load(file)
-    results.setdefault("models", {})
-    results.update(machine=machine.describe(), quick=options.quick, busy_cores_before=busy,
-                   versions=versions(context))
+    options.output = os.path.abspath(options.output)
+    busy, results, begin = machine.other_load(), opened(options), time.monotonic()
+    results.update(machine=machine.describe(), quick=options.quick, busy_cores_before=busy, versions=versions(context))
     if busy > 0.1:
         say(f"note: {busy:.1f} cores are busy with other work; these timings will not be worth keeping")
-    saved = Saved(options, results)
-    if context.torch_kinds:
-        saved.row(results, "verify", "verify", lambda: verify(
-            context.compiler, options.dtypes, "torch compiled" in context.torch_kinds))
-    saved.row(results, "bandwidth", "bandwidth", lambda: read_bandwidth(context.peers, 3 if options.quick else 10))
-    model_rows(context, options, results)
-    single_rows(context, options, results)
+    measure(context, options, results)
     results["busy_cores_after"] = machine.other_load()
+    results["minutes"] = (time.monotonic() - begin) / 60
     save(options, results)
-    table = report.markdown(results)
-    print(table)
+    print(report.markdown(results))
     say(f"results: {os.path.relpath(options.output, ROOT)}")
     if options.docs:
         report.write_docs(results, ROOT)
+    return 0 if is_kept(results) else 1
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

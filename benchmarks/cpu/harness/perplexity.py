@@ -1,6 +1,7 @@
 """What bf16 and int8 weights cost in perplexity, on real text, with a model that has learned.
 
-  benchmarks/cpu/run --perplexity [--steps N] [--tnllmc PATH]
+  benchmarks/cpu/run --perplexity [--steps N] [--tnllmc PATH]     this alone
+  benchmarks/cpu/run --only perplexity                            as a row of the table
 
 Trains a small byte-level TransNormerLLM in PyTorch on the King James Bible (public
 domain, Debian's bible-kjv-text), writes it as a checkpoint, compiles it in each dtype
@@ -108,7 +109,7 @@ def main():
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--steps", type=int, default=600, help="training steps (default 600)")
     parser.add_argument("--tnllmc", default="build/release/bin/tnllmc")
-    parser.add_argument("--output", default="benchmarks/results/cpu/perplexity.json")
+    parser.add_argument("--output", default="build/bench-work/perplexity.json")
     options = parser.parse_args()
     work = "build/bench-work/perplexity"
     os.makedirs(work, exist_ok=True)

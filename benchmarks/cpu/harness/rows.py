@@ -1,46 +1,32 @@
-"""The rows of the table. Programs that are compared take turns (A B C A B C ...), and each
-turn's figure is kept; the table shows medians."""
-import json
+"""The rows of the table that every model and dtype has."""
 import os
 import statistics
-import subprocess
-import sys
-import tempfile
-import time
+from contextlib import ExitStack
 
-from checkpoint import write_checkpoint
-from programs import TorchWorker, gemm, read_bandwidth, say, summary, touch_memory
+from kinds import KINDS
+from peers import Peers
+from programs import Bench, Meter, gemm, say
+from turns import Turns, paired, spread
 
-GEMM_ROWS = 512
-TORCH = {"torch eager": (False, False), "torch compiled": (False, True), "torch onednn": (True, False)}
+STEADY = 1.1  # a turn whose two readings of the meter differ by more is not a steady one
 
 
-class Timer:
-    """Takes turns: participants by name, each a function that gives seconds. A participant
-    that has used up BUDGET seconds of the clock sits out the later rounds."""
-
-    def __init__(self, participants, budget=float("inf")):
-        self.participants, self.budget = participants, budget
-        self.samples = {name: [] for name in participants}
-        self.used = dict.fromkeys(participants, 0.0)
-
-    def rounds(self, count, label):
-        for i in range(count):
-            for name, measure in self.participants.items():
-                if self.used[name] > self.budget:
-                    continue
-                begin = time.perf_counter()
-                self.samples[name].append(measure())
-                self.used[name] += time.perf_counter() - begin
-            medians = ", ".join(f"{n} {statistics.median(s):.4g}" for n, s in self.samples.items())
-            say(f"  {label} round {i + 1}/{count}: {medians}")
-        return {name: summary(samples) for name, samples in self.samples.items()}
+def turn_of_meter(size, seconds, before, after):
+    """One turn's figures: the rate, the better of the meter's readings around it (each the
+    median of several), and whether the memory stayed as it was meanwhile."""
+    first, last = statistics.median(before), statistics.median(after)
+    meter = max(first, last)
+    return {"before": before, "after": after, "meter": meter, "rate": size / seconds,
+            "share": size / seconds / meter, "steady": meter <= STEADY * min(first, last)}
 
 
-def best_threads(measure):
-    """Seconds at the thread count that is fastest, tried from all cores down."""
-    tried = {t: measure(t) for t in sorted({os.cpu_count(), 1}, reverse=True)}
-    return min(tried, key=tried.get)
+def shares(turns):
+    """The spread of the steady turns' shares, of all where none is steady, and the turn
+    whose share is the median one (the lower of two)."""
+    steady = [t for t in turns if t["steady"]] or turns
+    ordered = sorted(steady, key=lambda t: t["share"])
+    return {**spread([t["share"] for t in steady]), "used": len(steady), "unsteady": sum(not t["steady"] for t in turns),
+            "turn": ordered[(len(ordered) - 1) // 2]}
 
 
 class ModelRows:
@@ -49,223 +35,111 @@ class ModelRows:
     def __init__(self, context, model, dtype):
         self.context, self.model, self.dtype = context, model, dtype
         self.exe = context.compiler.build(model, dtype)
-        self.workers, self.threads, self.warmups = {}, {}, {}
+        self.peers = Peers(self.exe.spec, dtype, context.kinds_for(dtype),
+                           self.exe.manifest["parameter_bytes"])
+        self.memory = {}
 
     def __enter__(self):
-        kinds = self.context.torch_kinds
-        for packed in sorted({TORCH[k][0] for k in kinds}):
-            say(f"  loading PyTorch{', packed weights' * packed}")
-            self.workers[packed] = TorchWorker(spec=self.exe.spec, dtype=self.dtype, packed=packed)
-        self.kinds = kinds
         return self
 
     def __exit__(self, *_):
-        for worker in self.workers.values():
-            worker.__exit__()
+        self.peers.__exit__()
 
-    def torch(self, row, op, **arguments):
-        """One participant for each way to run PyTorch. Its thread count is chosen first, on
-        the first model and the shortest prompt."""
-        found = {}
-        for kind in self.kinds:
-            packed, compiled = TORCH[kind]
+    def bench(self, stack, dtype=None, **arguments):
+        """tnllm's own program, loaded and warm until the stack is left."""
+        exe = self.exe if dtype in (None, self.dtype) else self.context.compiler.build(self.model, dtype)
+        bench = stack.enter_context(Bench(exe, **arguments))
+        self.memory[" ".join([exe.dtype, *(f"{k} {v}" for k, v in arguments.items())])] = bench.memory()
+        return bench
 
-            def seconds(threads, worker=self.workers[packed], compiled=compiled, kind=kind):
-                answer = worker.ask(op, compiled=compiled, threads=threads, **arguments)
-                if answer["warmup"]:
-                    self.warmups[f"{row} {kind}"] = answer["warmup"]
-                return statistics.median(answer["seconds"])
-
-            choice = (self.dtype, kind, op, arguments.get("batch"))
-            try:
-                threads = self.context.threads.get(choice) or best_threads(seconds)
-            except RuntimeError as error:
-                say(f"  {kind}, {row}: left out: {error}")
-                continue
-            self.context.threads[choice] = threads
-            self.threads[f"{row} {kind}"] = threads
-            found[kind] = lambda s=seconds, t=threads: s(t)
-        return found
+    def turns(self, people, count, label, budget=float("inf")):
+        turns = Turns(people, peers=KINDS, budget=budget, say=say)
+        return turns, turns.run(count, f"{self.model} {self.dtype} {label}")
 
     def decode(self, batch):
-        gen, rounds = (8, 2) if self.context.quick else (12, 5)
-        size = self.exe.decode_bytes(batch)
-        turns = []
+        gen, count = (8, 2) if self.context.quick else (12, 9)
+        size, row, readings = self.exe.decode_bytes(batch), f"decode {batch}", []
+        with ExitStack() as stack:
+            peers = self.peers.participants(row, row, "decode", {}, batch=batch, steps=gen)
+            bench = self.bench(stack, gen=gen, batch=batch)
+            meter = stack.enter_context(Meter(self.context.peers))
 
-        def meter():
-            return read_bandwidth(self.context.peers, 2, 512)["bytes_per_second"]
+            def ours():
+                before = meter.readings()
+                seconds = bench.step()
+                readings.append(turn_of_meter(size, seconds, before, meter.readings()))
+                return seconds
 
-        def ours():
-            before = meter()
-            seconds = self.exe.bench(gen=gen, batch=batch, repeat=2)["decode_seconds"] / gen
-            turns.append({"before": before, "decode": size / seconds, "after": meter()})
-            return seconds
-
-        row = f"decode {batch}"
-        people = {"tnllm": ours, **self.torch(row, "decode", batch=batch, steps=gen)}
-        times = Timer(people).rounds(rounds, f"{self.model} {self.dtype} {row}")
-        # A turn's rate against the better of the two that the meter gave around it.
-        shares = [t["decode"] / max(t["before"], t["after"]) for t in turns]
-        return {
-            "seconds_per_step": times, "bytes_per_step": size, "batch": batch, "turns": turns,
-            "read_bandwidth": statistics.median(max(t["before"], t["after"]) for t in turns),
-            "tokens_per_second": {n: batch / t["median"] for n, t in times.items()},
-            "bytes_per_second": size / times["tnllm"]["median"],
-            "of_read_bandwidth": statistics.median(shares),
-        }
+            turns, times = self.turns({"tnllm": ours, **peers}, count, row)
+        return {"seconds_per_step": times, "bytes_per_step": size, "batch": batch, "turns": readings,
+                "of_read_bandwidth": shares(readings), "errors": turns.errors,
+                "against": {name: paired(times, name, "tnllm") for name in times if name != "tnllm"}}
 
     def batch_cost(self):
-        """Seconds of a step of batch 1 and of batch 8, in turns of their own: the ratio
-        must not hang on what the machine's memory gave minutes apart."""
-        gen, rounds = (8, 2) if self.context.quick else (12, 5)
-        step = lambda batch: lambda: self.exe.bench(gen=gen, batch=batch, repeat=2)["decode_seconds"] / gen
-        times = Timer({"1": step(1), "8": step(8)}).rounds(rounds, f"{self.model} {self.dtype} batch cost")
-        ratios = [b / a for a, b in zip(times["1"]["samples"], times["8"]["samples"])]
-        return {"seconds_per_step": times, "ratio": statistics.median(ratios), "ratios": ratios}
+        """Seconds of a step of batch 1 and of batch 8, in turns of their own."""
+        gen, count = (8, 2) if self.context.quick else (12, 9)
+        with ExitStack() as stack:
+            people = {str(b): self.bench(stack, gen=gen, batch=b).step for b in (1, 8)}
+            _, times = self.turns(people, count, "batch cost")
+        return {"seconds_per_step": times, "ratio": paired(times, "8", "1")}
 
     def prefill(self, tokens):
-        rounds = 1 if self.context.quick else (2 if tokens > 1024 else 4)
-        ours = lambda: self.exe.bench(prompt=tokens, repeat=1)["prefill_seconds"]
-        row = f"prefill {tokens}"
-        people = {"tnllm": ours, **self.torch(row, "prefill", tokens=tokens)}
-        times = Timer(people, budget=15).rounds(rounds, f"{self.model} {self.dtype} {row}")
+        """In bf16 with tnllm's f32 in the same turns, for the ratio of the two."""
+        count = 2 if self.context.quick else (3 if tokens > 1024 else 7)
+        row, short = f"prefill {tokens}", min(tokens, 512)
+        with ExitStack() as stack:
+            peers = self.peers.participants(row, "prefill", "prefill", {"tokens": short}, tokens=tokens)
+            people = {"tnllm": self.bench(stack, prompt=tokens).prefill}
+            if self.dtype == "bf16" and "f32" in self.context.dtypes:
+                people["tnllm f32"] = self.bench(stack, "f32", prompt=tokens).prefill
+            turns, times = self.turns({**people, **peers}, count, row, budget=60)
+        self.peers.left_turns("prefill", turns)
         flops = self.exe.prefill_flops(tokens)
-        return {
-            "seconds": times, "flops": flops, "tokens": tokens,
-            "tokens_per_second": {n: tokens / t["median"] for n, t in times.items()},
-            "flops_per_second": flops / times["tnllm"]["median"],
-        }
+        return {"seconds": times, "flops": flops, "tokens": tokens, "errors": turns.errors,
+                "of_f32": paired(times, "tnllm f32", "tnllm"),
+                "flops_per_second": spread([flops / s for s in times["tnllm"]["samples"]]),
+                "against": {name: paired(times, name, "tnllm") for name in times if name in KINDS}}
 
-    def products(self):
-        """Raw products of the block's shapes, GEMM_ROWS tokens: seconds by library and shape."""
-        shapes = self.exe.linear_shapes()
+    def products(self, rows):
+        """Raw products of the block's shapes: seconds by library and shape."""
+        shapes, found = self.exe.linear_shapes(), {}
         seconds, rounds = (0.05, 1) if self.context.quick else (0.15, 2)
-        found = {}
 
         def add(library, times):
             for shape, samples in zip(shapes, times):
                 found.setdefault(library, {}).setdefault(f"{shape[0]}x{shape[1]}", []).extend(samples)
 
+        self.peers.close(lambda key: key[1])  # frozen graphs: their room is needed
         for _ in range(rounds):
             if self.dtype == "f32":
-                runs = [("sgemm_openblas", core, f"OpenBLAS {core or 'auto'}") for core in (None, "SkylakeX")]
-                for program, core, library in runs + [("sgemm_onednn", None, "oneDNN (Debian)")]:
-                    report = gemm(self.context.peers, program, seconds, GEMM_ROWS, shapes, core)
-                    for variant in [v for v in report["shapes"][0] if v not in ("n", "k")]:
-                        add(f"{library} {variant}", [s[variant] for s in report["shapes"]])
-            for packed, worker in self.workers.items():
-                answer = worker.ask("linears", shapes=shapes, rows=GEMM_ROWS, threads=os.cpu_count(),
-                                    packed=packed, dtype=self.dtype, repeat=3 if self.context.quick else 9)
+                self.library_products(rows, shapes, seconds, add)
+            for kind in [k for k in ("torch eager", "torch onednn") if k in self.peers.kinds]:
+                packed = kind == "torch onednn"
+                answer = self.peers.worker(kind, None).ask(
+                    "linears", shapes=shapes, rows=rows, threads=os.cpu_count(), packed=packed, dtype=self.dtype,
+                    repeat=3 if self.context.quick or rows > 1024 else 9)
                 add("oneDNN (PyTorch)" if packed else "torch linear", answer["seconds"])
-        return self.best_products(shapes, found)
+        return best_products(rows, shapes, found)
 
-    def best_products(self, shapes, found):
-        """Rate of each library over a block, and of the fastest library for each shape."""
-        keys = [f"{n}x{k}" for n, k in shapes]
-        flops = sum(2 * GEMM_ROWS * n * k for n, k in shapes)
-        median = {lib: {k: statistics.median(times[k]) for k in times} for lib, times in found.items()}
-        rates = {lib: flops / sum(times[k] for k in keys) for lib, times in median.items()}
-        fastest = {k: min(median, key=lambda lib: median[lib][k]) for k in keys} if median else {}
-        total = sum(median[fastest[k]][k] for k in keys) if median else 0
-        return {"rows": GEMM_ROWS, "flops_per_second": rates, "fastest": fastest, "seconds": median,
-                "best_flops_per_second": flops / total if total else 0}
+    def library_products(self, rows, shapes, seconds, add):
+        for program, core, library in (("sgemm_openblas", None, "OpenBLAS auto"),
+                                       ("sgemm_openblas", "SkylakeX", "OpenBLAS SkylakeX"),
+                                       ("sgemm_onednn", None, "oneDNN (Debian)")):
+            report = gemm(self.context.peers, program, seconds, rows, shapes, core)
+            for variant in [v for v in report["shapes"][0] if v not in ("n", "k")]:
+                add(f"{library} {variant}", [s[variant] for s in report["shapes"]])
 
-
-def linearity(context, model, dtype):
-    """Prefill time per token over lengths; a length whose runs would take too long is left out."""
-    exe = context.compiler.build(model, dtype)
-    lengths = [512, 2048] if context.quick else [1024, 4096, 16384, 65536]
-    times, per_token = {}, 0.0
-    for n in lengths:
-        if 2 * n * per_token > context.longest:
-            say(f"  {n} tokens: left out, {2 * n * per_token:.0f} s")
-            continue
-        repeat = 3 if n <= 4096 and not context.quick else 1
-        per_token = exe.bench(prompt=n, repeat=repeat)["prefill_seconds"] / n
-        times[str(n)] = summary([per_token])
-        say(f"  {dtype}, {n} tokens: {per_token * 1e6:.1f} us per token")
-    return times
+    def record(self):
+        return {**self.peers.record(), "tnllm_memory": self.memory}
 
 
-def position(context, model, dtype):
-    """Decode time per token at position 10 and at 100,000, in turns."""
-    exe = context.compiler.build(model, dtype)
-    gen, rounds = (8, 2) if context.quick else (16, 11)
-    at = lambda p: lambda: exe.bench(gen=gen, repeat=2, position=p)["decode_seconds"] / gen
-    return Timer({"10": at(10), "100000": at(100000)}).rounds(rounds, f"{model} {dtype} position")
-
-
-def link_checkpoint(context, model):
-    """The executable and the file of a random f32 checkpoint of a spec."""
-    spec = {k: v for k, v in context.compiler.build(model, "f32").spec.items() if k in CONFIG_KEYS}
-    folder = os.path.join(context.compiler.work, f"{model}-checkpoint")
-    path = write_checkpoint(folder, spec)
-    return folder, path
-
-
-CONFIG_KEYS = ("vocab_size", "decoder_embed_dim", "decoder_layers", "decoder_attention_heads",
-               "hidden_dim", "glu_dim", "linear_use_lrpe_list", "init_std")
-
-
-def embed(context, model, dtype, folder):
-    """Decode time per token of linked weights, on huge pages, and of embedded ones, mapped
-    from the page cache, in turns."""
-    gen, rounds = (8, 2) if context.quick else (16, 5)
-    exes = {how: context.compiler.build(folder, dtype, how) for how in ("link", "embed")}
-    at = lambda exe: lambda: exe.bench(gen=gen, repeat=2)["decode_seconds"] / gen
-    return Timer({how: at(exe) for how, exe in exes.items()}).rounds(rounds, f"{model} {dtype} embed")
-
-
-def memory(context, model, dtype, folder):
-    """VmHWM of a run from linked, embedded and random weights, against the weights."""
-    found = {}
-    for name, exe in (("link", context.compiler.build(folder, dtype, "link")),
-                      ("embed", context.compiler.build(folder, dtype, "embed")),
-                      ("random", context.compiler.build(model, dtype))):
-        report = exe.bench(prompt=512, gen=4, repeat=1)
-        weights = exe.manifest["parameter_bytes"]
-        limit = weights * 1.1 + (64 << 20)
-        found[name] = {"peak_bytes": report["peak_memory_bytes"], "weights_bytes": weights,
-                       "limit_bytes": limit, "within": report["peak_memory_bytes"] <= limit}
-    return found
-
-
-def start(context, dtype, folder, weights):
-    """Seconds from starting the process to its end, having printed one token, files being in
-    the page cache; for PyTorch: to the end of a script that does the same. Each program's
-    runs follow each other at once: the first finds memory that the machine's host may have to
-    give anew, the others what the one before has freed. `touch` is what the memory of the
-    packed weights alone costs: seconds to write to each page of as many bytes, twice."""
-    link = context.compiler.build(folder, dtype, "link")
-    embed = context.compiler.build(folder, dtype, "embed")
-    command = lambda exe: [exe.path, "--quiet", "generate", "-p", "Once", "-n", "1", "--temp", "0"]
-    people = {"tnllm link": command(link), "tnllm embed": command(embed)}
-    if context.torch_kinds and dtype in ("f32", "bf16"):
-        script = os.path.join(os.path.dirname(os.path.abspath(__file__)), "torch_first_token.py")
-        people["torch eager"] = [sys.executable, script, json.dumps(link.spec), weights, dtype]
-    subprocess.run(["cat", weights, embed.path], stdout=subprocess.DEVNULL, check=True)
-    count = 3 if context.quick else 7
-    found = {}
-    for name, line in people.items():
-        samples = []
-        for _ in range(3 if name.startswith("torch") else count):
-            begin = time.perf_counter()
-            subprocess.run(line, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
-            samples.append(time.perf_counter() - begin)
-        found[name] = {"first": samples[0], **summary(samples[1:])}
-        say(f"  {dtype} start, {name}: first {samples[0]:.2f} s, then {found[name]['median']:.2f} s")
-    time.sleep(5)  # the host takes free memory back in the meantime
-    found["touch"] = touch_memory(context.peers, link.manifest["parameter_bytes"] >> 20)
-    return found
-
-
-def compile_times(context):
-    found = {}
-    for model in ("385m", "1b", "7b"):
-        with tempfile.TemporaryDirectory(dir=context.compiler.work) as folder:
-            path = os.path.join(folder, "exe")
-            times = [context.compiler.compile(model, "f32", path) for _ in range(2 if context.quick else 3)]
-            phases = context.compiler.phases(model, "f32", path)
-        found[model] = {**summary(times), "phases": phases}
-        say(f"  compile {model}: {found[model]['median']:.2f} s")
-    return found
+def best_products(rows, shapes, found):
+    """Rate of each library over a block, and of the fastest library for each shape."""
+    keys = [f"{n}x{k}" for n, k in shapes]
+    flops = sum(2 * rows * n * k for n, k in shapes)
+    median = {lib: {k: statistics.median(times[k]) for k in times} for lib, times in found.items()}
+    rates = {lib: flops / sum(times[k] for k in keys) for lib, times in median.items()}
+    fastest = {k: min(median, key=lambda lib: median[lib][k]) for k in keys} if median else {}
+    total = sum(median[fastest[k]][k] for k in keys) if median else 0
+    return {"rows": rows, "flops_per_second": rates, "fastest": fastest, "seconds": median, "samples": found,
+            "best_flops_per_second": flops / total if total else 0}

@@ -1,15 +1,18 @@
 """A process that times the PyTorch peer; commands and answers are lines of JSON.
 
-    python torch_worker.py '{"spec": {...}, "dtype": "f32", "packed": false, "weights": null}'
+    python torch_worker.py '{"spec": {...}, "dtype": "f32", "packed": false, "frozen": false, "weights": null}'
 
-It answers {"ready": ...}, then to each command with one line:
+"packed" brings the weights into oneDNN's own layout before anything runs, "frozen" makes
+them constants of the compiled graphs, which the inductor then packs as it sees fit.
+"dtype" may be int8: weights of bytes with inputs in bf16, or, if "packed", rounded to
+bytes. It answers {"ready": ...}, then to each command with one line:
     {"op": "decode", "compiled": b, "batch": B, "steps": n, "threads": t}   seconds per step
     {"op": "prefill", "compiled": b, "tokens": n, "threads": t}             seconds per prefill
     {"op": "logits", "compiled": b, "ids": [...], "prefill": n}             logits of the rest
-"packed" brings the weights into oneDNN's layout before anything runs. "dtype" may be int8: weights of bytes with inputs in bf16, or, if "packed", rounded to bytes.
     {"op": "linears", "shapes": [[n, k], ...], "rows": m, "threads": t}     seconds per product
 The first call of each kind warms up (and compiles) and is answered apart, as "warmup".
 """
+import functools
 import json
 import os
 import sys
@@ -19,7 +22,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 
 import torch  # noqa: E402
 
-from torch_model import CHUNK, Config, TransNormer, linear  # noqa: E402
+from torch_model import CHUNK, Config, TransNormer, linear, pack_floats, packed_call  # noqa: E402
 
 SLAB = 512  # prefill goes in slabs of so many tokens, so that activations stay in cache
 DTYPES = {"f32": torch.float32, "bf16": torch.bfloat16}
@@ -47,7 +50,6 @@ class Worker:
             self.model.pack_weights()
         self.vocabulary = self.model.config.vocab_size
         self.compiled, self.warm = {}, set()
-        self.operands = {}
 
     def function(self, name, compiled):
         plain = getattr(self.model, name)
@@ -116,20 +118,24 @@ class Worker:
             x = torch.randn(rows, k, dtype=DTYPES[dtype])
             copies = max(1, min(16, (128 << 20) // (n * k * x.element_size())))
             weights = [torch.randn(n, k, dtype=DTYPES[dtype]) for _ in range(copies)]
-            if packed:
-                weights = [torch.ops.mkldnn._reorder_linear_weight(w, None) for w in weights]
-            linear(x, weights[0])
-            times.append([timed(lambda: linear(x, weights[(i + 1) % copies])) for i in range(repeat)])
+            calls = [packed_call(pack_floats(w)) if packed else functools.partial(linear, weight=w) for w in weights]
+            calls[0](x)
+            times.append([timed(lambda: calls[(i + 1) % copies](x)) for i in range(repeat)])
         return {"seconds": times}
 
 
-def main():
-    torch.set_grad_enabled(False)
+def prepare(options):
+    """The worker, once PyTorch is set as the options say."""
     import torch._inductor.config as inductor
 
+    torch.set_grad_enabled(False)
     inductor.cpp.dynamic_threads = True  # the thread count is chosen per call
+    inductor.freezing = bool(options.get("frozen"))
+    return Worker(options)
+
+
+def main():
     start = time.perf_counter()
-    worker = Worker(json.loads(sys.argv[1]))
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what libraries print must not mix with the answers
 
@@ -137,14 +143,23 @@ def main():
         answers.write(json.dumps(value) + "\n")
         answers.flush()
 
-    answer({"ready": time.perf_counter() - start, "torch": torch.__version__})
-    for line in sys.stdin:
-        command = json.loads(line)
-        operation = command.pop("op")
+    def answer_with(call):
         try:
-            answer(getattr(worker, operation)(**command))
+            answer(call())
         except Exception as error:  # told to the harness, which decides
             answer({"error": f"{type(error).__name__}: {error}".split("\n")[0]})
+
+    def begin():
+        nonlocal worker
+        worker = prepare(json.loads(sys.argv[1]))
+        return {"ready": time.perf_counter() - start, "torch": torch.__version__}
+
+    worker = None
+    answer_with(begin)
+    for line in sys.stdin if worker else ():
+        command = json.loads(line)
+        operation = getattr(worker, command.pop("op"))
+        answer_with(lambda: operation(**command))
 
 
 if __name__ == "__main__":
