@@ -17,6 +17,11 @@ TITLES = {
 }
 
 
+def applies(kind, dtype):
+    """The products of bytes take their weights as they are: freezing packs none of them."""
+    return not (KINDS[kind].get("frozen") and dtype == "int8")
+
+
 def is_compiled(kind):
     return bool(KINDS[kind].get("compiled"))
 

@@ -12,7 +12,7 @@ import machine
 import report
 import rows
 import singles
-from kinds import KINDS
+from kinds import KINDS, applies
 from programs import ROOT, Compiler, read_bandwidth, say
 from targets import is_kept
 from verify import agrees, verify
@@ -57,7 +57,7 @@ class Context:
     def kinds_for(self, dtype):
         """A kind that does not compute the model is not timed."""
         found = self.verified.get(dtype, {})
-        return [k for k in self.torch_kinds if k not in found or agrees(found[k])]
+        return [k for k in self.torch_kinds if applies(k, dtype) and (k not in found or agrees(found[k]))]
 
 
 def versions(context):

@@ -4,7 +4,7 @@ import os
 import numpy as np
 
 from checkpoint import read_tensors, write_checkpoint, write_ids
-from kinds import is_compiled, worker_options
+from kinds import applies, is_compiled, worker_options
 from programs import TorchWorker, run, say
 
 SPEC = {
@@ -33,7 +33,7 @@ def verify(compiler, dtypes, kinds):
     found = {}
     for dtype in [d for d in dtypes if d in LIMITS]:
         ours = our_logits(compiler, folder, dtype, ids)
-        for kind in kinds:
+        for kind in [k for k in kinds if applies(k, dtype)]:
             entry = found.setdefault(dtype, {})[kind] = {"limit": LIMITS[dtype]}
             try:
                 with TorchWorker(spec=SPEC, dtype=dtype, weights=weights, **worker_options(kind)) as worker:
