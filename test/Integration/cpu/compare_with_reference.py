@@ -333,7 +333,8 @@ def run_case(seed, folder, arguments):
 
 
 # The axis of a parameter that runs over the columns of the embedding.
-EMBEDDING_AXIS = {"embed_tokens.weight": 1, "qkvu_proj.weight": 1, "l1.weight": 1,
+EMBEDDING_AXIS = {"embed_tokens.weight": 1, "embed_positions.weight": 1,
+                  "qkvu_proj.weight": 1, "qkv_proj.weight": 1, "l1.weight": 1,
                   "l2.weight": 1, "lm_head.weight": 1, "token_norm.weight": 0,
                   "token_norm.bias": 0, "channel_norm.weight": 0, "channel_norm.bias": 0,
                   "final_norm.weight": 0, "final_norm.bias": 0, "out_proj.weight": 0,
