@@ -12,7 +12,7 @@ using namespace tnllm::kernels;
 
 // Whole vectors of queries, and as few positions as leave room on the stack.
 SoftmaxChunks::SoftmaxChunks(KernelBuilder &k, int64_t widest)
-    : k(k), b(k.b), chunk(chunkFor(k.sizes.chunk, widest)),
+    : k(k), b(k.b), chunk(chunkFor(k.sizes, widest)),
       width(std::min(k.sizes.panelWidth, chunk)) {
   chunk = chunk / width * width;
 }

@@ -261,8 +261,7 @@ namespace {
 class OnePosition {
 public:
   OnePosition(KernelBuilder &k, const SoftmaxBuffers &buffers)
-      : k(k), b(k.b), in(buffers),
-        chunk(chunkFor(k.sizes.chunk, buffers.keyWidth)) {}
+      : k(k), b(k.b), in(buffers), chunk(chunkFor(k.sizes, buffers.keyWidth)) {}
 
   void build();
 
