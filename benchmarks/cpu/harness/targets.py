@@ -42,15 +42,16 @@ def missing(what, limit, why=""):
 
 def judge(what, found, limit, show, above=False, note="", within=False):
     """A spread against its limit, which is above it or below it: by the median, with the
-    number of turns on the wrong side, and whether a quartile is there too."""
+    number of turns on the wrong side, and whether a quartile is on another side than it."""
     keeps = (lambda v: v > limit or within and v == limit) if above else (lambda v: v < limit or within and v == limit)
     sign = (">" if above else "<") + ("=" if within else "")
     wrong = [v for v in found["values"] if not keeps(v)]
-    edge = found["low"] if above else found["high"]
+    met = keeps(found["median"])
+    noise = keeps(found["low"]) != met or keeps(found["high"]) != met
     notes = [note] if note else []
     if wrong:
-        notes.insert(0, f"{len(wrong)} of {len(found['values'])} turns lost" + ("" if keeps(edge) else ", within noise"))
-    return Target(what, between(found, show), f"{sign} {show(limit)}", keeps(found["median"]), "; ".join(notes))
+        notes.insert(0, f"{len(wrong)} of {len(found['values'])} turns lost" + (", within noise" if noise else ""))
+    return Target(what, between(found, show), f"{sign} {show(limit)}", met, "; ".join(notes))
 
 
 def fixed(what, measured, limit, met, note=""):

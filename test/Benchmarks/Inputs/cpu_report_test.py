@@ -113,7 +113,8 @@ class JudgeTest(unittest.TestCase):
     def test_lost_turns_are_named(self):
         self.assertEqual(self.text([0.9, 1.1, 1.2, 1.2, 1.3], above=True), "met, 1 of 5 turns lost")
         self.assertEqual(self.text([0.9, 0.9, 1.1, 1.2, 1.3], above=True), "met, 2 of 5 turns lost, within noise")
-        self.assertEqual(self.text([0.9, 0.9, 0.9, 1.2], above=True), "**missed**, 3 of 4 turns lost, within noise")
+        self.assertEqual(self.text([0.9, 0.9, 0.9, 1.2], above=True), "**missed**, 3 of 4 turns lost")
+        self.assertEqual(self.text([0.9, 0.9, 1.2, 0.8, 1.2], above=True), "**missed**, 3 of 5 turns lost, within noise")
 
     def test_equal_is_not_ahead(self):
         self.assertTrue(self.text([1, 1, 1], above=True).startswith("**missed**"))
