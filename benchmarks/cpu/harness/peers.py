@@ -73,7 +73,8 @@ class Peers:
         """Functions that give seconds, one for each kind that runs. Rows of one graph share
         its thread count, which is chosen with the arguments `choice`."""
         found = {}
-        self.close(lambda key: key[1] and key[2] != graph)
+        # Other graphs' frozen weights, and workers that have ended: a new one may do better.
+        self.close(lambda key: key[1] and key[2] != graph or self.workers[key].process.poll() is not None)
         for kind in self.kinds:
             if (kind, graph) in self.slow:
                 continue
@@ -82,10 +83,11 @@ class Peers:
                 threads = self.chosen(kind, graph, worker, op, {**arguments, **choice})
             except RuntimeError as error:
                 self.errors[f"{row} {kind}"] = str(error)
+                self.close(lambda key: self.workers[key].process.poll() is not None)
                 say(f"  {kind}, {row}: {error}")
                 continue
             self.memory[f"{row} {kind}"] = worker.memory()
-            found[kind] = lambda w=worker, k=kind, t=threads: self.seconds(w, k, op, t, arguments)
+            found[kind] = lambda k=kind, t=threads: self.seconds(self.worker(k, graph), k, op, t, arguments)
         return {k: f for k, f in found.items() if (k, graph) not in self.slow}
 
     def chosen(self, kind, graph, worker, op, arguments):

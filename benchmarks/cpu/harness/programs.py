@@ -139,6 +139,7 @@ class Paced:
         # One line answers one, so nothing of it can wait in the stream's own buffer.
         if not select.select([self.process.stdout], [], [], self.patience)[0]:
             self.process.kill()
+            self.process.wait()
             raise RuntimeError(f"{self.name} gave no answer in {self.patience} s")
         line = self.process.stdout.readline()
         if not line:
