@@ -58,7 +58,13 @@ void tnllm::buildTNPipeline(OpPassManager &pm, const CompileOptions &options) {
     differentiate.recompute = options.recompute;
     pm.addPass(createTNDifferentiate(differentiate));
   } else {
-    // Decode is prefill with one position.
+    // A call of packed sequences is prefill position by position, and decode is
+    // prefill with one position.
+    TNDeriveDecodeOptions packed;
+    packed.to = "packed";
+    packed.rows = options.prefillRows;
+    packed.packed = true;
+    pm.addPass(createTNDeriveDecode(packed));
     TNDeriveDecodeOptions decode;
     decode.rows = options.decodeRows;
     pm.addPass(createTNDeriveDecode(decode));
@@ -91,6 +97,7 @@ static ConvertTNToTNKOptions kernelOptions(const CompileOptions &options) {
     convert.rowProducts = features.rowProducts;
     convert.foldNorms = features.foldNorms;
     convert.joinGates = features.joinGates;
+    convert.tiledLinears = features.tiledLinears;
     return convert;
   }
   convert.training = options.training;

@@ -125,3 +125,49 @@ AttentionResults reference::attentionChunked(const AttentionOperands &in,
     }
   });
 }
+
+bool reference::areOffsets(const Tensor &offsets, int64_t rows) {
+  if (offsets.size() < 1 || offsets[0] != 0 ||
+      offsets[offsets.size() - 1] != static_cast<double>(rows))
+    return false;
+  for (int64_t s = 1; s < offsets.size(); ++s)
+    if (!(offsets[s] >= offsets[s - 1]))
+      return false;
+  return true;
+}
+
+// Each sequence by itself, as a batch of one.
+AttentionResults reference::attentionPacked(const AttentionOperands &in,
+                                            const Tensor &offsets) {
+  AttentionResults all{Tensor(in.v.shape()), in.state};
+  // Rows [begin, begin + count) of the first dimension, in the shape given.
+  auto piece = [](const Tensor &from, int64_t begin,
+                  llvm::ArrayRef<int64_t> shape) {
+    Tensor to{shape};
+    int64_t step = from.size() / std::max<int64_t>(from.dim(0), 1);
+    for (int64_t i = 0; i < to.size(); ++i)
+      to[i] = from[begin * step + i];
+    return to;
+  };
+  auto putBack = [](const Tensor &from, Tensor &to, int64_t begin) {
+    int64_t step = to.size() / std::max<int64_t>(to.dim(0), 1);
+    for (int64_t i = 0; i < from.size(); ++i)
+      to[begin * step + i] = from[i];
+  };
+  for (int64_t s = 0; s + 1 < offsets.size(); ++s) {
+    auto begin = static_cast<int64_t>(offsets[s]);
+    auto count = static_cast<int64_t>(offsets[s + 1]) - begin;
+    if (count == 0)
+      continue;
+    int64_t heads = in.q.dim(2), keys = in.q.dim(3), values = in.v.dim(3);
+    Tensor q = piece(in.q, begin, {1, count, heads, keys});
+    Tensor k = piece(in.k, begin, {1, count, heads, keys});
+    Tensor v = piece(in.v, begin, {1, count, heads, values});
+    Tensor state = piece(in.state, s, {1, heads, keys, values});
+    AttentionResults one =
+        attentionRecurrent({q, k, v, in.slopes, state, in.scale});
+    putBack(one.out, all.out, begin);
+    putBack(one.newState, all.newState, s);
+  }
+  return all;
+}

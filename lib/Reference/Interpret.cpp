@@ -55,6 +55,10 @@ struct InterpretPass : public tnllm::impl::TNInterpretBase<InterpretPass> {
 
   LogicalResult fillParameters() {
     environment = Environment();
+    environment.noise = noise;
+    environment.roundActivations = roundActivations;
+    errors.seed(noiseSeed);
+    environment.random = &errors;
     std::optional<tnrt::Checkpoint> checkpoint;
     if (!parameters.empty()) {
       auto opened = tnrt::Checkpoint::open(parameters);
@@ -277,7 +281,7 @@ struct InterpretPass : public tnllm::impl::TNInterpretBase<InterpretPass> {
   Environment environment;
   std::optional<tnrt::SafetensorsFile> inputFile;
   std::vector<NamedTensor> written;
-  std::mt19937_64 random;
+  std::mt19937_64 random, errors;
   int64_t runBatch = 1, runLength = 1;
 };
 

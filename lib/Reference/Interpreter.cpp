@@ -43,9 +43,13 @@ private:
   }
 
   LogicalResult set(Operation *op, Value result, Shared value);
-  LogicalResult set(Operation *op, Tensor value) {
-    return set(op, op->getResult(0), share(std::move(value)));
+  LogicalResult set(Operation *op, Value result, Tensor value) {
+    return set(op, result, share(disturb(op, result, std::move(value))));
   }
+  LogicalResult set(Operation *op, Tensor value) {
+    return set(op, op->getResult(0), std::move(value));
+  }
+  Tensor disturb(Operation *op, Value result, Tensor value) const;
 
   LogicalResult setAll(Operation *op, std::initializer_list<Tensor> tensors);
 
@@ -84,6 +88,32 @@ static bool fits(RankedTensorType type, ArrayRef<int64_t> shape) {
            return ShapedType::isDynamic(std::get<0>(sizes)) ||
                   std::get<0>(sizes) == std::get<1>(sizes);
          });
+}
+
+// True where somebody else than a kernel reads the value, or a sum of the
+// residual stream.
+static bool isWide(Value value) {
+  return llvm::any_of(value.getUsers(), [](Operation *user) {
+    if (isa<tn::SliceOp, tn::SplitHeadsOp, tn::MergeHeadsOp>(user))
+      return isWide(user->getResult(0));
+    return isa<tn::AddOp, tn::ProbeOp, func::CallOp, func::ReturnOp>(user);
+  });
+}
+
+// The value with the errors that the environment asks for: of what is computed,
+// and of what is stored.
+Tensor Frame::disturb(Operation *op, Value result, Tensor value) const {
+  auto type = dyn_cast<RankedTensorType>(result.getType());
+  if (!type || !type.getElementType().isF32() || type.hasStaticShape() ||
+      isa<tn::SliceOp, tn::SplitHeadsOp, tn::MergeHeadsOp>(op))
+    return value; // a constant, or nothing but another view
+  std::uniform_real_distribution<double> error(-environment.noise,
+                                               environment.noise);
+  if (environment.noise != 0 && environment.random && !isa<tn::FusedOp>(op))
+    for (int64_t i = 0; i < value.size(); ++i)
+      value[i] *= 1 + error(*environment.random);
+  bool isStored = !isa<tn::FusedOp>(op->getParentOp()) && !isWide(result);
+  return environment.roundActivations && isStored ? roundToBF16(value) : value;
 }
 
 LogicalResult Frame::set(Operation *op, Value result, Shared value) {
@@ -155,6 +185,14 @@ LogicalResult Frame::checkOperands(Operation *op) {
       return mismatch(attention.getQ(), attention.getK());
     SmallVector<int64_t> state = {q.dim(0), q.dim(2), q.dim(3),
                                   get(attention.getV()).dim(3)};
+    if (Value offsets = attention.getOffsets()) {
+      if (!areOffsets(get(offsets), q.dim(0)))
+        return op->emitError(
+                   "offsets must begin with 0, never fall and end with "
+                   "the rows, ")
+               << q.dim(0);
+      state[0] = get(offsets).size() - 1;
+    }
     if (get(attention.getState()).shape() != ArrayRef<int64_t>(state))
       return mismatch(attention.getQ(), attention.getState());
     if (get(attention.getSlopes()).size() != q.dim(2))
@@ -387,12 +425,15 @@ LogicalResult Frame::embed(tn::EmbeddingOp op) {
 }
 
 LogicalResult Frame::attend(tn::LightningAttentionOp op) {
-  AttentionResults results = attentionRecurrent(
-      {get(op.getQ()), get(op.getK()), get(op.getV()), get(op.getSlopes()),
-       get(op.getState()), op.getScale().convertToFloat()});
-  if (failed(set(op, op.getOut(), share(std::move(results.out)))))
+  AttentionOperands in{get(op.getQ()),     get(op.getK()),
+                       get(op.getV()),     get(op.getSlopes()),
+                       get(op.getState()), op.getScale().convertToFloat()};
+  AttentionResults results = op.getOffsets()
+                                 ? attentionPacked(in, get(op.getOffsets()))
+                                 : attentionRecurrent(in);
+  if (failed(set(op, op.getOut(), std::move(results.out))))
     return failure();
-  return set(op, op.getNewState(), share(std::move(results.newState)));
+  return set(op, op.getNewState(), std::move(results.newState));
 }
 
 LogicalResult Frame::fused(tn::FusedOp op) {
@@ -400,8 +441,10 @@ LogicalResult Frame::fused(tn::FusedOp op) {
   for (Operation &inner : body.without_terminator())
     if (failed(execute(&inner)))
       return failure();
-  return set(op, op.getResult(),
-             values.lookup(cast<tn::YieldOp>(body.getTerminator()).getValue()));
+  Value last = cast<tn::YieldOp>(body.getTerminator()).getValue();
+  if (environment.roundActivations)
+    return set(op, op.getResult(), Tensor(get(last)));
+  return set(op, op.getResult(), values.lookup(last));
 }
 
 LogicalResult Frame::observe(tn::ProbeOp op) {

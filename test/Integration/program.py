@@ -44,6 +44,14 @@ class Program:
         """Runs ids cut before each position of `cuts`; logits of all of them."""
         return run_relay([self] * (len(list(cuts)) + 1), ids, cuts)
 
+    def run_packed(self, rows):
+        """One `run` of sequences of different lengths, one after the other."""
+        source = os.path.join(self.folder, "input.safetensors")
+        offsets = np.cumsum([0] + [len(row) for row in rows])
+        safetensors_io.save(source, {"input_ids": np.concatenate(rows), "offsets": offsets})
+        self.call("run", "--input", source, "--output", self.output)
+        return safetensors_io.load(self.output), offsets
+
     def greedy(self, result, count):
         """The `count` likeliest tokens one after another, from a result on."""
         tokens = []
@@ -94,11 +102,7 @@ class Check:
             want = self.golden[name]
             if self.positions is not None and not name.startswith("state."):
                 got = got[:, self.positions]
-        if got.shape != want.shape:
-            return float("inf")
-        # A NaN is worse than any number.
-        worst = np.abs(got.astype(np.float64) - want).max()
-        return worst / np.abs(want).max() if np.isfinite(worst) else float("inf")
+        return self.difference(got, want, want)
 
     def close(self, what, names, result, other=None):
         """The golden values of these names, or those of the result `other`."""
@@ -110,6 +114,30 @@ class Check:
         greedy = self.golden["greedy"]
         differing = int((program.greedy(result, greedy.shape[1]) != greedy).sum())
         self.say("greedy tokens that differ", differing == 0, differing)
+
+    def check_packed(self, program, ids, whole):
+        """Pieces of the rows packed together are what they are in `whole`."""
+        length = ids.shape[1]
+        lengths = [min(n, length) for n in (length, 1, 63, 64, 65, 130, length, 7)]
+        rows = [i % ids.shape[0] for i in range(len(lengths))]
+        packed, offsets = program.run_packed([ids[row, :n] for row, n in zip(rows, lengths)])
+        worst = 0.0
+        for i, (row, n) in enumerate(zip(rows, lengths)):
+            got = packed["logits"][offsets[i]:offsets[i + 1]]
+            worst = max(worst, self.difference(got, whole["logits"][row, :n],
+                                               whole["logits"]))
+            for name in self.states if n == length else []:
+                worst = max(worst, self.difference(packed[name][i], whole[name][row],
+                                                   whole[name]))
+        self.say("packed sequences", worst <= self.tolerance, f"{worst:.2e}")
+
+    @staticmethod
+    def difference(got, want, scale):
+        """The largest, over the largest of `scale`; that of a NaN is infinite."""
+        if got.shape != want.shape:
+            return float("inf")
+        worst = np.abs(got.astype(np.float64) - want).max()
+        return worst / np.abs(scale).max() if np.isfinite(worst) else float("inf")
 
     def check_wide_states(self, program):
         """Of the last run."""

@@ -64,6 +64,24 @@ func.func @attention() -> (tensor<1x3x1x1xf32>, tensor<1x1x2x1xf32>) {
   return %o, %n : tensor<1x3x1x1xf32>, tensor<1x1x2x1xf32>
 }
 
+// The same positions as the first of three packed sequences, of which the second has none:
+// its state stays. The third begins with its own.
+// CHECK-LABEL: @packed
+// CHECK-NEXT: result0 [4x1x1x1]: 5 4.5 10.5 4 |
+// CHECK-NEXT: result1 [3x1x2x1]: 5.25 5 3 7 2 2 |
+func.func @packed() -> (tensor<4x1x1x1xf32>, tensor<3x1x2x1xf32>) {
+  %q = arith.constant dense<[[[[1.0, 1.0]]], [[[1.0, 1.0]]], [[[2.0, 0.0]]], [[[1.0, 1.0]]]]> : tensor<4x1x1x2xf32>
+  %k = arith.constant dense<[[[[1.0, 0.0]]], [[[0.0, 1.0]]], [[[1.0, 1.0]]], [[[0.0, 1.0]]]]> : tensor<4x1x1x2xf32>
+  %v = arith.constant dense<[[[[1.0]]], [[[2.0]]], [[[4.0]]], [[[2.0]]]]> : tensor<4x1x1x1xf32>
+  %slopes = arith.constant dense<[0.693147180559945]> : tensor<1xf32>
+  %offsets = arith.constant dense<[0, 3, 3, 4]> : tensor<4xi64>
+  %s = arith.constant dense<[[[[8.0], [0.0]]], [[[3.0], [7.0]]], [[[4.0], [0.0]]]]> : tensor<3x1x2x1xf32>
+  %o, %n = tn.lightning_attention %q, %k, %v, %slopes, %s offsets %offsets : tensor<4xi64>
+      : tensor<4x1x1x2xf32>, tensor<4x1x1x2xf32>, tensor<4x1x1x1xf32>, tensor<1xf32>, tensor<3x1x2x1xf32>
+     -> tensor<4x1x1x1xf32>, tensor<3x1x2x1xf32>
+  return %o, %n : tensor<4x1x1x1xf32>, tensor<3x1x2x1xf32>
+}
+
 // Two sequences of two heads, one position: each has its own state, and the scale
 // applies to the output alone. No decay in head 0, everything decays in head 1.
 // CHECK-LABEL: @heads

@@ -83,3 +83,17 @@ func.func @positions(%x: tensor<?x?x2x4xf32>) -> tensor<?x?x2x4xf32> {
   %0 = tn.rope %x, %theta, %at : tensor<?x?x2x4xf32>, tensor<2xf32>, tensor<3xi64>
   return %0 : tensor<?x?x2x4xf32>
 }
+
+// -----
+
+func.func @f() {
+  %x = arith.constant dense<1.0> : tensor<3x1x1x1xf32>
+  %s = arith.constant dense<0.0> : tensor<2x1x1x1xf32>
+  %slopes = arith.constant dense<0.5> : tensor<1xf32>
+  %offsets = arith.constant dense<[0, 2, 4]> : tensor<3xi64>
+  // expected-error @+1 {{offsets must begin with 0, never fall and end with the rows, 3}}
+  %o, %n = tn.lightning_attention %x, %x, %x, %slopes, %s offsets %offsets : tensor<3xi64>
+      : tensor<3x1x1x1xf32>, tensor<3x1x1x1xf32>, tensor<3x1x1x1xf32>, tensor<1xf32>, tensor<2x1x1x1xf32>
+     -> tensor<3x1x1x1xf32>, tensor<2x1x1x1xf32>
+  return
+}

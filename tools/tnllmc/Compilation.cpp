@@ -42,6 +42,7 @@ EntryPoints entryPointsOf(const CompileOptions &options) {
   entries.decode = "decode";
   entries.head = "head";
   entries.sample = "sample";
+  entries.packed = "packed";
   return entries;
 }
 

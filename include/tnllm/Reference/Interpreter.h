@@ -9,6 +9,7 @@
 #include "llvm/ADT/StringMap.h"
 
 #include <functional>
+#include <random>
 
 namespace tnllm::reference {
 
@@ -22,6 +23,11 @@ struct Environment {
   std::function<void(llvm::StringRef name, const Tensor &value)> observer;
   // False: LRPE's angles unrounded, where differences must be differentiable.
   bool roundAngles = true;
+  // What roundings cost, for whoever judges another program's error: every value
+  // computed is off by at most this part of it, at random (with `random` given),
+  bool roundActivations = false; // and those that only kernels read are bf16.
+  double noise = 0;
+  std::mt19937_64 *random = nullptr;
 };
 
 // The results of `function` for `inputs`, one for each argument. Understands

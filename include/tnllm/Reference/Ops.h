@@ -83,6 +83,12 @@ AttentionResults attentionRecurrent(const AttentionOperands &in);
 //   out_t = scale (sum_{s<=t} lambda^(t-s) (q_t . k_s) v_s + lambda^(t+1) S^T
 //   q_t).
 AttentionResults attentionQuadratic(const AttentionOperands &in);
+// Of packed sequences: rows [R, 1, H, d], offsets [S + 1] (areOffsets), states
+// [S, H, Dk, Dv].
+AttentionResults attentionPacked(const AttentionOperands &in,
+                                 const Tensor &offsets);
+// Whether they begin with 0, never fall and end with `rows`.
+bool areOffsets(const Tensor &offsets, int64_t rows);
 // Chunks of `chunk` positions (arXiv 2401.04658):
 //   out = [(Q K^T) . M] V + Lambda Q S,  S' = lambda^C S +
 //   (diag(lambda^(C-1-j)) K)^T V.

@@ -20,6 +20,11 @@ def TNInterpret : Pass<"tn-interpret", "::mlir::ModuleOp"> {
     sum. `outputs` writes them to a file as f64, probes by their names and results as
     `result<i>`.
 
+    `noise` and `round-activations` tell how far the model itself carries roundings: each
+    value that an operation or a `tn.fused` computes is then off by a random part of up
+    to `noise` (2^-24 is what f32 rounds by), and rounded to bf16 where a GPU program
+    would store it so, that is where no residual sum, call, result or probe reads it.
+
     ```
     tnllm-opt model.mlir --tn-interpret="function=prefill batch=2 length=5" -o /dev/null
     ```
@@ -34,6 +39,10 @@ def TNInterpret : Pass<"tn-interpret", "::mlir::ModuleOp"> {
     Option<"outputs", "outputs", "std::string", "\"\"", "safetensors file to write">,
     Option<"parameters", "parameters", "std::string", "\"\"", "checkpoint to read">,
     Option<"printed", "print", "int64_t", "16", "values to print of each tensor">,
+    Option<"noise", "noise", "double", "0", "largest random relative error of a value">,
+    Option<"noiseSeed", "noise-seed", "uint64_t", "0", "of these errors">,
+    Option<"roundActivations", "round-activations", "bool", "false",
+           "round values to bf16 as a GPU program stores them">,
   ];
 }
 

@@ -26,7 +26,8 @@ def TNDeriveDecode : Pass<"tn-derive-decode", "::mlir::ModuleOp"> {
 
     With `packed` the rows of a call are not sequences of one position each, but positions
     of sequences of any lengths, one after the other: the functions take the `offsets` of
-    their attention as a last argument, marked `tn.offsets`.
+    their attention as a last argument, marked `tn.offsets`. A module with a softmax
+    attention, whose rows have caches, stays as it is.
 
     ```mlir
     func.func @packed(%ids: tensor<?x1xi32>, %offsets: tensor<?xi64> {tn.offsets})

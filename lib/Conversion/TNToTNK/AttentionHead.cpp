@@ -28,6 +28,18 @@ Value kernels::stateOfHead(KernelBuilder &k, Value states, Value sequence,
                                    strides);
 }
 
+SequenceRows kernels::rowsOfSequence(KernelBuilder &k, Value offsets,
+                                     Value length, Value sequence) {
+  if (!offsets)
+    return {k.mul(sequence, length), length};
+  auto load = [&](Value index) {
+    return arith::IndexCastOp::create(k.b, k.b.getIndexType(),
+                                      k.loadScalar(offsets, index));
+  };
+  Value first = load(sequence);
+  return {first, k.sub(load(k.add(sequence, k.index(1))), first)};
+}
+
 HeadPlace kernels::placeOfHead(KernelBuilder &k, const AttentionBuffers &in,
                                Value number) {
   HeadPlace at;

@@ -14,6 +14,13 @@ struct HeadPlace {
   mlir::Value slope;      // f32
 };
 
+// Where a sequence lies among the rows.
+struct SequenceRows {
+  mlir::Value first, length;
+};
+SequenceRows rowsOfSequence(KernelBuilder &k, mlir::Value offsets,
+                            mlir::Value length, mlir::Value sequence);
+
 // Of the head number `number`, sequence * heads + head.
 HeadPlace placeOfHead(KernelBuilder &k, const AttentionBuffers &in,
                       mlir::Value number);

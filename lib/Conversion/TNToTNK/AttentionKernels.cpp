@@ -127,10 +127,10 @@ void ChunkedAttention::build() {
     at.state = k.scratch(in.keyWidth, in.valueWidth);
     fillZeros(k, at.state);
   }
-  Value firstRow = k.mul(at.sequence, in.length);
-  k.forLoop(k.index(0), in.length, chunk, [&](Value start) {
-    Value n = k.min(k.index(chunk), k.sub(in.length, start));
-    Value row = k.add(firstRow, start);
+  SequenceRows rows = rowsOfSequence(k, in.offsets, in.length, at.sequence);
+  k.forLoop(k.index(0), rows.length, chunk, [&](Value start) {
+    Value n = k.min(k.index(chunk), k.sub(rows.length, start));
+    Value row = k.add(rows.first, start);
     transposeRows(k, in.k, row, at.key, n, in.keyWidth, keysTransposed);
     scaleRowsInto(
         k, in.k, row, at.key, n, in.keyWidth, keysDecayed,

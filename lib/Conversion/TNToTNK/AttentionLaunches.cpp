@@ -17,11 +17,19 @@ using namespace tnllm::kernels;
 // Chunks of a segment, at least: fewer are not worth a state of their own.
 static constexpr int64_t kMinChunks = 2;
 
-Value FunctionConverter::tensorMap(Value buffer, int64_t heads) {
+Value FunctionConverter::tensorMap(Value buffer, int64_t heads, bool packed) {
   Type element = cast<MemRefType>(buffer.getType()).getElementType();
   auto type = tnk::MapType::get(b.getContext(), 64, 64, element);
-  return tnrt::TensorMapOp::create(b, type, context, buffer, batch, length,
-                                   heads);
+  return tnrt::TensorMapOp::create(b, type, context, buffer,
+                                   packed ? index(1) : batch,
+                                   packed ? rows : length, heads);
+}
+
+Value FunctionConverter::matrixMap(Value buffer, Value count, int64_t rows) {
+  Type element = cast<MemRefType>(buffer.getType()).getElementType();
+  auto type = tnk::MapType::get(b.getContext(), rows, 64, element);
+  return tnrt::TensorMapOp::create(b, type, context, buffer, index(1), count,
+                                   /*heads=*/1);
 }
 
 LogicalResult FunctionConverter::convertAttention(tn::LightningAttentionOp op) {
@@ -32,40 +40,57 @@ LogicalResult FunctionConverter::convertAttention(tn::LightningAttentionOp op) {
       op, llvm::map_to_vector(matrices, [](Value matrix) {
         return cast<MemRefType>(matrix.getType());
       }));
+  Value offsets = op.getOffsets() ? bufferOf(op.getOffsets()) : Value();
+  Value outRows = kernel.usesMaps && offsets ? matrices.back() : Value();
   if (kernel.usesMaps)
     for (Value &matrix : matrices)
-      matrix = tensorMap(matrix, heads);
+      matrix = tensorMap(matrix, heads, /*packed=*/offsets != Value());
   Value states = bufferOf(op.getState()); // null: zeros of tn.zeros
   if (!states && !(kernel.mayLackState && op.getNewState().use_empty()))
     states = zeroStates(op.getState().getType());
   buffers[op.getNewState()] = states;
-  AttentionOperands in{matrices[0], matrices[1],
-                       matrices[2], bufferOf(op.getSlopes()),
-                       states,      matrices[3]};
+  AttentionOperands in{
+      matrices[0], matrices[1], matrices[2], bufferOf(op.getSlopes()),
+      states,      matrices[3], offsets,     outRows};
   // A call must take the chunks of two segments.
-  if (kernel.fillingBlocks > 1 && capacity > kMinChunks * kAttentionChunk)
+  if (kernel.fewRows > 0) {
+    AttentionKernel many = kernel;
+    many.sizes = kernel.manySizes;
+    many.tasksPerHead = kernel.manyTasksPerHead;
+    forFewRows(
+        kernel.fewRows, [&] { launchAttention(op, kernel, in); },
+        [&] { launchAttention(op, many, in); });
+  } else if (kernel.fillingBlocks > 1 && !in.offsets &&
+             capacity > kMinChunks * kAttentionChunk)
     launchSegments(op, kernel, in);
   else
     launchAttention(op, kernel, in);
   return success();
 }
 
-// Heads and widths, by the kernel's arguments, of which one may be the state.
-static AttentionBuffers
-attentionBuffers(KernelBuilder &k, tn::LightningAttentionOp op, bool hasState) {
+// Heads and widths, and the kernel's arguments: those of the operands that
+// there are, in the order of the launch.
+static AttentionBuffers attentionBuffers(KernelBuilder &k,
+                                         tn::LightningAttentionOp op,
+                                         bool hasState, bool hasOutRows) {
   RankedTensorType q = op.getQ().getType(), v = op.getV().getType();
-  unsigned behind = hasState ? 5 : 4;
-  return {k.argument(0),
-          k.argument(1),
-          k.argument(2),
-          k.argument(3),
-          hasState ? k.argument(4) : Value(),
-          k.argument(behind),
-          k.argument(behind + 1),
-          q.getDimSize(2),
-          q.getDimSize(3),
-          v.getDimSize(3),
-          op.getScale().convertToFloat()};
+  unsigned next = 0;
+  AttentionBuffers in;
+  in.q = k.argument(next++);
+  in.k = k.argument(next++);
+  in.v = k.argument(next++);
+  in.slopes = k.argument(next++);
+  if (hasState)
+    in.state = k.argument(next++);
+  in.out = k.argument(next++);
+  (op.getOffsets() ? in.offsets : in.length) = k.argument(next++);
+  if (hasOutRows)
+    in.outRows = k.argument(next++);
+  in.heads = q.getDimSize(2);
+  in.keyWidth = q.getDimSize(3);
+  in.valueWidth = v.getDimSize(3);
+  in.scale = op.getScale().convertToFloat();
+  return in;
 }
 
 void FunctionConverter::launchAttention(tn::LightningAttentionOp op,
@@ -75,14 +100,17 @@ void FunctionConverter::launchAttention(tn::LightningAttentionOp op,
   SmallVector<Value> arguments = {in.q, in.k, in.v, in.slopes};
   if (in.state)
     arguments.push_back(in.state);
-  arguments.append({in.out, length});
-  Value tasks =
-      arith::MulIOp::create(b, batch, index(heads * kernel.tasksPerHead));
+  arguments.append({in.out, extentOf(in)});
+  if (in.outRows)
+    arguments.push_back(in.outRows);
+  Value tasks = arith::MulIOp::create(b, sequencesOf(in),
+                                      index(heads * kernel.tasksPerHead));
   std::string key =
       (kernel.name + std::to_string(heads) + attributesOf(op)).str();
   launch(kernel.name, arguments, tasks, kernel.sizes, key, {flopsOfRow({op})},
          [&](KernelBuilder &k) {
-           kernel.build(k, attentionBuffers(k, op, in.state != Value()));
+           kernel.build(k, attentionBuffers(k, op, in.state != Value(),
+                                            in.outRows != Value()));
          });
 }
 
@@ -187,10 +215,10 @@ void FunctionConverter::launchScan(tn::LightningAttentionOp op,
   std::string key = "attention_scan" + std::to_string(heads);
   Work work;
   work.whole = segments[0];
-  launch("attention_scan", arguments, tasks,
-         segmentScanSizes(state.target.sizes), key, work, [&](KernelBuilder &k) {
-           buildSegmentScan(k,
-                            {k.argument(0), k.argument(1), segmentsFrom(k, 2),
+  launch(
+      "attention_scan", arguments, tasks, segmentScanSizes(state.target.sizes),
+      key, work, [&](KernelBuilder &k) {
+        buildSegmentScan(k, {k.argument(0), k.argument(1), segmentsFrom(k, 2),
                              heads, q.getDimSize(3), v.getDimSize(3)});
-         });
+      });
 }

@@ -29,6 +29,17 @@ bool kernels::isState(func::FuncOp function, unsigned argument) {
   return static_cast<bool>(function.getArgAttr(argument, tn::kStateAttrName));
 }
 
+bool kernels::isOffsets(func::FuncOp function, unsigned argument) {
+  return static_cast<bool>(function.getArgAttr(argument, tn::kOffsetsAttrName));
+}
+
+bool kernels::isPacked(func::FuncOp function) {
+  for (unsigned i = 0; i < function.getNumArguments(); ++i)
+    if (isOffsets(function, i))
+      return true;
+  return false;
+}
+
 Layout kernels::plainLayout(MLIRContext *context, tnrt::LayoutKind kind) {
   return Layout::get(context, kind, /*width=*/0, /*step=*/0);
 }

@@ -31,6 +31,11 @@ int64_t leadingRankOf(mlir::func::FuncOp function);
 // True for an argument that the function updates in place.
 bool isState(mlir::func::FuncOp function, unsigned argument);
 
+// True for an argument that holds the offsets of packed sequences, and for
+// functions that have one.
+bool isOffsets(mlir::func::FuncOp function, unsigned argument);
+bool isPacked(mlir::func::FuncOp function);
+
 // True for states of attention, [B, H, Dk, Dv] or caches, and gradients of them:
 // what attention made or reads as one, in this function or by calls.
 bool isStateValue(mlir::Value value, const mlir::SymbolTable &symbols);

@@ -34,7 +34,7 @@ public:
 
   AttentionKernel attentionKernel(tn::LightningAttentionOp op,
                                   ArrayRef<MemRefType>) const override {
-    if (op.getQ().getType().getDimSize(1) == 1)
+    if (op.getQ().getType().getDimSize(1) == 1 && !op.getOffsets())
       return {"attention_recurrent", sizes, buildRecurrentAttention};
     AttentionKernel chunked{"attention_chunked", sizes, buildChunkedAttention};
     chunked.mayLackState = fitsOnStack(op.getQ().getType().getDimSize(3),

@@ -29,8 +29,9 @@ static FlatSymbolRefAttr gradientOf(func::FuncOp function, unsigned result) {
 }
 
 // Host signature: context, batch (or rows), length where there are two leading
-// dimensions, then the arguments that are not states of an entry point, then a
-// buffer for each result that is neither a state nor summed elsewhere.
+// dimensions (sequences where rows are packed), then the arguments that are not
+// states of an entry point, then a buffer for each result that is neither a
+// state nor summed elsewhere.
 LogicalResult FunctionConverter::declare() {
   auto rowsAttr = source->getAttrOfType<IntegerAttr>(tn::kRowsAttrName);
   if (!rowsAttr)
@@ -56,6 +57,10 @@ LogicalResult FunctionConverter::declare() {
     bool stateArgument = kernels::isState(source, argument.getArgNumber());
     if (stateArgument && isEntry)
       continue;
+    if (kernels::isOffsets(source, argument.getArgNumber())) {
+      inputs.push_back(MemRefType::get({sequences + 1}, type.getElementType()));
+      continue;
+    }
     if (isActivation(type)) {
       inputs.push_back(stateArgument ? stateBufferType(type, sequences)
                                      : bufferTypeOf(argument));
@@ -94,6 +99,12 @@ LogicalResult FunctionConverter::convertBody() {
   batch = *argument++;
   bool hasLength = leadingRank == 2;
   length = hasLength ? Value(*argument++) : index(1);
+  numSequences = batch;
+  if (isPacked(source)) {
+    numSequences = length;
+    length = index(1);
+    hasLength = false; // a row is a position
+  }
   rows =
       hasLength ? arith::MulIOp::create(b, batch, length).getResult() : batch;
   for (BlockArgument old : source.getArguments()) {
@@ -213,10 +224,11 @@ Value FunctionConverter::outputFor(Value tensor) {
     return buffer = narrow;
   if (std::optional<int64_t> group = roundedGroup(tensor))
     return buffer = tnrt::AllocOp::create(
-               b, roundedBufferType(
-                      b.getContext(), capacity,
-                      cast<RankedTensorType>(tensor.getType()).getShape().back(),
-                      *group));
+               b,
+               roundedBufferType(
+                   b.getContext(), capacity,
+                   cast<RankedTensorType>(tensor.getType()).getShape().back(),
+                   *group));
   auto type = MemRefType::get(bufferTypeOf(tensor).getShape(),
                               state.target.storageOf(tensor));
   return buffer = tnrt::AllocOp::create(b, type);
@@ -409,7 +421,7 @@ LogicalResult FunctionConverter::convertCall(func::CallOp op) {
   auto callee = state.symbols.lookup<func::FuncOp>(op.getCallee());
   SmallVector<Value> arguments = {context, batch};
   if (leadingRankOf(callee) == 2)
-    arguments.push_back(length);
+    arguments.push_back(isPacked(callee) ? numSequences : length);
   for (Value operand : op.getOperands())
     arguments.push_back(bufferOf(operand));
   for (OpResult result : op.getResults()) {

@@ -75,6 +75,15 @@ public:
   void launchGroup(const Group &group, llvm::ArrayRef<mlir::Operation *> more,
                    llvm::ArrayRef<mlir::Value> made, const TileSizes &sizes,
                    mlir::Value tasks, GroupBody body);
+  // The same, with other arguments for some of the tensors: maps of them.
+  void launchGroup(const Group &group, llvm::ArrayRef<mlir::Operation *> more,
+                   llvm::ArrayRef<mlir::Value> made, const TileSizes &sizes,
+                   mlir::Value tasks,
+                   const llvm::DenseMap<mlir::Value, mlir::Value> &maps,
+                   GroupBody body);
+  // A matrix as boxes of so many rows and 64 columns see it; its first `count`
+  // rows exist.
+  mlir::Value matrixMap(mlir::Value buffer, mlir::Value count, int64_t rows);
   // Launches the kernel of a group's tail, which finds the root's result in
   // `product`, the group's output or another buffer; it reads `bias` too, where
   // there is one. A task is a row.
@@ -82,10 +91,11 @@ public:
                   const TileSizes &sizes, GroupBody body);
   // A buffer of f32 for the rows of a call.
   mlir::Value allocateRows(int64_t columns);
-  // y = x w^T by the runtime's library, for the rows of the call.
+  // y = x w^T by the runtime's library, for the rows of the call; plus `addend`,
+  // if any.
   void matmul(mlir::Value x, mlir::Value w, mlir::Value y,
               tnrt::MatmulForm form = tnrt::MatmulForm::Linear,
-              bool accumulate = false);
+              bool accumulate = false, mlir::Value addend = {});
 
   // Does one thing when the call has at most `limit` rows and another when it
   // has more; the choice is made at run time where it must be. Neither may make
@@ -120,7 +130,16 @@ private:
   // The buffers of an attention, maps where the kernel wants such.
   struct AttentionOperands {
     mlir::Value q, k, v, slopes, state, out;
+    // Of packed sequences, with maps: the offsets and the output's buffer.
+    mlir::Value offsets, outRows;
   };
+  // What the kernels know of sequences: their length or, packed, the offsets.
+  mlir::Value extentOf(const AttentionOperands &in) {
+    return in.offsets ? in.offsets : length;
+  }
+  mlir::Value sequencesOf(const AttentionOperands &in) {
+    return in.offsets ? numSequences : batch;
+  }
   void launchAttention(tn::LightningAttentionOp op,
                        const AttentionKernel &kernel,
                        const AttentionOperands &in);
@@ -231,9 +250,12 @@ private:
                         llvm::ArrayRef<mlir::Operation *> operations,
                         llvm::ArrayRef<mlir::Value> made, mlir::Value bias,
                         mlir::Value output, const TileSizes &sizes,
-                        mlir::Value tasks, mlir::Value product, GroupBody body);
-  // The buffer as a tensor [batch, length, heads, width] for tensor copies.
-  mlir::Value tensorMap(mlir::Value buffer, int64_t heads);
+                        mlir::Value tasks, mlir::Value product,
+                        const llvm::DenseMap<mlir::Value, mlir::Value> &maps,
+                        GroupBody body);
+  // The buffer as a tensor [batch, length, heads, width] for tensor copies, or,
+  // packed, [1, rows, heads, width].
+  mlir::Value tensorMap(mlir::Value buffer, int64_t heads, bool packed);
   // A kernel that treats rows: the tasks that do all of them.
   mlir::Value rowTasks(const TileSizes &sizes);
   mlir::Value headTasks(const TileSizes &sizes, int64_t heads);
@@ -246,6 +268,7 @@ private:
   int64_t leadingRank = 2; // see leadingRankOf
   // Values of the host function.
   mlir::Value context, batch, length, rows;
+  mlir::Value numSequences; // the batch, but where rows are packed
   llvm::DenseMap<mlir::Value, mlir::Value> buffers;
   // Where results that the function returns go.
   llvm::DenseMap<mlir::Value, mlir::Value> outputs;

@@ -27,6 +27,9 @@ static bool needsF32(Value tensor) {
   });
 }
 
+// Rows of a call whose linear maps may be one tile high.
+static constexpr int64_t kNarrowRows = 64;
+
 // Keys that the tiled attention keeps in registers and shared memory.
 static constexpr int64_t kMaxTiledKeyWidth = 256;
 
@@ -40,9 +43,12 @@ static bool canCopyTiles(MemRefType type) {
 
 static void buildAttentionInTiles(KernelBuilder &k,
                                   const AttentionBuffers &in) {
-  buildTiledAttention(k,
-                      {in.q, in.k, in.v, in.slopes, in.state, in.out, in.length,
-                       in.heads, in.keyWidth, in.valueWidth, in.scale});
+  TiledAttentionBuffers out{in.q,        in.k,          in.v,      in.slopes,
+                            in.state,    in.out,        in.length, in.heads,
+                            in.keyWidth, in.valueWidth, in.scale};
+  out.offsets = in.offsets;
+  out.outRows = in.outRows;
+  buildTiledAttention(k, out);
 }
 
 namespace {
@@ -99,9 +105,8 @@ public:
                   ArrayRef<MemRefType> matrices) const override {
     int64_t keyWidth = op.getQ().getType().getDimSize(3);
     int64_t valueWidth = op.getV().getType().getDimSize(3);
-    if (op.getQ().getType().getDimSize(1) == 1)
-      return {"attention_recurrent", onePositionSizes(sizes, keyWidth),
-              buildOnePositionAttention, recurrentTasksPerHead(valueWidth)};
+    if (op.getQ().getType().getDimSize(1) == 1 && !op.getOffsets())
+      return onePositionKernel(keyWidth, valueWidth);
     return longAttentionKernel(keyWidth, valueWidth, matrices);
   }
 
@@ -137,14 +142,27 @@ public:
         getElementTypeOrSelf(output.getType()).isBF16())
       sums = converter.allocateRows(
           linear.getResult().getType().getShape().back());
-    auto many = [&] {
-      converter.matmul(x, converter.bufferOf(linear.getWeight()), sums);
-      if (linear.getBias() || !isStored(group.tail, sums))
+    // The library adds a residual where it stores.
+    Value residual = residualOf(converter, linear, group, output);
+    auto library = [&] {
+      converter.matmul(x, converter.bufferOf(linear.getWeight()), sums,
+                       tnrt::MatmulForm::Linear, /*accumulate=*/false,
+                       residual);
+      if (!residual && (linear.getBias() || !isStored(group.tail, sums)))
         launchTail(converter, linear, group, sums);
     };
     std::optional<RowProduct> product = plan.match(linear);
-    if (isComputedByUsers(group.result))
-      return converter.forFewRows(kProductRows, [] {}, many);
+    if (tn::LinearOp user = plan.userOfFactor(linear))
+      return converter.forFewRows(
+          isNarrowInTiles(user) ? kNarrowRows : kProductRows, [] {}, library);
+    auto many = [&] {
+      if (!isNarrowInTiles(linear))
+        return library();
+      converter.forFewRows(
+          kNarrowRows,
+          [&] { launchNarrow(converter, linear, x, product->factor, group); },
+          library);
+    };
     if (!product)
       return converter.forFewRows(
           kGemvRows, [&] { launchGemv(converter, linear, group); }, many);
@@ -171,6 +189,107 @@ private:
              getElementTypeOrSelf(op->getResult(0).getType()) ==
                  getElementTypeOrSelf(sums.getType());
     });
+  }
+
+  // What the map is added to, if that is all that follows it.
+  static Value residualOf(FunctionConverter &converter, tn::LinearOp linear,
+                          const Group &group, Value output) {
+    if (linear.getBias() || group.tail.size() != 1)
+      return {};
+    auto add = dyn_cast<tn::AddOp>(group.tail.front());
+    if (!add || add.getLhs() == add.getRhs())
+      return {};
+    Value other = converter.bufferOf(
+        add.getLhs() == linear.getResult() ? add.getRhs() : add.getLhs());
+    auto type = cast<MemRefType>(output.getType());
+    return other.getType() == type && type.getElementType().isF32() ? other
+                                                                    : Value();
+  }
+
+  // Few sequences want many tasks, many want long runs of memory.
+  AttentionKernel onePositionKernel(int64_t keyWidth,
+                                    int64_t valueWidth) const {
+    constexpr int64_t kFewSequences = 16;
+    TileSizes few =
+        onePositionSizes(sizes, keyWidth, valueWidth, /*isWide=*/false);
+    TileSizes many =
+        onePositionSizes(sizes, keyWidth, valueWidth, /*isWide=*/true);
+    AttentionKernel kernel{"attention_recurrent", few,
+                           buildOnePositionAttention,
+                           valueWidth / few.panelWidth};
+    if (many.panelWidth != few.panelWidth) {
+      kernel.fewRows = kFewSequences;
+      kernel.manySizes = many;
+      kernel.manyTasksPerHead = valueWidth / many.panelWidth;
+    }
+    return kernel;
+  }
+
+  // Whether calls of up to kNarrowRows rows multiply in tiles: where a kernel
+  // of the tail would follow the library's product. (docs/Kernels-GPU.md has
+  // what was measured.)
+  bool isNarrowInTiles(tn::LinearOp linear) const {
+    RankedTensorType weight = linear.getWeight().getType();
+    constexpr int64_t kMinColumns = 2048, kMaxColumns = 8192;
+    bool hasTail = isa<tn::FusedOp>(linear->getParentOp()) &&
+                   !isa<tn::AddOp, tn::YieldOp>(linear->getNextNode());
+    if (!hasTail)
+      return false;
+    // An activation of some columns begins and ends with a tile.
+    int64_t width =
+        planNarrowLinear(weight.getDimSize(0), /*hasFactor=*/false).columns;
+    auto activation = dyn_cast<tn::ActivationOp>(linear->getNextNode());
+    if (activation && activation.getColumns() &&
+        llvm::any_of(*activation.getColumns(),
+                     [&](int64_t column) { return column % width != 0; }))
+      return false;
+    return options.tiledLinears && options.tensorCores && plan.match(linear) &&
+           options.bf16Storage &&
+           getElementTypeOrSelf(linear.getX().getType()).isBF16() &&
+           weight.getDimSize(0) >= kMinColumns &&
+           weight.getDimSize(0) <= kMaxColumns;
+  }
+
+  void launchNarrow(FunctionConverter &converter, tn::LinearOp linear, Value x,
+                    tn::LinearOp factor, const Group &group) const {
+    ArrayRef<int64_t> weight = linear.getWeight().getType().getShape();
+    TiledLinearPlan tiles = planNarrowLinear(weight[0], factor != nullptr);
+    TileSizes chosen = sizes;
+    chosen.threads = tiles.threads;
+    chosen.panelWidth = tiles.columns;
+    llvm::DenseMap<Value, Value> maps;
+    maps[linear.getX()] =
+        converter.matrixMap(x, converter.numRows(), tiles.rows);
+    SmallVector<Operation *> more;
+    SmallVector<Value> made;
+    for (tn::LinearOp each : {linear, factor})
+      if (each)
+        maps[each.getWeight()] =
+            converter.matrixMap(converter.bufferOf(each.getWeight()),
+                                converter.index(weight[0]), tiles.columns);
+    if (factor) {
+      more.push_back(factor);
+      made.push_back(factor.getResult());
+    }
+    converter.launchGroup(
+        group, more, made, chosen,
+        converter.index(llvm::divideCeil(weight[0], tiles.columns)), maps,
+        [&](KernelBuilder &k, const KernelArguments &in) {
+          Epilogue epilogue(group.tail, linear.getResult(), in.buffers,
+                            in.output);
+          TiledLinearBuffers buffers{in.of(linear.getX()),
+                                     in.of(linear.getWeight()),
+                                     /*bias=*/{},
+                                     in.rows,
+                                     weight[1],
+                                     weight[0],
+                                     tiles};
+          if (factor) {
+            buffers.factor = in.of(factor.getWeight());
+            buffers.factorResult = factor.getResult();
+          }
+          buildTiledLinear(k, buffers, epilogue);
+        });
   }
 
   // Few rows: one kernel that reads the weight once, with its tail.

@@ -43,7 +43,8 @@ struct GenerateLinearPass
     llvm::DenseMap<Value, Value> none;
     Epilogue store({}, {}, none, k.argument(2));
     buildTiledLinear(
-        k, {k.argument(0), k.argument(1), {}, k.argument(3), depth, columns},
+        k,
+        {k.argument(0), k.argument(1), {}, k.argument(3), depth, columns, plan},
         store);
   }
 };

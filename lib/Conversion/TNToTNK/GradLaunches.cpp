@@ -622,7 +622,7 @@ void FunctionConverter::attend(const AttentionOperands &in,
   SmallVector<Value> matrices = {in.q, in.k, in.v, in.out};
   if (kernel.usesMaps)
     for (Value &matrix : matrices)
-      matrix = tensorMap(matrix, shape.heads);
+      matrix = tensorMap(matrix, shape.heads, /*packed=*/false);
   Value states = tnrt::AllocOp::create(
       b, MemRefType::get(
              {sequences, shape.heads, shape.keyWidth, shape.valueWidth},

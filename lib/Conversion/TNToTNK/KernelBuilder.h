@@ -212,24 +212,37 @@ void buildLRPE(KernelBuilder &k, mlir::Value x, mlir::Value theta,
                mlir::Value positions, mlir::Value output, mlir::Value rows,
                mlir::Value length, int64_t heads, int64_t width);
 
-// One task is a row: sampleSizes() are the builder's sizes.
+// One task is a row: sampleSizes() are the builder's sizes. On a GPU there are
+// two kernels: `List` decides what can be decided while it looks at the row, and
+// lists the tokens that may be chosen otherwise; `Choose` is one warp a row,
+// sizes sampleChoiceSizes(), which finds the token in the list.
+enum class SamplePart { Whole, List, Choose };
 struct SampleBuffers {
-  mlir::Value logits;   // [rows, V] f32
+  mlir::Value logits;   // [rows, V] f32; not of Choose
   mlir::Value settings; // [rows, tn::SampleOp::kSettings] f32
   mlir::Value tokens;   // [rows] i32
   int64_t vocabulary;   // V
+  SamplePart part = SamplePart::Whole;
+  // Between the parts: [rows, kSampleList] i64 and [rows, kSampleNotes] f32.
+  mlir::Value list = {}, notes = {};
 };
+constexpr int64_t kSampleList = 4096, kSampleNotes = 3;
 TileSizes sampleSizes(TileSizes sizes, int64_t vocabulary);
+TileSizes sampleChoiceSizes(TileSizes sizes);
 void buildSample(KernelBuilder &k, const SampleBuffers &buffers);
 
 // The buffers of one lightning attention. q, k: [rows, H * Dk], v, out:
 // [rows, H * Dv], slopes [H], state [*, H, Dk, Dv]. One task is one head of one
 // sequence: batch * H tasks.
 struct AttentionBuffers {
-  mlir::Value q, k, v, slopes, state, out, length;
+  mlir::Value q, k, v, slopes, state, out;
+  mlir::Value length; // null where sequences are packed
   int64_t heads, keyWidth, valueWidth;
   double scale;
   bool reversed = false; // from the last position to the first
+  // Of packed sequences: [S + 1] i64, and the output's buffer where `out` is a
+  // map.
+  mlir::Value offsets = {}, outRows = {};
 };
 // True for states that a task may keep on its stack: of a sequence that begins
 // and ends in the call.
@@ -245,8 +258,11 @@ void buildRecurrentAttention(KernelBuilder &k, const AttentionBuffers &buffers);
 // are onePositionSizes(), or recurrentSizes(), a warp.
 int64_t recurrentTasksPerHead(int64_t valueWidth);
 TileSizes recurrentSizes(TileSizes sizes);
-// Of one position: four warps where the key's width divides.
-TileSizes onePositionSizes(TileSizes sizes, int64_t keyWidth);
+// Of one position: four warps where the key's width divides. A task is
+// `panelWidth` columns of the value, all of them (up to 128) where `isWide`, of
+// which there are valueWidth / panelWidth a head.
+TileSizes onePositionSizes(TileSizes sizes, int64_t keyWidth,
+                           int64_t valueWidth, bool isWide);
 void buildOnePositionAttention(KernelBuilder &k,
                                const AttentionBuffers &buffers);
 // Also backwards in time, as the adjoint goes.

@@ -37,6 +37,10 @@ struct AttentionKernel {
   int64_t fillingBlocks = 0;
   // The state may be null: a sequence that begins and ends in the call.
   bool mayLackState = false;
+  // With calls of more rows than `fewRows`, another division of the same work.
+  int64_t fewRows = 0;
+  TileSizes manySizes = {};
+  int64_t manyTasksPerHead = 0;
 };
 
 class KernelChoice {
@@ -88,6 +92,9 @@ struct GPUOptions {
   int64_t attentionBlocks = 0;
   // Linear maps of few rows on tensor cores, with what is before them.
   bool rowProducts = false, foldNorms = false, joinGates = false;
+  // Linear maps of more rows in tiles, where that was measured to be faster than
+  // the library.
+  bool tiledLinears = false;
 };
 
 // The library's product and a kernel for the tail; weights in rows. A task is a

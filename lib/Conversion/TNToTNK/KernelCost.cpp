@@ -75,6 +75,14 @@ static Value rootOf(Value argument) {
   return argument;
 }
 
+// True for a buffer that the kernel has a map of, too.
+static bool hasMapOf(Value buffer, ArrayRef<Value> arguments) {
+  return llvm::any_of(arguments, [&](Value argument) {
+    auto map = argument.getDefiningOp<tnrt::TensorMapOp>();
+    return map && map.getBuffer() == buffer;
+  });
+}
+
 void FunctionConverter::setCost(tnk::KernelOp kernel, ArrayRef<Value> arguments,
                                 const Work &work) {
   int64_t fixed = 0, ofRow = 0, ofSequence = 0;
@@ -83,7 +91,8 @@ void FunctionConverter::setCost(tnk::KernelOp kernel, ArrayRef<Value> arguments,
     if (auto map = argument.getDefiningOp<tnrt::TensorMapOp>())
       buffer = map.getBuffer();
     auto type = dyn_cast<MemRefType>(buffer.getType());
-    if (!type)
+    if (!type || argument == work.scarce ||
+        (argument == buffer && hasMapOf(buffer, arguments)))
       continue;
     int64_t bytes = type.getElementTypeBitWidth() / 8 * type.getNumElements();
     int64_t rowBytes = bytes / std::max<int64_t>(1, type.getDimSize(0));

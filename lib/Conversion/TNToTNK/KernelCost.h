@@ -14,6 +14,7 @@ struct Work {
   mlir::Value gathered = {}; // a table of which each row of the call reads one row
   mlir::Value updated = {};  // a buffer that is read and written
   mlir::Value whole = {};    // a buffer that is not of rows: all of it moves
+  mlir::Value scarce = {};   // a buffer of which next to nothing moves
 };
 
 // Floating-point operations that operations of tn do for one row (position), by

@@ -19,8 +19,7 @@ using namespace tnllm::kernels;
 // launches it.
 void FunctionConverter::launch(StringRef name, ArrayRef<Value> arguments,
                                Value tasks, const TileSizes &sizes,
-                               StringRef key, const Work &work,
-                               Body body) {
+                               StringRef key, const Work &work, Body body) {
   SmallVector<Type> types(
       llvm::map_range(arguments, [](Value v) { return v.getType(); }));
   std::string text;
@@ -104,17 +103,17 @@ static std::string nameOf(const Group &group) {
 // Arguments: `bias`, every tensor that the operations read from outside and
 // that is not `made` inside, the `product` unless it is the output, the output,
 // the rows.
-void FunctionConverter::launchOperations(StringRef name,
-                                         ArrayRef<Operation *> operations,
-                                         ArrayRef<Value> made, Value bias,
-                                         Value output, const TileSizes &sizes,
-                                         Value tasks, Value product,
-                                         GroupBody body) {
+void FunctionConverter::launchOperations(
+    StringRef name, ArrayRef<Operation *> operations, ArrayRef<Value> made,
+    Value bias, Value output, const TileSizes &sizes, Value tasks,
+    Value product, const llvm::DenseMap<Value, Value> &maps, GroupBody body) {
   SmallVector<Value> arguments;
   llvm::DenseMap<Value, unsigned> argumentOf;
   auto addArgument = [&](Value tensor) {
-    if (argumentOf.try_emplace(tensor, arguments.size()).second)
-      arguments.push_back(bufferOf(tensor));
+    if (!argumentOf.try_emplace(tensor, arguments.size()).second)
+      return;
+    Value map = maps.lookup(tensor);
+    arguments.push_back(map ? map : bufferOf(tensor));
   };
   if (bias)
     addArgument(bias);
@@ -165,6 +164,15 @@ void FunctionConverter::launchGroup(const Group &group,
                                     ArrayRef<Value> made,
                                     const TileSizes &sizes, Value tasks,
                                     GroupBody body) {
+  launchGroup(group, more, made, sizes, tasks, llvm::DenseMap<Value, Value>(), body);
+}
+
+void FunctionConverter::launchGroup(const Group &group,
+                                    ArrayRef<Operation *> more,
+                                    ArrayRef<Value> made,
+                                    const TileSizes &sizes, Value tasks,
+                                    const llvm::DenseMap<Value, Value> &maps,
+                                    GroupBody body) {
   SmallVector<Operation *> operations = group.operations();
   operations.append(more.begin(), more.end());
   std::string name = nameOf(group);
@@ -172,7 +180,7 @@ void FunctionConverter::launchGroup(const Group &group,
     if (!isa<tn::CastOp>(op))
       name = op->getName().stripDialect().str() + "_" + name;
   launchOperations(name, operations, made, /*bias=*/{}, outputFor(group.result),
-                   sizes, tasks, /*product=*/{}, body);
+                   sizes, tasks, /*product=*/{}, maps, body);
 }
 
 Value FunctionConverter::allocateRows(int64_t columns) {
@@ -186,12 +194,13 @@ void FunctionConverter::launchTail(const Group &group, Value bias,
   std::string name = bias ? "tail_bias" : "tail";
   launchOperations(name + tailName(group.tail), group.tail, /*made=*/{}, bias,
                    outputFor(group.result), sizes, rowTasks(sizes), product,
-                   body);
+                   llvm::DenseMap<Value, Value>(), body);
 }
 
 void FunctionConverter::matmul(Value x, Value w, Value y,
-                               tnrt::MatmulForm form, bool accumulate) {
-  tnrt::MatmulOp::create(b, context, x, w, y, rows, form, accumulate);
+                               tnrt::MatmulForm form, bool accumulate,
+                               Value addend) {
+  tnrt::MatmulOp::create(b, context, x, w, y, rows, addend, form, accumulate);
 }
 
 void FunctionConverter::forFewRows(int64_t limit,
@@ -300,14 +309,39 @@ LogicalResult FunctionConverter::convertLRPE(tn::LRPEOp op) {
 
 LogicalResult FunctionConverter::convertSample(tn::SampleOp op) {
   int64_t vocabulary = op.getLogits().getType().getDimSize(1);
-  Value arguments[] = {bufferOf(op.getLogits()), bufferOf(op.getSettings()),
-                       outputFor(op.getResult())};
-  TileSizes sizes =
-      sampleSizes(state.target.rowSizes(vocabulary), vocabulary);
-  launch("sample_token", arguments, rows, sizes, "sample", {flopsOfRow({op})},
+  Value logits = bufferOf(op.getLogits()),
+        settings = bufferOf(op.getSettings());
+  Value tokens = outputFor(op.getResult());
+  TileSizes sizes = sampleSizes(state.target.rowSizes(vocabulary), vocabulary);
+  if (sizes.threads == 0) {
+    Value arguments[] = {logits, settings, tokens};
+    launch("sample_token", arguments, rows, sizes, "sample", {flopsOfRow({op})},
+           [&](KernelBuilder &k) {
+             buildSample(
+                 k, {k.argument(0), k.argument(1), k.argument(2), vocabulary});
+           });
+    return success();
+  }
+  Value list = tnrt::AllocOp::create(
+      b, MemRefType::get({capacity, kSampleList}, b.getI64Type()));
+  Value notes = tnrt::AllocOp::create(
+      b, MemRefType::get({capacity, kSampleNotes}, b.getF32Type()));
+  Work work{flopsOfRow({op})};
+  work.scarce = list; // a few entries of a row
+  Value listing[] = {logits, settings, tokens, list, notes};
+  launch("sample_list", listing, rows, sizes, "sample_list", work,
          [&](KernelBuilder &k) {
-           buildSample(
-               k, {k.argument(0), k.argument(1), k.argument(2), vocabulary});
+           buildSample(k,
+                       {k.argument(0), k.argument(1), k.argument(2), vocabulary,
+                        SamplePart::List, k.argument(3), k.argument(4)});
+         });
+  work.flops = 0;
+  Value choosing[] = {settings, tokens, list, notes};
+  launch("sample_token", choosing, rows, sampleChoiceSizes(sizes),
+         "sample_token", work, [&](KernelBuilder &k) {
+           buildSample(k,
+                       {/*logits=*/{}, k.argument(0), k.argument(1), vocabulary,
+                        SamplePart::Choose, k.argument(2), k.argument(3)});
          });
   return success();
 }

@@ -13,8 +13,8 @@ using namespace tnllm::kernels;
 static bool readsColumns(Operation *op) {
   auto activation = dyn_cast<tn::ActivationOp>(op);
   auto gradient = dyn_cast<tn::ActivationGradOp>(op);
-  return isa<tn::LinearOp, tn::NormOp, tn::RoundGroupsOp, tn::SliceOp, tn::CrossEntropyOp,
-             tn::CrossEntropyGradOp, tn::LinearInputGradOp,
+  return isa<tn::LinearOp, tn::NormOp, tn::RoundGroupsOp, tn::SliceOp,
+             tn::CrossEntropyOp, tn::CrossEntropyGradOp, tn::LinearInputGradOp,
              tn::LinearWeightGradOp, tn::SumRowsOp, tn::NormGradOp,
              tn::NormWeightGradOp, tn::UnsliceOp>(op) ||
          (activation && activation.getColumns()) ||
@@ -138,6 +138,53 @@ static LogicalResult checkStates(func::FuncOp function) {
   return success();
 }
 
+// The one argument that holds the offsets, if any, is what attention and calls
+// get for theirs: their number of sequences is the function's.
+static LogicalResult checkOffsets(func::FuncOp function,
+                                  const SymbolTable &symbols) {
+  Value offsets;
+  for (unsigned argument = 0; argument < function.getNumArguments();
+       ++argument) {
+    if (!isOffsets(function, argument))
+      continue;
+    auto type =
+        cast<RankedTensorType>(function.getArgument(argument).getType());
+    if (offsets || type.getRank() != 1 ||
+        !type.getElementType().isInteger(64) || leadingRankOf(function) != 2)
+      return function.emitError("expected one argument of '")
+             << tn::kOffsetsAttrName
+             << "', a vector of i64, in a function of [R, 1, ...], got "
+                "argument "
+             << argument << " of " << type;
+    offsets = function.getArgument(argument);
+  }
+  auto require = [&](Operation *op, Value operand) {
+    if (operand == offsets)
+      return WalkResult::advance();
+    op->emitOpError("expected as offsets the function's argument marked '")
+        << tn::kOffsetsAttrName << "'";
+    return WalkResult::interrupt();
+  };
+  return failure(
+      function
+          .walk([&](Operation *op) {
+            if (auto attention = dyn_cast<tn::LightningAttentionOp>(op))
+              return attention.getOffsets()
+                         ? require(op, attention.getOffsets())
+                         : WalkResult::advance();
+            auto call = dyn_cast<func::CallOp>(op);
+            auto callee = call ? symbols.lookup<func::FuncOp>(call.getCallee())
+                               : func::FuncOp();
+            if (!callee)
+              return WalkResult::advance();
+            for (unsigned i = 0; i < callee.getNumArguments(); ++i)
+              if (isOffsets(callee, i))
+                return require(op, call.getOperand(i));
+            return WalkResult::advance();
+          })
+          .wasInterrupted());
+}
+
 // Functions of tensors with a body, whose calls end. Each is checked once,
 // however often it is called.
 static LogicalResult checkFunction(func::FuncOp function,
@@ -159,7 +206,8 @@ static LogicalResult checkFunction(func::FuncOp function,
                                             function.getResultTypes()))
     if (isTooLarge(type))
       return function.emitError("expected at most 2^40 elements, got ") << type;
-  if (failed(checkStates(function)))
+  if (failed(checkStates(function)) ||
+      failed(checkOffsets(function, checks.symbols)))
     return failure();
   checks.callers.push_back(function);
   WalkResult walk = function.walk([&](func::CallOp call) {

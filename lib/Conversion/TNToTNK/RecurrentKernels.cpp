@@ -24,6 +24,10 @@ static constexpr int64_t kWarp = 32;
 // flight together.
 static constexpr int64_t kRowWarps = 4;
 static constexpr int64_t kStateRows = 64;
+// Columns of a task where sequences are many, and elements of a state that a
+// thread has in flight.
+static constexpr int64_t kWideColumns = 4 * kWarp;
+static constexpr int64_t kStateElements = 64;
 // Rows of the state between two additions to the same partial sum.
 static constexpr int64_t kSums = 4;
 
@@ -89,8 +93,8 @@ private:
   // The row of a step's position.
   Value rowOf(Value step) {
     if (in.reversed)
-      step = k.sub(k.sub(in.length, k.index(1)), step);
-    return k.add(k.mul(at.sequence, in.length), step);
+      step = k.sub(k.sub(rows.length, k.index(1)), step);
+    return k.add(rows.first, step);
   }
   Value shared(int64_t rows, int64_t width);
   void copyState(bool toShared);
@@ -104,6 +108,7 @@ private:
   int64_t positions; // that are loaded together
   VectorType type;
   HeadPlace at;
+  SequenceRows rows;
   Value firstColumn; // of the task, in the head's value
   Value valueColumn; // the same in v and out
   Value lambda;
@@ -159,8 +164,14 @@ static int64_t warpsOfRows(int64_t keyWidth) {
   return warps;
 }
 
-TileSizes kernels::onePositionSizes(TileSizes sizes, int64_t keyWidth) {
+TileSizes kernels::onePositionSizes(TileSizes sizes, int64_t keyWidth,
+                                    int64_t valueWidth, bool isWide) {
   sizes.threads = kWarp * warpsOfRows(keyWidth);
+  sizes.panelWidth = columnsOfTask(valueWidth);
+  // Threads of four columns: loads of 16 bytes, and a key and a query for four
+  // elements of the state.
+  if (isWide && valueWidth % kWideColumns == 0)
+    sizes.panelWidth = kWideColumns;
   return sizes;
 }
 
@@ -171,7 +182,7 @@ namespace {
 class OnePositionTask {
 public:
   OnePositionTask(KernelBuilder &k, const AttentionBuffers &buffers)
-      : k(k), b(k.b), in(buffers), columns(columnsOfTask(in.valueWidth)),
+      : k(k), b(k.b), in(buffers), columns(k.sizes.panelWidth),
         warps(warpsOfRows(in.keyWidth)), type(k.tileType(warps, columns)) {
     Value slices = k.index(in.valueWidth / columns);
     firstColumn = k.mul(k.rem(k.task(), slices), k.index(columns));
@@ -275,7 +286,8 @@ void OnePositionTask::finish(ArrayRef<Value> sums) {
 // before what keys and values come from has ended.
 void OnePositionTask::build() {
   int64_t tiles = in.keyWidth / warps;
-  int64_t together = std::min(tiles, kStateRows);
+  int64_t together = std::min(
+      {tiles, kStateRows, kStateElements / std::max<int64_t>(1, columns / kWarp)});
   SmallVector<Value> states = loadStates(k.index(0), together);
   tnk::WaitInputsOp::create(b);
   Value v = spread(in.v, valueColumn, /*alongRows=*/false);
@@ -318,7 +330,7 @@ void RecurrentTask::copyState(bool toShared) {
 // Loads k, q and v of `positions` positions from `start` on, then stores them;
 // past the end, the last position again.
 void RecurrentTask::stage(Value start) {
-  Value last = k.sub(in.length, k.index(1));
+  Value last = k.sub(rows.length, k.index(1));
   // A buffer to load from, one to store to, and where.
   struct Piece {
     Value vector, target, p, column;
@@ -373,9 +385,10 @@ void RecurrentTask::buildAnyLength() {
   queries = shared(positions, in.keyWidth);
   values = shared(positions, columns);
   copyState(/*toShared=*/true);
-  k.forLoop(k.index(0), in.length, positions, [&](Value start) {
+  rows = rowsOfSequence(k, in.offsets, in.length, at.sequence);
+  k.forLoop(k.index(0), rows.length, positions, [&](Value start) {
     stage(start);
-    Value count = k.min(k.index(positions), k.sub(in.length, start));
+    Value count = k.min(k.index(positions), k.sub(rows.length, start));
     k.forLoop(k.index(0), count, 1,
               [&](Value p) { position(rowOf(k.add(start, p)), p); });
   });

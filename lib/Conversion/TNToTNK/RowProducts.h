@@ -53,12 +53,14 @@ public:
   std::optional<RowProduct> match(tn::LinearOp linear) const;
   // True where calls of few rows compute the value inside of all its users.
   bool isComputedByUsers(mlir::Value value) const;
+  // The map whose tail multiplies with the result of `factor`, which nobody else
+  // reads, or null.
+  tn::LinearOp userOfFactor(tn::LinearOp factor) const;
 
 private:
   bool isCandidate(tn::LinearOp linear) const;
   std::optional<FoldedNorm> matchNorm(mlir::Value value) const;
   tn::LinearOp factorOf(tn::LinearOp linear) const;
-  tn::LinearOp userOfFactor(tn::LinearOp factor) const;
 
   const RowProductOptions options;
 };

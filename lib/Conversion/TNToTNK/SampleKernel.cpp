@@ -11,10 +11,14 @@
 // is the k-th largest of the row's partial maxima, one for each element of a
 // vector, since at least k logits are not below it. Where too many are left,
 // the same search runs on the row.
+//
+// A block as wide as passes over a row want it takes longer over a sum of a
+// short list than its elements do: two barriers. The list is therefore searched
+// by a kernel of its own, in which a row is one warp.
 #include "KernelBuilder.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
-#include "mlir/Dialect/GPU/IR/GPUDialect.h"
+#include "mlir/Dialect/LLVMIR/NVVMDialect.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 
@@ -28,10 +32,14 @@ using Kind = vector::CombiningKind;
 using Settings = tn::SampleOp;
 
 static constexpr int64_t kWarp = 32;
-static constexpr int64_t kMaxThreads = 1024;
+static constexpr int64_t kMaxThreads = 512; // 128 registers each
 static constexpr int64_t kThreadElements = 8;
-// Tokens of the list.
-static constexpr int64_t kListSize = 4096;
+static constexpr int64_t kListSize = kSampleList;
+// Elements of a vector of the list on a GPU.
+static constexpr int64_t kListLanes = 4 * kWarp;
+// Columns of the notes: tokens in the list, or 0 where the token is chosen; the
+// largest logit; the weight of the row.
+static constexpr int64_t kCount = 0, kPeak = 1, kTotal = 2;
 // Steps after which halving an interval of 2^32 keys has ended.
 static constexpr int64_t kKeySteps = 33;
 static constexpr int32_t kLastPosition = std::numeric_limits<int32_t>::max();
@@ -44,6 +52,11 @@ TileSizes kernels::sampleSizes(TileSizes sizes, int64_t vocabulary) {
   int64_t wanted = llvm::divideCeil(vocabulary, kThreadElements);
   sizes.threads = std::min<int64_t>(kMaxThreads, llvm::alignTo(wanted, kWarp));
   sizes.panelWidth = sizes.threads * kThreadElements;
+  return sizes;
+}
+
+TileSizes kernels::sampleChoiceSizes(TileSizes sizes) {
+  sizes.threads = kWarp;
   return sizes;
 }
 
@@ -65,7 +78,7 @@ class SampleTask {
 public:
   SampleTask(KernelBuilder &k, const SampleBuffers &buffers)
       : k(k), b(k.b), in(buffers), width(k.sizes.panelWidth),
-        lanes(k.sizes.threads ? k.sizes.threads : k.sizes.panelWidth),
+        lanes(k.sizes.threads ? kListLanes : k.sizes.panelWidth),
         full(in.vocabulary / width * width), f32(b.getF32Type()),
         i32(b.getI32Type()), i64(b.getI64Type()) {}
 
@@ -120,12 +133,34 @@ private:
   }
 
   void findPeak();
+  Value likeliest();
   Value ifElse(Value condition, llvm::function_ref<Value()> then,
                llvm::function_ref<Value()> otherwise);
   Value boundOfTopK();
   Value fillList(Value bound);
+  void readSettings();
+  Value makeList();
   Value draw();
-  Value drawFrom(const Source &source, Value totalOfRow);
+  Value chooseEarly(llvm::function_ref<Value()> otherwise);
+  void buildList();
+  void buildChoice();
+  void note(int64_t column, Value value) {
+    memref::StoreOp::create(b, value, in.notes,
+                            ValueRange{k.task(), k.index(column)});
+  }
+  Value noted(int64_t column) {
+    return k.loadScalar(in.notes, {k.task(), k.index(column)});
+  }
+  void store(Value token) {
+    memref::StoreOp::create(b, token, in.tokens, k.task());
+  }
+  // Of the list's entry `index`.
+  SmallVector<Value> entry(Value index) {
+    if (in.list)
+      return {k.task(), index};
+    return {index};
+  }
+  Value drawFrom(const Source &source);
   Cut cutPrefix(const Source &source, const Cut &cut, bool weighs,
                 Value needed);
   Value firstPosition(const Source &source,
@@ -141,12 +176,12 @@ private:
   int64_t lanes; // elements of a vector of the list
   int64_t full;  // elements of the row in whole vectors
   Type f32, i32, i64;
-  Value list;   // i64 [kListSize]
+  Value list;   // i64 [kListSize], or the rows' lists
   Value peak;   // the largest logit
-  Value best;   // its token, f32
   Value maxima; // of the whole vectors of the row, element by element; or null
   Value topK, hasTopK;
-  Value floorKey; // of the smallest probability that may be chosen, i32
+  Value totalOfRow; // the weight of all tokens, for where k does not cut
+  Value floorKey;   // of the smallest probability that may be chosen, i32
 };
 
 } // namespace
@@ -191,8 +226,7 @@ Elements SampleTask::ofRow(Value column, int64_t size) {
 // keys smaller than any logit's.
 Elements SampleTask::ofList(const Source &source, Value start) {
   auto type = VectorType::get({lanes}, i64);
-  Value entries =
-      vector::LoadOp::create(b, type, source.list, ValueRange{start});
+  Value entries = vector::LoadOp::create(b, type, source.list, entry(start));
   Value keys = arith::TruncIOp::create(
       b, type.clone(i32),
       arith::ShRSIOp::create(b, entries, splat(integer(i64, 32), entries)));
@@ -320,7 +354,7 @@ SampleTask::search(int64_t steps, ValueRange init,
   return llvm::to_vector_of<Value>(loop.getResults());
 }
 
-// The largest logit and its first token, and the partial maxima.
+// The largest logit, and the partial maxima.
 void SampleTask::findPeak() {
   Value lowest = neutralOf(k, Kind::MAXIMUMF);
   if (full > 0) {
@@ -343,20 +377,24 @@ void SampleTask::findPeak() {
         b, Kind::MAXIMUMF, ofRow(k.index(full), in.vocabulary - full).logits);
     peak = peak ? arith::MaximumFOp::create(b, peak, rest).getResult() : rest;
   }
-  best = sumOfTerms(Kind::MINIMUMF, {}, [&](const Elements &elements) {
+}
+
+// The first token of the largest logit.
+Value SampleTask::likeliest() {
+  Value best = sumOfTerms(Kind::MINIMUMF, {}, [&](const Elements &elements) {
     auto type = cast<VectorType>(elements.logits.getType());
     Value isBest = compareReal(arith::CmpFPredicate::OEQ, elements.logits,
                                splat(peak, elements.logits));
     return choose(isBest, arith::SIToFPOp::create(b, type, elements.positions),
                   splat(neutralOf(k, Kind::MINIMUMF), elements.logits));
   });
+  return arith::FPToSIOp::create(b, i32, best);
 }
 
 // A key that at least k logits, and not many more, are not below.
 Value SampleTask::boundOfTopK() {
-  Value lowest = integer(i64, kLowestKey);
   if (!maxima)
-    return arith::TruncIOp::create(b, i32, lowest);
+    return integer(i32, kLowestKey);
   Value keys = toKeys(maxima);
   auto countFrom = [&](Value key) {
     Value isFrom = compare(arith::CmpIPredicate::sge, keys,
@@ -367,8 +405,15 @@ Value SampleTask::boundOfTopK() {
   Value top = arith::ExtSIOp::create(b, i64, toKeys(peak));
   Value high = arith::AddIOp::create(b, top, integer(i64, 1));
   Value enough = arith::MulFOp::create(b, topK, real(1.25)); // near enough to k
+  // All of them are from the smallest on, which bounds the row where they are
+  // k.
+  Value least = vector::ReductionOp::create(b, Kind::MINIMUMF, maxima);
+  Value areEnough = compareReal(arith::CmpFPredicate::OLE, topK,
+                                real(static_cast<double>(width)));
+  Value low = choose(areEnough, arith::ExtSIOp::create(b, i64, toKeys(least)),
+                     integer(i64, kLowestKey));
   // low, high, how many are from low on.
-  State init = {lowest, high, countFrom(lowest)};
+  State init = {low, high, real(double(width))};
   State found = search(
       kKeySteps, init,
       [&](ValueRange state) {
@@ -415,7 +460,7 @@ Value SampleTask::fillList(Value bound) {
         arith::ShLIOp::create(b, arith::ExtSIOp::create(b, type, elements.keys),
                               splat(integer(i64, 32), elements.keys)),
         arith::ExtUIOp::create(b, type, elements.positions));
-    vector::CompressStoreOp::create(b, list, count, entries, wanted);
+    vector::CompressStoreOp::create(b, list, entry(count), entries, wanted);
     return next;
   };
   Value count = zero;
@@ -433,9 +478,7 @@ Value SampleTask::fillList(Value bound) {
   // The end of the last vector that is read.
   Value none = splat(integer(i64, std::numeric_limits<int64_t>::min()),
                      k.constant(VectorType::get({lanes}, f32), 0.0));
-  vector::StoreOp::create(b, none, list, ValueRange{k.min(count, capacity)});
-  if (k.sizes.threads != 0)
-    gpu::BarrierOp::create(b);
+  vector::StoreOp::create(b, none, list, entry(k.min(count, capacity)));
   return count;
 }
 
@@ -551,9 +594,8 @@ Value SampleTask::countOf(const Source &source) {
              : integer(i32, in.vocabulary);
 }
 
-// Cuts by k, p and minP, then draws. `totalOfRow` is the weight of all tokens,
-// for where k does not cut.
-Value SampleTask::drawFrom(const Source &source, Value totalOfRow) {
+// Cuts by k, p and minP, then draws.
+Value SampleTask::drawFrom(const Source &source) {
   Value none = integer(i32, kLastPosition);
   Cut cut = {integer(i32, kLowestKey), none};
   auto cutIf = [&](Value condition, llvm::function_ref<Cut()> body) {
@@ -606,13 +648,13 @@ Value SampleTask::drawFrom(const Source &source, Value totalOfRow) {
   });
   if (!source.list)
     return found;
-  Value entry = memref::LoadOp::create(
+  Value chosen = memref::LoadOp::create(
       b, source.list,
-      ValueRange{arith::IndexCastOp::create(b, b.getIndexType(), found)});
-  return arith::TruncIOp::create(b, i32, entry);
+      entry(arith::IndexCastOp::create(b, b.getIndexType(), found)));
+  return arith::TruncIOp::create(b, i32, chosen);
 }
 
-Value SampleTask::draw() {
+void SampleTask::readSettings() {
   topK = setting(Settings::kTopK);
   Value one = real(1.0), size = real(double(in.vocabulary));
   hasTopK = arith::AndIOp::create(
@@ -620,27 +662,36 @@ Value SampleTask::draw() {
       compareReal(arith::CmpFPredicate::OLT, topK, size));
   floorKey =
       toKeys(arith::AddFOp::create(b, peak, setting(Settings::kLogMinP)));
+}
+
+// Lists the tokens that may be chosen; returns how many they are, maybe more
+// than fit.
+Value SampleTask::makeList() {
+  readSettings();
   Value bound =
       ifElse(hasTopK, [&] { return boundOfTopK(); }, [&] { return floorKey; });
-  Value totalOfRow = ifElse(
+  totalOfRow = ifElse(
       hasTopK, [&] { return real(0.0); },
       [&] {
         return sumOfKept(
             {}, {integer(i32, kLowestKey), integer(i32, kLastPosition)}, {});
       });
-  Value count = fillList(bound);
+  return fillList(bound);
+}
+
+Value SampleTask::draw() {
+  Value count = makeList();
   Value fits =
       compare(arith::CmpIPredicate::ule, count, k.index(kListSize - lanes));
   return ifElse(
-      fits, [&] { return drawFrom({list, count}, totalOfRow); },
-      [&] { return drawFrom({}, totalOfRow); });
+      fits, [&] { return drawFrom({list, count}); },
+      [&] { return drawFrom({}); });
 }
 
-void SampleTask::build() {
-  list = k.list(kListSize, i64);
-  findPeak();
+// The token where no draw is needed, -1 where there is none.
+Value SampleTask::chooseEarly(llvm::function_ref<Value()> otherwise) {
   double infinity = std::numeric_limits<double>::infinity();
-  Value token = ifElse(
+  return ifElse(
       compareReal(arith::CmpFPredicate::OEQ, peak, real(-infinity)),
       [&] { return integer(i32, -1); },
       [&] {
@@ -649,12 +700,59 @@ void SampleTask::build() {
             compareReal(arith::CmpFPredicate::OLE,
                         setting(Settings::kInverseTemperature), real(0.0)),
             compareReal(arith::CmpFPredicate::OEQ, peak, real(infinity)));
-        return ifElse(
-            greedy,
-            [&] { return arith::FPToSIOp::create(b, i32, best).getResult(); },
-            [&] { return draw(); });
+        return ifElse(greedy, [&] { return likeliest(); }, otherwise);
       });
-  memref::StoreOp::create(b, token, in.tokens, k.task());
+}
+
+// Tokens of the list are left to the next kernel, which is told their number.
+void SampleTask::buildList() {
+  // Ptxas would rather keep registers in memory than have one block alone on a
+  // multiprocessor.
+  k.getKernel()->setAttr(NVVM::NVVMDialect::getMinctasmAttrName(),
+                         b.getI32IntegerAttr(1));
+  list = in.list;
+  note(kCount, real(0.0));
+  store(chooseEarly([&] {
+    Value count = makeList();
+    Value fits =
+        compare(arith::CmpIPredicate::ule, count, k.index(kListSize - lanes));
+    return ifElse(
+        fits,
+        [&] {
+          note(kCount, arith::SIToFPOp::create(
+                           b, f32, arith::IndexCastOp::create(b, i64, count)));
+          note(kPeak, peak);
+          note(kTotal, totalOfRow);
+          return integer(i32, -1);
+        },
+        [&] { return drawFrom({}); });
+  }));
+}
+
+void SampleTask::buildChoice() {
+  list = in.list;
+  Value count = noted(kCount);
+  auto branch = scf::IfOp::create(
+      b, compareReal(arith::CmpFPredicate::OGT, count, real(0.0)),
+      /*withElseRegion=*/false);
+  OpBuilder::InsertionGuard guard(b);
+  b.setInsertionPointToStart(branch.thenBlock());
+  peak = noted(kPeak);
+  totalOfRow = noted(kTotal);
+  readSettings();
+  Value size = arith::IndexCastOp::create(
+      b, b.getIndexType(), arith::FPToSIOp::create(b, i64, count));
+  store(drawFrom({list, size}));
+}
+
+void SampleTask::build() {
+  if (in.part == SamplePart::Choose)
+    return buildChoice();
+  findPeak();
+  if (in.part == SamplePart::List)
+    return buildList();
+  list = k.list(kListSize, i64);
+  store(chooseEarly([&] { return draw(); }));
 }
 
 void kernels::buildSample(KernelBuilder &k, const SampleBuffers &buffers) {

@@ -87,7 +87,7 @@ struct ConvertTNToTNKPass
     return chooseForGPU(sizes,
                         {gpuThreads, bf16Storage && allSumsAreDeep(module),
                          tensorCores, attentionBlocks, rowProducts, foldNorms,
-                         joinGates});
+                         joinGates, tiledLinears});
   }
 
   void runOnOperation() override {

@@ -15,7 +15,7 @@
 //
 // In segments (AttentionPart) a block does the chunks of one: for the states
 // alone there is neither q nor scores nor output.
-#include "KernelBuilder.h"
+#include "AttentionHead.h"
 #include "TiledKernels.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
@@ -82,6 +82,7 @@ private:
   bool isWide() const { return plan.keyColumns > 192; }
   bool isWhole() const { return in.part == AttentionPart::Whole; }
   bool isStatesOnly() const { return in.part == AttentionPart::States; }
+  bool isPacked() const { return in.offsets != Value(); }
   Value isLastSegment() {
     return k.compare(arith::CmpIPredicate::eq, segment,
                      k.sub(in.segments.count, k.index(1)));
@@ -101,7 +102,8 @@ private:
   Value powerOfChunk(Value n);
   Value decayState(Value state, Value n);
   Value weighValues(Value v, Value n, Value factor = {});
-  void storeOutput(Value out, Value chunk);
+  void storeOutput(Value out, Value chunk, Value n);
+  void storeRest();
 
   Value ringTile(Value ring, Value chunk, int64_t index) {
     auto type = cast<tnk::RingType>(ring.getType());
@@ -136,6 +138,12 @@ private:
       chunk = k.add(firstChunk, chunk);
     return k.mul(chunk, k.index(kChunk));
   }
+  // Of a map, from the sequence's position `position` on.
+  SmallVector<Value> coordinates(Value position, Value column) {
+    if (!isPacked())
+      return {batch, position, head, column};
+    return {zero, k.add(rows.first, position), head, column};
+  }
   Value stateTransfer(Value value, bool ofSegment);
   void storeState(Value state);
 
@@ -144,6 +152,7 @@ private:
   const TiledAttentionBuffers &in;
   TiledAttentionPlan plan;
   Value batch, head, slice, zero;
+  SequenceRows rows;
   Value chunks; // of this task
   // In segments: its number, its first chunk and its place among the states.
   Value segment, firstChunk, place;
@@ -167,7 +176,10 @@ void TiledAttention::locate() {
   Value sequence = k.div(task, slices);
   head = k.rem(sequence, heads);
   batch = k.div(sequence, heads);
-  chunks = k.div(k.add(in.length, k.index(kChunk - 1)), k.index(kChunk));
+  rows = {{}, in.length};
+  if (isPacked())
+    rows = rowsOfSequence(k, in.offsets, {}, batch);
+  chunks = k.div(k.add(rows.length, k.index(kChunk - 1)), k.index(kChunk));
   if (!isWhole()) {
     firstChunk = k.mul(segment, in.segments.chunks);
     place = k.add(k.mul(sequence, in.segments.count), segment);
@@ -212,8 +224,7 @@ void TiledAttention::copyRole() {
     Value valueColumn = k.mul(slice, k.index(plan.valueGroups * kValueColumns));
     int64_t next = 0;
     auto load = [&](Value map, Value column) {
-      tnk::LoadAsyncOp::create(b, map,
-                               ValueRange{batch, position, head, column},
+      tnk::LoadAsyncOp::create(b, map, coordinates(position, column),
                                ringTile(inputs, step, next++), inputs, step);
     };
     if (!isStatesOnly())
@@ -291,13 +302,53 @@ void TiledAttention::storeState(Value state) {
   stateTransfer(state, /*ofSegment=*/false);
 }
 
-void TiledAttention::storeOutput(Value out, Value step) {
+// The copy engine writes nothing outside of the tensor, but knows nothing of
+// where a packed sequence ends: a chunk of fewer positions, `n`, goes nowhere,
+// and is left in `stage`.
+void TiledAttention::storeOutput(Value out, Value step, Value n) {
+  Value position = positionOf(step);
+  SmallVector<Value> at = coordinates(position, firstColumn);
+  if (isPacked()) {
+    constexpr int64_t kOutside = int64_t(1) << 30;
+    Value isWholeChunk =
+        k.compare(arith::CmpIPredicate::eq, n,
+                  arith::ConstantOp::create(b, b.getI32IntegerAttr(kChunk)));
+    at[1] = arith::SelectOp::create(b, isWholeChunk, at[1], k.index(kOutside));
+  }
   Value part =
       tnk::PartOp::create(b, tile(kChunk, kValueColumns), stage, group);
   tnk::StoreWaitOp::create(b);
   tnk::WriteOp::create(b, toBF16(out), part, /*transpose=*/true);
-  tnk::StoreAsyncOp::create(
-      b, part, in.out, ValueRange{batch, positionOf(step), head, firstColumn});
+  tnk::StoreAsyncOp::create(b, part, in.out, at);
+}
+
+// The end of a packed sequence, if it is this task's and no whole chunk. Each
+// warp reads what it wrote itself. The tile is transposed: its columns are rows
+// of the buffer.
+void TiledAttention::storeRest() {
+  Value position = positionOf(k.sub(chunks, k.index(1)));
+  Value left = k.sub(rows.length, position);
+  Value hasRest = arith::AndIOp::create(
+      b, k.compare(arith::CmpIPredicate::ne, chunks, zero),
+      k.compare(arith::CmpIPredicate::ult, left, k.index(kChunk)));
+  auto branch = scf::IfOp::create(b, hasRest, /*withElseRegion=*/false);
+  OpBuilder::InsertionGuard guard(b);
+  b.setInsertionPointToStart(branch.thenBlock());
+  Value part =
+      tnk::PartOp::create(b, tile(kChunk, kValueColumns), stage, group);
+  Value out = tnk::ReadOp::create(b, tileOf(kChunk, b.getBF16Type()), part,
+                                  /*transpose=*/true);
+  Value row = k.add(rows.first, position);
+  Value column = k.add(k.mul(head, k.index(in.valueWidth)), firstColumn);
+  Value columns =
+      k.sub(k.index(in.valueWidth), k.min(firstColumn, k.index(in.valueWidth)));
+  Value mask = vector::CreateMaskOp::create(
+      b, tileOf(kChunk, b.getI1Type()),
+      ValueRange{left, k.min(columns, k.index(kValueColumns))});
+  auto map = AffineMap::getMultiDimMapWithTargets(2, {1, 0}, b.getContext());
+  vector::TransferWriteOp::create(b, out, in.outRows, ValueRange{row, column},
+                                  AffineMapAttr::get(map), mask,
+                                  b.getBoolArrayAttr({true, true}));
 }
 
 // Starts S^T Q^T, the state rounded to bf16 as operand in registers. Where all
@@ -358,7 +409,7 @@ Value TiledAttention::weighValues(Value v, Value n, Value factor) {
 // under way while the output is finished.
 Value TiledAttention::valueChunk(Value step, Value state,
                                  ArrayRef<Value> outWeights) {
-  Value rest = k.sub(in.length, positionOf(step));
+  Value rest = k.sub(rows.length, positionOf(step));
   Value n = arith::IndexCastOp::create(b, b.getI32Type(),
                                        k.min(rest, k.index(kChunk)));
   tnk::RingWaitOp::create(b, inputs, step);
@@ -393,7 +444,7 @@ Value TiledAttention::valueChunk(Value step, Value state,
       b, TypeRange{out.getType(), state.getType()}, ValueRange{out, state}, 0);
   tnk::RingReleaseOp::create(b, scores, step);
   tnk::RingReleaseOp::create(b, inputs, step);
-  storeOutput(done.getResult(0), step);
+  storeOutput(done.getResult(0), step, n);
   return done.getResult(1);
 }
 
@@ -464,6 +515,8 @@ void TiledAttention::valueRole() {
                                        loop.getRegionIterArg(0), outWeights));
   }
   storeState(loop.getResult(0));
+  if (isPacked())
+    storeRest();
   tnk::StoreWaitOp::create(b);
 }
 

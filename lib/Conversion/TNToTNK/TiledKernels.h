@@ -50,12 +50,19 @@ struct AttentionSegments {
 // is `valueSlices`-th of a head of a sequence: batch * H * valueSlices tasks.
 // In segments, each of those is `count` tasks; the states' part reads neither
 // q, state nor out.
+//
+// Of packed sequences there are `offsets` [S + 1] i64 instead of the length, and
+// maps of [1, rows, H, width]. The copy engine stores whole chunks; the last of
+// a sequence, which may be shorter and have another sequence behind it, goes to
+// `outRows`, the buffer [*, H * Dv] that `out` is the map of. They are never cut in
+// segments.
 struct TiledAttentionBuffers {
   mlir::Value q, k, v, slopes, state, out, length;
   int64_t heads, keyWidth, valueWidth;
   double scale;
   AttentionPart part = AttentionPart::Whole;
   AttentionSegments segments = {};
+  mlir::Value offsets = {}, outRows = {};
 };
 void buildTiledAttention(KernelBuilder &k,
                          const TiledAttentionBuffers &buffers);
@@ -77,24 +84,33 @@ void buildSegmentScan(KernelBuilder &k, const SegmentScanBuffers &buffers);
 //===----------------------------------------------------------------------===//
 
 struct TiledLinearPlan {
+  int64_t groups;        // warpgroups that multiply, of 64 rows each
   int64_t rows, columns; // of a tile of the output: one task
   int64_t stages;        // of the ring
   int64_t threads;       // of a block: TileSizes::threads of the KernelBuilder
+  int64_t registers;     // of a thread that multiplies
 };
 TiledLinearPlan planTiledLinear(int64_t columns);
+// For a call of up to 64 rows: tiles of few columns, so that they are about as
+// many as multiprocessors, of which two are computed at once if there is a
+// second weight.
+TiledLinearPlan planNarrowLinear(int64_t columns, bool hasFactor);
 
 // x: !tnk.map<R x 64> with R = plan.rows, over [1, rows, 1, K] with this call's
 // rows; weight: !tnk.map<C x 64> with C = plan.columns, over [1, N, 1, K], row
-// by row. The sums get the bias, if any, and the fused chain. Tasks: tiles of
-// rows times tiles of columns, those of rows first.
+// by row, and so the factor's. The sums get the bias, if any, and the fused
+// chain, which finds those of the factor as the tile of `factorResult`. Tasks:
+// tiles of rows times tiles of columns, those of rows first.
 struct TiledLinearBuffers {
   mlir::Value x, weight;
   mlir::Value bias; // [N] f32, or null
   mlir::Value rows;
   int64_t depth, columns; // K, a multiple of 8, and N
+  TiledLinearPlan plan;
+  mlir::Value factor = {}, factorResult = {}; // a map and a tensor, or null
 };
 void buildTiledLinear(KernelBuilder &k, const TiledLinearBuffers &buffers,
-                      const Epilogue &epilogue);
+                      Epilogue &epilogue);
 
 } // namespace tnllm::kernels
 

@@ -1,4 +1,5 @@
-// tn-derive-decode: the program for one position, from the general one.
+// tn-derive-decode: the program whose rows are one position each, from the
+// general one: of as many sequences, or of packed ones.
 #include "TN/TNDialect.h"
 #include "tnllm/Transforms/Passes.h"
 
@@ -46,8 +47,17 @@ struct DeriveDecodePass
           << to << "' of the derived function is taken";
       return signalPassFailure();
     }
+    if (packed && hasCaches(module))
+      return;
     if (!derive(symbols, general, to))
       signalPassFailure();
+  }
+
+  // A softmax attention finds the past of a row by its place in the batch.
+  static bool hasCaches(ModuleOp module) {
+    return module
+        .walk([](tn::SoftmaxAttentionOp) { return WalkResult::interrupt(); })
+        .wasInterrupted();
   }
 
   // The derived clone of `function`, made once.
@@ -63,6 +73,7 @@ struct DeriveDecodePass
     symbols.insert(clone, std::next(function->getIterator()));
     func::FuncOp result = clone;
     specialise(result);
+    Value offsets = packed ? addOffsets(result) : Value();
     WalkResult walk = result.walk([&](func::CallOp call) {
       auto callee = symbols.lookup<func::FuncOp>(call.getCallee());
       if (!callee || callee == function) {
@@ -74,6 +85,8 @@ struct DeriveDecodePass
       if (!target)
         return WalkResult::interrupt();
       call.setCalleeAttr(FlatSymbolRefAttr::get(target.getSymNameAttr()));
+      if (offsets)
+        call.getOperandsMutable().append(offsets);
       return WalkResult::advance();
     });
     return walk.wasInterrupted() ? func::FuncOp() : result;
@@ -94,6 +107,22 @@ struct DeriveDecodePass
     for (Type type : function.getResultTypes())
       results.push_back(withOnePosition(type));
     function.setFunctionType(FunctionType::get(&getContext(), inputs, results));
+  }
+
+  // The last argument, which the function's attention reads.
+  Value addOffsets(func::FuncOp function) {
+    Builder b(&getContext());
+    auto type = RankedTensorType::get({ShapedType::kDynamic}, b.getI64Type());
+    unsigned last = function.getNumArguments();
+    auto marks = b.getDictionaryAttr(
+        b.getNamedAttr(tn::kOffsetsAttrName, b.getUnitAttr()));
+    if (failed(function.insertArgument(last, type, marks, function.getLoc())))
+      llvm_unreachable("a derived function has a body");
+    Value offsets = function.getArgument(last);
+    function.walk([&](tn::LightningAttentionOp op) {
+      op.getOffsetsMutable().assign(offsets);
+    });
+    return offsets;
   }
 
   llvm::StringMap<func::FuncOp> derived;

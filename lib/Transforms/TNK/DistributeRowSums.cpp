@@ -61,9 +61,11 @@ Value RowDistribution::reduceElements(vector::CombiningKind kind,
 }
 
 // A butterfly: each step adds the same two numbers in both lanes, so all lanes
-// end with the same bits.
-Value RowDistribution::reduceWarp(vector::CombiningKind kind, Value value) {
-  for (int32_t distance = kWarp / 2; distance > 0; distance /= 2) {
+// end with the same bits. Of fewer lanes than 32, each group of as many.
+Value RowDistribution::reduceWarp(vector::CombiningKind kind, Value value,
+                                  int64_t lanes) {
+  for (auto distance = static_cast<int32_t>(lanes / 2); distance > 0;
+       distance /= 2) {
     auto shuffle = gpu::ShuffleOp::create(b, value, distance, kWarp,
                                           gpu::ShuffleMode::XOR);
     value = vector::makeArithReduction(b, b.getLoc(), kind, value,
@@ -111,8 +113,13 @@ Value RowDistribution::reduceBlock(vector::CombiningKind kind, Value value,
   if (threads == kWarp)
     return value;
   Value shared = exchange(value, /*lane=*/0, inLoop);
-  if (threads == kWarp * kWarp)
+  const int64_t warps = threads / kWarp;
+  if (warps == kWarp)
     return reduceWarp(kind, memref::LoadOp::create(b, shared, lane()));
+  if (warps == kWarp / 2) { // each value is in two lanes
+    Value half = arith::RemUIOp::create(b, lane(), index(warps));
+    return reduceWarp(kind, memref::LoadOp::create(b, shared, half), warps);
+  }
   return combineTree(kind, valuesOfWarps(shared));
 }
 

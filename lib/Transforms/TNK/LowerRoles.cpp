@@ -11,10 +11,21 @@ using namespace mlir;
 using namespace tnllm;
 using namespace tnllm::threads;
 
+static constexpr int64_t kRegisters = 65536; // of a multiprocessor
+
+// Blocks that a multiprocessor holds at once, two where their roles need no more
+// registers than that.
+static int64_t blocksOf(tnk::RolesOp roles) {
+  int64_t registers = 0;
+  for (auto role : roles.getBody().getOps<tnk::RoleOp>())
+    registers += role.getThreads() * role.getRegisters();
+  return registers <= kRegisters / 2 ? 2 : 1;
+}
+
 // Registers that each thread has when the kernel starts: an equal share of the
 // multiprocessor's, in steps of 8.
 static int64_t registersAtStart(int64_t threads) {
-  constexpr int64_t kRegisters = 65536, kLimit = 255;
+  constexpr int64_t kLimit = 255;
   return std::min(kRegisters / threads, kLimit) / 8 * 8;
 }
 
@@ -59,7 +70,8 @@ static void inlineRole(ImplicitLocOpBuilder &b, tnk::RoleOp role,
 static void lowerRoles(tnk::RolesOp roles) {
   ImplicitLocOpBuilder b(roles.getLoc(), roles);
   auto kernel = cast<tnk::KernelOp>(roles->getParentOp());
-  int64_t threads = *kernel.getThreads();
+  const int64_t blocks = blocksOf(roles);
+  int64_t threads = *kernel.getThreads() * blocks; // of a multiprocessor
   SmallVector<tnk::RoleOp> list(roles.getBody().getOps<tnk::RoleOp>());
   Value number = warpgroup(b);
   int64_t start = 0;
@@ -81,7 +93,7 @@ static void lowerRoles(tnk::RolesOp roles) {
   roles.erase();
   // Registers can be moved only where a block knows its share.
   kernel->setAttr(NVVM::NVVMDialect::getMinctasmAttrName(),
-                  b.getI32IntegerAttr(1));
+                  b.getI32IntegerAttr(blocks));
 }
 
 namespace {

@@ -117,7 +117,8 @@ private:
   mlir::LogicalResult partialDot(tnk::PartialDotOp op);
   mlir::Value reduceElements(mlir::vector::CombiningKind kind,
                              mlir::Value vector);
-  mlir::Value reduceWarp(mlir::vector::CombiningKind kind, mlir::Value value);
+  mlir::Value reduceWarp(mlir::vector::CombiningKind kind, mlir::Value value,
+                         int64_t lanes = 32);
   mlir::Value exchange(mlir::Value value, int64_t lane, bool inLoop);
   mlir::SmallVector<mlir::Value> valuesOfWarps(mlir::Value shared);
   mlir::Value scanWarp(mlir::Value value);

@@ -34,6 +34,14 @@ private:
     Value end;                    // index, or null where nothing is outside
   };
 
+  bool isTransposed() {
+    auto rowsAlong =
+             dyn_cast<AffineDimExpr>(op.getPermutationMap().getResult(0)),
+         columnsAlong =
+             dyn_cast<AffineDimExpr>(op.getPermutationMap().getResult(1));
+    return rowsAlong && columnsAlong &&
+           rowsAlong.getPosition() > columnsAlong.getPosition();
+  }
   Value indexConstant(int64_t value) {
     return arith::ConstantIndexOp::create(b, value);
   }
@@ -97,8 +105,9 @@ LogicalResult Transfer::analyse() {
     }
     if (!mask)
       continue;
-    // The mask counts from the tile's first row and column.
-    Value end = mask.getOperands()[i];
+    // The mask counts from the tile's first row and column, and has the order
+    // of the buffer's dimensions.
+    Value end = mask.getOperands()[isTransposed() ? 1 - i : i];
     if (getConstantIntValue(end) == type.getDimSize(i))
       continue;
     if (d.along)

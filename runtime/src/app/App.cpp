@@ -181,10 +181,12 @@ private:
   }
 
   void addScore() {
-    auto *sub = add("score", "log-probabilities and perplexity of a text",
+    auto *sub = add("score", "log-probabilities and perplexity of texts",
                     "score book.txt --summary",
                     [this](Environment &e) { return scoreCommand(e, score); });
-    sub->add_option("file", score.file, "text in UTF-8 (- is standard input)")
+    sub->add_option("file", score.files,
+                    "text in UTF-8 (- is standard input); of several, each by "
+                    "itself")
         ->required()
         ->type_name("FILE");
     sub->add_flag("--summary", score.summary, "only the totals");
@@ -196,7 +198,8 @@ private:
                     "run --input ids.safetensors --output out.safetensors",
                     [this](Environment &e) { return runCommand(e, run); });
     sub->add_option("--input", run.input,
-                    "input_ids [B, N]; to go on also state.<l> and position")
+                    "input_ids [B, N], or [T] with offsets [B + 1]; to go on "
+                    "also state.<l> and position")
         ->required()
         ->type_name("FILE");
     sub->add_option("--output", run.output,

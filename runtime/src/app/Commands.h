@@ -30,7 +30,7 @@ struct GenerateOptions {
 };
 
 struct ScoreOptions {
-  std::string file;
+  std::vector<std::string> files;
   bool json = false, summary = false;
 };
 

@@ -52,6 +52,8 @@ Status Generator::run() {
       finish(static_cast<int64_t>(row), Finish::Length);
   }
   Status status;
+  if (session.batch() > 1 && session.canPack())
+    status = prefillTogether();
   for (size_t row = 0; status && row < sequences.size() && !stopNow(); ++row)
     if (sequences[row].inPrompt && sequences[row].finish == Finish::Running)
       status = prefill(static_cast<int64_t>(row));
@@ -64,6 +66,79 @@ Status Generator::run() {
     status = decode();
   Status unparked = unparkAll();
   return status ? std::move(unparked) : std::move(status);
+}
+
+// Feeds the prompts of all sequences, packed, and draws their first tokens. One
+// whose last token would be a step of its own, alone, is left to prefill(), so
+// that it gives the same bits.
+Status Generator::prefillTogether() {
+  const size_t keep = settings.maxTokens == 0 ? 1 : 0;
+  std::vector<int64_t> lengths(sequences.size(), 0);
+  std::vector<int32_t> tokens;
+  for (size_t row = 0; row < sequences.size(); ++row) {
+    const Sequence &sequence = sequences[row];
+    if (!sequence.inPrompt || sequence.finish != Finish::Running)
+      continue;
+    const size_t total = sequence.pending.size() - keep;
+    if (total % static_cast<size_t>(slab) == 1)
+      continue;
+    lengths[row] = static_cast<int64_t>(total);
+    tokens.insert(tokens.end(), sequence.pending.begin(),
+                  sequence.pending.end() - static_cast<long>(keep));
+  }
+  PackedSteps steps(lengths, slab);
+  auto start = Clock::now();
+  Status status;
+  while (status && !stopNow() && steps.next())
+    status = prefillStep(steps, tokens.data() + steps.begin());
+  timing.prefillSeconds += secondsSince(start);
+  return status;
+}
+
+Status Generator::prefillStep(const PackedSteps &steps, const int32_t *tokens) {
+  const int64_t *lengths = steps.counts().data();
+  const int64_t vocabulary = model.manifest().vocabSize;
+  bool draws1 = false; // a sequence's first token
+  for (size_t row = 0; row < sequences.size(); ++row) {
+    const bool ends = steps.endsHere(row) && settings.maxTokens != 0;
+    draws[row] = ends ? drawOf(sequences[row]) : Draw();
+    draws1 |= ends;
+  }
+  Result<float *> logits = nullptr;
+  Result<const int32_t *> chosen = nullptr;
+  Status status;
+  if (!draws1)
+    status = session.forwardPacked(tokens, lengths, nullptr);
+  else if (inProgram)
+    chosen = session.forwardPackedToTokens(tokens, lengths, draws.data());
+  else
+    logits = session.forwardPackedToLogits(tokens, lengths);
+  if (!status)
+    return status;
+  if (!logits)
+    return logits.takeError();
+  if (!chosen)
+    return chosen.takeError();
+  timing.prefillTokens += steps.count();
+  for (size_t row = 0; row < sequences.size(); ++row) {
+    Sequence &sequence = sequences[row];
+    const auto index = static_cast<int64_t>(row);
+    sequence.pending.erase(sequence.pending.begin(),
+                           sequence.pending.begin() +
+                               static_cast<long>(lengths[row]));
+    if (!steps.endsHere(row))
+      continue;
+    if (settings.maxTokens == 0) {
+      finish(index, Finish::Length);
+      continue;
+    }
+    sequence.inPrompt = false;
+    status = inProgram ? accept(index, (*chosen)[row])
+                       : choose(index, *logits + index * vocabulary);
+    if (!status)
+      return status;
+  }
+  return {};
 }
 
 // Feeds the prompt slab by slab and draws the first token.
@@ -154,8 +229,9 @@ Status Generator::decode() {
 // Draws the token that follows. The tokens before it have all been fed.
 Status Generator::choose(int64_t row, float *rowLogits) {
   const Sequence &sequence = sequences[static_cast<size_t>(row)];
-  return accept(row, sampler.sample(rowLogits, sequence.recent,
-                                    uniformAt(sequence.seed, sequence.sampled)));
+  return accept(row,
+                sampler.sample(rowLogits, sequence.recent,
+                               uniformAt(sequence.seed, sequence.sampled)));
 }
 
 Draw Generator::drawOf(const Sequence &sequence) const {

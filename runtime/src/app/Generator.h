@@ -5,6 +5,7 @@
 #include "Sampler.h"
 #include "TextStream.h"
 
+#include "core/PackedSteps.h"
 #include "core/Session.h"
 
 #include <functional>
@@ -68,6 +69,8 @@ public:
   bool wasStopped() const { return stopped; }
 
 private:
+  Status prefillTogether();
+  Status prefillStep(const PackedSteps &steps, const int32_t *tokens);
   Status prefill(int64_t row);
   Status decode();
   Status choose(int64_t row, float *logits);

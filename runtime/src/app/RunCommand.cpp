@@ -4,6 +4,7 @@
 #include "OutputGuard.h"
 #include "TensorCheck.h"
 
+#include "core/PackedSteps.h"
 #include "core/Progress.h"
 #include "tnrt/formats/Safetensors.h"
 
@@ -26,6 +27,16 @@ struct RunInput {
   std::vector<int32_t> tokens;    // [batch, length]
   std::vector<int64_t> positions; // [batch]
   bool hasState = false;
+  // Of packed sequences, each one's tokens; what is [batch, length] elsewhere
+  // is [length] then, one sequence after the other.
+  std::vector<int64_t> lengths;
+
+  bool isPacked() const { return !lengths.empty(); }
+  // Dimensions of an output before those of a token.
+  std::vector<int64_t> tokenShape() const {
+    return isPacked() ? std::vector<int64_t>{length}
+                      : std::vector<int64_t>{batch, length};
+  }
 };
 
 class InputReader {
@@ -36,7 +47,8 @@ public:
   Result<RunInput> read() {
     for (Status (InputReader::*step)() :
          {&InputReader::checkNames, &InputReader::readTokens,
-          &InputReader::checkStates, &InputReader::readPosition})
+          &InputReader::readOffsets, &InputReader::checkStates,
+          &InputReader::readPosition})
       if (Status status = (this->*step)(); !status)
         return Error{file.path() + ": " + status.message()};
     return std::move(input);
@@ -46,7 +58,8 @@ private:
   Status checkNames() {
     std::string unknown;
     for (const TensorView &view : file.tensors()) {
-      bool known = view.name == "input_ids" || view.name == "position";
+      bool known = view.name == "input_ids" || view.name == "position" ||
+                   view.name == "offsets";
       for (size_t layer = 0; !known && layer < manifest.states.size(); ++layer)
         known = view.name == stateName(layer);
       if (!known)
@@ -58,32 +71,69 @@ private:
     if (!manifest.states.empty())
       states = ", state.0 to " + stateName(manifest.states.size() - 1);
     return Error{"unknown tensors: " + unknown + " (expected input_ids" +
-                 states + " and position)"};
+                 states + ", position and offsets)"};
   }
 
   Status readTokens() {
     const TensorView *view = file.find("input_ids");
     if (!view)
       return Error{"has no tensor input_ids, I64 or I32 [B, N]"};
+    const bool isPacked = file.find("offsets") != nullptr;
+    const size_t rank = isPacked ? 1 : 2;
     bool isInteger = view->dtype == DType::I64 || view->dtype == DType::I32;
-    if (!isInteger || view->shape.size() != 2)
+    if (!isInteger || view->shape.size() != rank)
       return Error{"input_ids is " + tensorText(*view) +
-                   ", expected I64 or I32 [B, N]"};
-    if (view->shape[0] < 1 || view->shape[1] < 1)
-      return Error{"input_ids has the shape " + shapeText(view->shape) +
-                   ", expected at least one sequence of at least one token"};
-    input.batch = view->shape[0];
-    input.length = view->shape[1];
+                   ", expected I64 or I32 " +
+                   (isPacked ? "[T] beside offsets" : "[B, N]")};
+    for (int64_t size : view->shape)
+      if (size < 1)
+        return Error{"input_ids has the shape " + shapeText(view->shape) +
+                     ", expected at least one sequence of at least one token"};
+    input.batch = isPacked ? 1 : view->shape[0];
+    input.length = view->shape.back();
     auto count = static_cast<size_t>(input.batch * input.length);
     input.tokens.resize(count);
     for (size_t i = 0; i < count; ++i) {
       int64_t id = readInteger(*view, i);
       if (id < 0 || id >= manifest.vocabSize)
-        return Error{"input_ids[" + std::to_string(i / input.length) + ", " +
-                     std::to_string(i % input.length) + "] is " +
-                     std::to_string(id) + ", expected a token id in [0, " +
+        return Error{"input_ids[" +
+                     (isPacked ? std::to_string(i)
+                               : std::to_string(i / input.length) + ", " +
+                                     std::to_string(i % input.length)) +
+                     "] is " + std::to_string(id) +
+                     ", expected a token id in [0, " +
                      std::to_string(manifest.vocabSize) + ")"};
       input.tokens[i] = static_cast<int32_t>(id);
+    }
+    return {};
+  }
+
+  // The first token of each sequence, and the end of the last one.
+  Status readOffsets() {
+    const TensorView *view = file.find("offsets");
+    if (!view)
+      return {};
+    bool isInteger = view->dtype == DType::I64 || view->dtype == DType::I32;
+    if (!isInteger || view->shape.size() != 1 || view->shape[0] < 2)
+      return Error{"offsets is " + tensorText(*view) +
+                   ", expected I64 or I32 [B + 1] with at least one sequence"};
+    const int64_t total = input.length;
+    input.batch = view->shape[0] - 1;
+    int64_t before = 0;
+    for (int64_t i = 0; i <= input.batch; ++i) {
+      const int64_t offset = readInteger(*view, static_cast<size_t>(i));
+      const bool isRight = i == 0 ? offset == 0
+                           : i == input.batch
+                               ? offset > before && offset == total
+                               : offset > before && offset < total;
+      if (!isRight)
+        return Error{"offsets[" + std::to_string(i) + "] is " +
+                     std::to_string(offset) +
+                     ", expected 0 first, then more each time, and last " +
+                     std::to_string(total) + ", the number of tokens"};
+      if (i > 0)
+        input.lengths.push_back(offset - before);
+      before = offset;
     }
     return {};
   }
@@ -166,15 +216,17 @@ public:
     // In the order of the program, which `tnllmc diff` goes by.
     if (wants("hidden"))
       for (size_t probe = 0; probe < m.probes.size(); ++probe) {
-        std::vector<int64_t> shape = {input.batch, input.length};
+        std::vector<int64_t> shape = input.tokenShape();
         shape.insert(shape.end(), m.probeShapes[probe].begin(),
                      m.probeShapes[probe].end());
         writer.probeIndices.push_back(
             add(m.probes[probe], DType::F32, std::move(shape)));
       }
-    if (wants("logits"))
-      writer.logitsIndex =
-          add("logits", DType::F32, {input.batch, input.length, m.vocabSize});
+    if (wants("logits")) {
+      std::vector<int64_t> shape = input.tokenShape();
+      shape.push_back(m.vocabSize);
+      writer.logitsIndex = add("logits", DType::F32, std::move(shape));
+    }
     if (wants("state")) {
       for (size_t layer = 0; layer < m.states.size(); ++layer)
         writer.stateIndices.push_back(
@@ -182,6 +234,7 @@ public:
                 {input.batch, m.states[layer].heads, m.states[layer].keyWidth,
                  m.states[layer].valueWidth}));
       bool same =
+          !input.isPacked() &&
           std::all_of(input.positions.begin(), input.positions.end(),
                       [&](int64_t p) { return p == input.positions[0]; });
       std::vector<int64_t> shape;
@@ -294,6 +347,49 @@ Status writeLogits(OutputWriter &writer, Session &session, const Manifest &m,
   return {};
 }
 
+// The same for packed sequences, in the order of the file.
+Result<int> computePacked(const Environment &environment, const RunInput &input,
+                          Session &session, OutputWriter &writer) {
+  const Manifest &m = environment.manifest;
+  const int64_t slab = std::max<int64_t>(m.capacity.prefillRows, 1);
+  const auto headRows = std::max<int64_t>(m.capacity.headRows, 1);
+  std::vector<float> hidden(
+      static_cast<size_t>(std::min(slab, input.length) * m.width)),
+      scratch(static_cast<size_t>(headRows * m.vocabSize));
+  Progress progress("running", input.length, Progress::Unit::Items,
+                    !environment.options.quiet);
+  PackedSteps steps(input.lengths, slab);
+  while (steps.next()) {
+    if (interrupted())
+      return interruptCode();
+    Observer observer;
+    if (writer.wantsHidden())
+      observer = [&](int64_t probe, const float *data, int64_t, int64_t offset,
+                     int64_t, int64_t count, int64_t columns) {
+        writer.hidden(probe, 0, steps.begin() + offset, 1, count, columns,
+                      data);
+      };
+    if (Status status = session.forwardPacked(
+            input.tokens.data() + steps.begin(), steps.counts().data(),
+            hidden.data(), observer);
+        !status)
+      return status.takeError();
+    for (int64_t t = 0; writer.wantsLogits() && t < steps.count();
+         t += headRows) {
+      const int64_t rows = std::min(headRows, steps.count() - t);
+      if (Status status =
+              session.logits(hidden.data() + t * m.width, rows, scratch.data());
+          !status)
+        return status.takeError();
+      writer.logits(0, steps.begin() + t, rows, scratch.data());
+    }
+    if (!writer.status())
+      return Error{writer.status().message()};
+    progress.advance(steps.count());
+  }
+  return int(kOk);
+}
+
 // Feeds the tokens in slabs, so that only files grow with the length.
 Result<int> compute(const Environment &environment, const RunInput &input,
                     Session &session, OutputWriter &writer) {
@@ -365,7 +461,8 @@ Result<int> runCommand(Environment &environment, const RunOptions &options) {
       return status.takeError();
   (*session)->positions() = input->positions;
 
-  auto code = compute(environment, *input, **session, *writer);
+  auto code = (input->isPacked() ? computePacked : compute)(environment, *input,
+                                                            **session, *writer);
   if (!code || *code != kOk)
     return code;
   writer->states(**session);

@@ -38,6 +38,10 @@ struct Draw {
 
 // One call of an entry point, within the compiled capacity: sequences
 // [row, row + rows), `length` tokens of each. All pointers are host memory.
+//
+// With `offsets` [rows + 1] the sequences are packed: the tokens of sequence
+// `row` + s are those from offsets[s] to offsets[s + 1] - 1, maybe none.
+// `length` means nothing then, and positions are those of the tokens.
 struct Step {
   int64_t row = 0, rows = 0, length = 0;
   int64_t offset = 0;                 // for the observer
@@ -45,6 +49,21 @@ struct Step {
   const int64_t *positions = nullptr; // [rows], of the first token
   const Observer *observer = nullptr;
   const Draw *draws = nullptr; // [rows], for runToTokens
+  const int64_t *offsets = nullptr;
+
+  int64_t numTokens() const { return offsets ? offsets[rows] : rows * length; }
+  int64_t numPositions() const { return offsets ? offsets[rows] : rows; }
+  // The token after which sequence `row` + r stands.
+  int64_t lastToken(int64_t r) const {
+    return (offsets ? offsets[r + 1] : (r + 1) * length) - 1;
+  }
+  // Shows a probe's rows, those of packed sequences as of a single one.
+  void observe(int64_t probe, const float *data, int64_t columns) const {
+    if (offsets)
+      (*observer)(probe, data, 0, offset, 1, numTokens(), columns);
+    else
+      (*observer)(probe, data, row, offset, rows, length, columns);
+  }
 };
 
 // A launch of a step, timed alone.
@@ -68,11 +87,14 @@ class SessionBackend {
 public:
   virtual ~SessionBackend() = default;
 
+  // Whether the program takes packed steps.
+  virtual bool canPack() const = 0;
   // Runs one step and updates the states. `hidden`, f32 [rows, length, D], may
   // be null.
   virtual Status run(const Step &step, float *hidden) = 0;
   // Runs one step and the head on each sequence's last token: f32 [rows, V] at
-  // logits() + row * V.
+  // logits() + row * V. Of a packed sequence without tokens the row is
+  // anything.
   virtual Status runToLogits(const Step &step) = 0;
   // f32 [batch, V] of host memory; null before the first runToLogits.
   virtual float *logits() = 0;

@@ -1,5 +1,6 @@
 // Session: splits calls into steps of the compiled capacity.
 #include "ModelImpl.h"
+#include "PackedSteps.h"
 
 #include <algorithm>
 #include <cmath>
@@ -19,6 +20,16 @@ struct Call {
   const Draw *draws = nullptr; // [rows]: tokens after each one's last token
 };
 
+// Those of a packed call, of all sequences.
+struct PackedCall {
+  const int32_t *tokens;
+  const int64_t *lengths; // [batch]
+  float *hidden = nullptr;
+  bool wantsLogits = false;
+  const Observer *observer = nullptr;
+  const Draw *draws = nullptr; // [batch]
+};
+
 } // namespace
 
 struct Session::Impl {
@@ -29,6 +40,8 @@ struct Session::Impl {
   // Of one step, for slabs that are not contiguous in the caller's arrays.
   std::vector<int32_t> tokens;
   std::vector<float> hidden;
+  // Of a packed step.
+  std::vector<int64_t> tokenPositions, offsets;
 
   Impl(const Manifest &manifest, int64_t batch)
       : manifest(manifest), batch(batch),
@@ -45,6 +58,10 @@ struct Session::Impl {
                               int64_t begin);
   void scatterHidden(const Call &call, const Step &step, int64_t begin);
   Status run(const Call &call);
+  Status checkPacked(const PackedCall &call) const;
+  Status runPacked(const PackedCall &call);
+  Status runPackedStep(const PackedCall &call, const PackedSteps &steps);
+  Status runOneByOne(const PackedCall &call);
 };
 
 Session::Session() = default;
@@ -191,6 +208,144 @@ void Session::Impl::scatterHidden(const Call &call, const Step &step,
                 call.hidden +
                     ((begin + r) * call.length + step.offset) * manifest.width);
 }
+
+//===----------------------------------------------------------------------===//
+// Packed sequences
+//===----------------------------------------------------------------------===//
+
+Status Session::Impl::checkPacked(const PackedCall &call) const {
+  int64_t total = 0;
+  for (int64_t row = 0; row < batch; ++row) {
+    if (call.lengths[row] < 0)
+      return Error{"sequence " + std::to_string(row) + " has " +
+                   std::to_string(call.lengths[row]) +
+                   " tokens, expected 0 or more"};
+    if (call.lengths[row] > 0)
+      if (Status status = checkPositions(
+              {row, 1, call.lengths[row], call.tokens + total});
+          !status)
+        return status;
+    if (Status status =
+            checkTokens(call.tokens + total, 1, row, call.lengths[row]);
+        !status)
+      return status;
+    total += call.lengths[row];
+  }
+  if (total == 0)
+    return Error{"the sequences have no tokens, expected at least one"};
+  return {};
+}
+
+Status Session::Impl::runPacked(const PackedCall &call) {
+  if (Status status = checkPacked(call); !status)
+    return status;
+  if (!backend->canPack())
+    return runOneByOne(call);
+  PackedSteps steps({call.lengths, call.lengths + batch},
+                    manifest.capacity.prefillRows);
+  while (steps.next())
+    if (Status status = runPackedStep(call, steps); !status)
+      return status;
+  return {};
+}
+
+// From the first sequence of the step to the last one.
+Status Session::Impl::runPackedStep(const PackedCall &call,
+                                    const PackedSteps &steps) {
+  const std::vector<int64_t> &counts = steps.counts();
+  int64_t first = 0, end = batch;
+  while (counts[static_cast<size_t>(first)] == 0)
+    ++first;
+  while (counts[static_cast<size_t>(end - 1)] == 0)
+    --end;
+  tokenPositions.clear();
+  offsets.assign(1, 0);
+  for (int64_t row = first; row < end; ++row) {
+    const auto index = static_cast<size_t>(row);
+    for (int64_t t = 0; t < counts[index]; ++t)
+      tokenPositions.push_back(positions[index] + t);
+    offsets.push_back(offsets.back() + counts[index]);
+  }
+  Step step;
+  step.row = first;
+  step.rows = end - first;
+  step.offset = steps.begin();
+  step.tokens = call.tokens + steps.begin();
+  step.positions = tokenPositions.data();
+  step.offsets = offsets.data();
+  step.observer = call.observer;
+  bool ends = false;
+  for (int64_t row = first; row < end; ++row)
+    ends |= steps.endsHere(static_cast<size_t>(row));
+  Status status;
+  if (call.draws && ends) {
+    step.draws = call.draws + first;
+    status = backend->runToTokens(step);
+  } else if (call.wantsLogits && ends) {
+    status = backend->runToLogits(step);
+  } else {
+    status = backend->run(step, call.hidden ? call.hidden +
+                                                  steps.begin() * manifest.width
+                                            : nullptr);
+  }
+  for (int64_t row = first; status && row < end; ++row)
+    positions[static_cast<size_t>(row)] += counts[static_cast<size_t>(row)];
+  return status;
+}
+
+Status Session::Impl::runOneByOne(const PackedCall &call) {
+  int64_t begin = 0;
+  for (int64_t row = 0; row < batch; ++row) {
+    const int64_t length = call.lengths[row];
+    if (length == 0)
+      continue;
+    Observer shifted;
+    if (call.observer)
+      shifted = [&](int64_t probe, const float *data, int64_t, int64_t offset,
+                    int64_t, int64_t count, int64_t columns) {
+        (*call.observer)(probe, data, 0, begin + offset, 1, count, columns);
+      };
+    if (Status status =
+            run({row, 1, length, call.tokens + begin,
+                 call.hidden ? call.hidden + begin * manifest.width : nullptr,
+                 call.wantsLogits, shifted ? &shifted : nullptr,
+                 call.draws ? call.draws + row : nullptr});
+        !status)
+      return status;
+    begin += length;
+  }
+  return {};
+}
+
+bool Session::canPack() const { return impl->backend->canPack(); }
+
+Status Session::forwardPacked(const int32_t *tokens, const int64_t *lengths,
+                              float *hidden, const Observer &observer) {
+  return impl->runPacked(
+      {tokens, lengths, hidden, false, observer ? &observer : nullptr});
+}
+
+Result<float *> Session::forwardPackedToLogits(const int32_t *tokens,
+                                               const int64_t *lengths) {
+  if (Status status = impl->runPacked({tokens, lengths, nullptr, true});
+      !status)
+    return status.takeError();
+  return impl->backend->logits();
+}
+
+Result<const int32_t *> Session::forwardPackedToTokens(const int32_t *tokens,
+                                                       const int64_t *lengths,
+                                                       const Draw *draws) {
+  if (Status status =
+          impl->runPacked({tokens, lengths, nullptr, false, nullptr, draws});
+      !status)
+    return status.takeError();
+  return impl->backend->tokens();
+}
+
+//===----------------------------------------------------------------------===//
+// Sequences of one length
+//===----------------------------------------------------------------------===//
 
 Status Session::forward(const int32_t *tokens, int64_t length, float *hidden,
                         const Observer &observer) {

@@ -76,6 +76,21 @@ public:
   Status forwardRow(int64_t row, const int32_t *tokens, int64_t length,
                     float *hidden);
 
+  // Feeds each sequence its own number of tokens, `lengths` [batch], 0 or more:
+  // int32 [sum of them], one after the other, like `hidden`. Where canPack(), a
+  // step holds as many tokens as fit, of whatever sequences; else each sequence
+  // runs alone. The observer sees all as one sequence.
+  bool canPack() const;
+  Status forwardPacked(const int32_t *tokens, const int64_t *lengths,
+                       float *hidden, const Observer &observer = {});
+  // And then as decode() and decodeToTokens() below; what is there for
+  // sequences without tokens means nothing.
+  Result<float *> forwardPackedToLogits(const int32_t *tokens,
+                                        const int64_t *lengths);
+  Result<const int32_t *> forwardPackedToTokens(const int32_t *tokens,
+                                                const int64_t *lengths,
+                                                const Draw *draws); // [batch]
+
   // logits f32 [rows, V] of hidden f32 [rows, D].
   Status logits(const float *hidden, int64_t rows, float *out);
 

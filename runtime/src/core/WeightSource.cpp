@@ -136,13 +136,12 @@ Status WeightSource::checkTensors() const {
   return Error{text + " (--weights names another checkpoint)"};
 }
 
-// A stored parameter's name tells its layout, so that finding it is to know that
-// it fits.
+// A stored parameter's name tells its layout, so that finding it is to know
+// that it fits.
 const TensorView *WeightSource::findStored(size_t index) const {
   const Parameter &parameter = manifest->parameters[index];
-  const TensorView *view =
-      stored->find(packedName(parameter.tensor, parameter.shape,
-                              parameter.dtype, parameter.layout));
+  const TensorView *view = stored->find(packedName(
+      parameter.tensor, parameter.shape, parameter.dtype, parameter.layout));
   return view && view->bytes == static_cast<size_t>(bytes(index)) ? view
                                                                   : nullptr;
 }

@@ -21,6 +21,7 @@ public:
   CpuSession(CpuModel &model, int64_t batch) : model(model), batch(batch) {}
   Status allocate();
 
+  bool canPack() const override;
   Status run(const Step &step, float *hidden) override;
   Status runToLogits(const Step &step) override;
   float *logits() override { return allLogits.data(); }
@@ -151,9 +152,13 @@ Status CpuSession::run(const Step &next, float *hidden) {
   step = &next;
   const bool isDecode =
       next.length == 1 && next.rows <= model.manifest.capacity.decodeRows;
-  (isDecode ? model.module.decode : model.module.prefill)(
-      context(), next.rows, next.length, next.tokens, next.positions,
-      hidden ? hidden : scratch.data());
+  float *out = hidden ? hidden : scratch.data();
+  if (next.offsets)
+    model.module.packed(context(), next.numTokens(), next.rows, next.tokens,
+                        next.positions, next.offsets, out);
+  else
+    (isDecode ? model.module.decode : model.module.prefill)(
+        context(), next.rows, next.length, next.tokens, next.positions, out);
   step = nullptr;
   return takeFailure();
 }
@@ -165,11 +170,11 @@ Status CpuSession::runToLogits(const Step &next) {
     return status;
   allLogits.resize(static_cast<size_t>(batch * vocabulary));
   const float *hidden = scratch.data();
-  if (next.length > 1) {
+  if (next.offsets || next.length > 1) {
     lastHidden.resize(static_cast<size_t>(next.rows * width));
     for (int64_t r = 0; r < next.rows; ++r)
-      std::copy_n(hidden + ((r + 1) * next.length - 1) * width, width,
-                  lastHidden.data() + r * width);
+      std::copy_n(hidden + std::max<int64_t>(next.lastToken(r), 0) * width,
+                  width, lastHidden.data() + r * width);
     hidden = lastHidden.data();
   }
   const int64_t most = model.manifest.capacity.headRows;
@@ -180,6 +185,8 @@ Status CpuSession::runToLogits(const Step &next) {
       return status;
   return {};
 }
+
+bool CpuSession::canPack() const { return model.module.packed != nullptr; }
 
 bool CpuSession::canSample() const { return model.module.sample != nullptr; }
 
@@ -234,8 +241,7 @@ void *CpuSession::parameter(int64_t index) {
 void CpuSession::probe(int64_t index, const void *data, int64_t rows,
                        int64_t columns) {
   if (step && step->observer)
-    (*step->observer)(index, static_cast<const float *>(data), step->row,
-                      step->offset, step->rows, step->length, columns);
+    step->observe(index, static_cast<const float *>(data), columns);
 }
 
 } // namespace

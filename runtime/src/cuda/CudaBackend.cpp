@@ -43,17 +43,21 @@ Result<SessionPlan> planSession(const Manifest &manifest, int64_t batch) {
   const Manifest::Capacity &capacity = manifest.capacity;
   plan.maxRows = std::max(capacity.prefillRows, capacity.decodeRows);
   const int64_t word = sizeof(float);
+  // A row's position, offset, token and draw, and the last offset.
   bool overflows =
-      __builtin_mul_overflow(plan.maxRows, (3 + TNRT_SAMPLE_SETTINGS) * word,
+      __builtin_mul_overflow(plan.maxRows, (5 + TNRT_SAMPLE_SETTINGS) * word,
                              &plan.inputBytes) ||
+      __builtin_add_overflow(plan.inputBytes, 2 * word, &plan.inputBytes) ||
       __builtin_mul_overflow(plan.maxRows, word, &plan.tokensBytes) ||
       __builtin_mul_overflow(std::max(plan.maxRows, capacity.headRows),
                              manifest.width * word, &plan.hiddenBytes) ||
+      __builtin_mul_overflow(capacity.headRows, manifest.width * word,
+                             &plan.lastHiddenBytes) ||
       __builtin_mul_overflow(capacity.headRows, manifest.vocabSize * word,
                              &plan.logitsBytes);
   int64_t total = 0;
   for (int64_t *part : {&plan.states.bytes, &plan.inputBytes, &plan.hiddenBytes,
-                        &plan.logitsBytes, &plan.tokensBytes}) {
+                        &plan.lastHiddenBytes, &plan.logitsBytes, &plan.tokensBytes}) {
     overflows = overflows || *part > INT64_MAX - 256;
     if (!overflows)
       *part = roundUp(*part);

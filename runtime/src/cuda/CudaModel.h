@@ -16,13 +16,16 @@ namespace tnrt::cuda {
 struct SessionPlan {
   StateLayout states;
   int64_t maxRows = 0;     // of a step
-  // Positions int64 [rows], tokens int32 [rows], draws f32 [rows, settings].
+  // Positions int64 [rows], offsets int64 [rows + 1], tokens int32 [rows], draws
+  // f32 [rows, settings].
   int64_t inputBytes = 0;
-  int64_t hiddenBytes = 0; // f32 [maxRows or head_rows, D]
+  int64_t hiddenBytes = 0;     // f32 [maxRows or head_rows, D]
+  int64_t lastHiddenBytes = 0; // f32 [head_rows, D]
   int64_t logitsBytes = 0; // f32 [head_rows, V]
   int64_t tokensBytes = 0; // int32 [maxRows]: tokens that were chosen
   int64_t bytes() const {
-    return states.bytes + inputBytes + hiddenBytes + logitsBytes + tokensBytes;
+    return states.bytes + inputBytes + hiddenBytes + lastHiddenBytes +
+           logitsBytes + tokensBytes;
   }
 };
 Result<SessionPlan> planSession(const Manifest &manifest, int64_t batch);

@@ -20,7 +20,7 @@ constexpr int64_t kInputBytesOfRow =
     sizeof(int64_t) + sizeof(int32_t) + sizeof(Draw);
 
 int64_t inputBytesOf(const Step &step) {
-  return drawOffsetOf(step) +
+  return drawsAt(step) +
          (step.draws ? step.rows * static_cast<int64_t>(sizeof(Draw)) : 0);
 }
 
@@ -51,6 +51,7 @@ Status CudaSession::allocate(SessionPlan sizes) {
   } blocks[] = {{stateMemory, plan.states.bytes, "the states of " + sequences},
                 {input, plan.inputBytes, "tokens and positions"},
                 {hidden, plan.hiddenBytes, "the hidden rows of a step"},
+                {lastHidden, plan.lastHiddenBytes, "the last hidden rows"},
                 {headLogits, plan.logitsBytes, "logits"},
                 {chosen, plan.tokensBytes, "tokens"}};
   for (auto &block : blocks) {
@@ -75,7 +76,7 @@ Status CudaSession::allocate(SessionPlan sizes) {
   // compute-sanitizer's initcheck does not see what tensor copies write, and so
   // takes what the library's products or the attention have stored for
   // uninitialised; zeros keep its reports to what nobody wrote.
-  for (const DeviceMemory *memory : {&model.arena, &hidden, &headLogits})
+  for (const DeviceMemory *memory : {&model.arena, &hidden, &lastHidden, &headLogits})
     if (memory->size() > 0)
       if (Status status = TNRT_CUDA_CALL(
               driver(), cuMemsetD8Async, memory->address(), 0,
@@ -95,7 +96,8 @@ DevicePointer CudaSession::stateOf(int64_t layer, int64_t row) const {
 }
 
 bool CudaSession::isDecode(const Step &next) const {
-  return next.length == 1 && next.rows <= model.manifest.capacity.decodeRows;
+  return !next.offsets && next.length == 1 &&
+         next.rows <= model.manifest.capacity.decodeRows;
 }
 
 void *CudaSession::hiddenOf(int64_t row) const {
@@ -104,11 +106,14 @@ void *CudaSession::hiddenOf(int64_t row) const {
 
 void CudaSession::stageInput(const Step &next, void *staging) const {
   char *to = static_cast<char *>(staging);
-  std::memcpy(to, next.positions, static_cast<size_t>(positionBytesOf(next)));
-  std::memcpy(to + positionBytesOf(next), next.tokens,
-              static_cast<size_t>(next.rows * next.length) * sizeof(int32_t));
+  std::memcpy(to, next.positions, static_cast<size_t>(offsetsAt(next)));
+  if (next.offsets)
+    std::memcpy(to + offsetsAt(next), next.offsets,
+                static_cast<size_t>(tokensAt(next) - offsetsAt(next)));
+  std::memcpy(to + tokensAt(next), next.tokens,
+              static_cast<size_t>(next.numTokens()) * sizeof(int32_t));
   if (next.draws)
-    std::memcpy(to + drawOffsetOf(next), next.draws,
+    std::memcpy(to + drawsAt(next), next.draws,
                 static_cast<size_t>(next.rows) * sizeof(Draw));
 }
 
@@ -122,11 +127,16 @@ Status CudaSession::queueStep(const Step &next, const void *staging) {
   stepRow = next.row;
   afterKernel = false;
   const char *base = static_cast<const char *>(input.data());
-  (isDecode(next) ? model.module.decode : model.module.prefill)(
-      context(), next.rows, next.length,
-      reinterpret_cast<const int32_t *>(base + positionBytesOf(next)),
-      reinterpret_cast<const int64_t *>(base),
-      static_cast<float *>(hidden.data()));
+  const auto *tokens = reinterpret_cast<const int32_t *>(base + tokensAt(next));
+  const auto *positions = reinterpret_cast<const int64_t *>(base);
+  auto *out = static_cast<float *>(hidden.data());
+  if (next.offsets)
+    model.module.packed(
+        context(), next.numTokens(), next.rows, tokens, positions,
+        reinterpret_cast<const int64_t *>(base + offsetsAt(next)), out);
+  else
+    (isDecode(next) ? model.module.decode : model.module.prefill)(
+        context(), next.rows, next.length, tokens, positions, out);
   step = nullptr;
   return takeFailure();
 }
@@ -137,14 +147,38 @@ Status CudaSession::queueHead(const void *rowsHidden, int64_t rows) {
   return takeFailure();
 }
 
+// Copies the rows that the head wants, of packed sequences [row, row + rows),
+// to where they lie together. A sequence without tokens has none.
+Status CudaSession::gatherLastRows(const Step &next, int64_t row,
+                                   int64_t rows) {
+  const int64_t rowBytes =
+      model.manifest.width * static_cast<int64_t>(sizeof(float));
+  afterKernel = false;
+  for (int64_t r = 0; r < rows; ++r)
+    if (next.offsets[row + r] < next.offsets[row + r + 1])
+      if (Status status = TNRT_CUDA_CALL(
+              driver(), cuMemcpyDtoDAsync_v2,
+              lastHidden.address() + static_cast<DevicePointer>(r * rowBytes),
+              addressOf(hiddenOf(next.lastToken(row + r))),
+              static_cast<size_t>(rowBytes), stream.get());
+          !status)
+        return status;
+  return {};
+}
+
 Status
 CudaSession::forHeads(const Step &next,
                       const std::function<Status(int64_t, int64_t)> &use) {
-  const int64_t most = next.length == 1 ? model.manifest.capacity.headRows : 1;
+  const bool isTogether = next.offsets || next.length == 1;
+  const int64_t most = isTogether ? model.manifest.capacity.headRows : 1;
   for (int64_t row = 0; row < next.rows; row += most) {
     const int64_t rows = std::min(most, next.rows - row);
-    if (Status status = queueHead(hiddenOf((row + 1) * next.length - 1), rows);
-        !status)
+    const void *from = lastHidden.data();
+    if (!next.offsets)
+      from = hiddenOf(next.lastToken(row));
+    else if (Status status = gatherLastRows(next, row, rows); !status)
+      return status;
+    if (Status status = queueHead(from, rows); !status)
       return status;
     if (Status status = use(row, rows); !status)
       return status;
@@ -167,7 +201,7 @@ Status CudaSession::queueLogits(const Step &next) {
 // And the choice of the tokens, which alone leave the device.
 Status CudaSession::queueTokens(const Step &next) {
   const char *draws =
-      static_cast<const char *>(input.data()) + drawOffsetOf(next);
+      static_cast<const char *>(input.data()) + drawsAt(next);
   auto *tokens = static_cast<int32_t *>(chosen.data());
   Status status = forHeads(next, [&](int64_t row, int64_t rows) {
     model.module.sample(
@@ -202,8 +236,7 @@ Status CudaSession::run(const Step &next, float *out) {
   if (out)
     if (Status status = TNRT_CUDA_CALL(
             driver(), cuMemcpyDtoHAsync_v2, out, hidden.address(),
-            static_cast<size_t>(next.rows * next.length *
-                                model.manifest.width) *
+            static_cast<size_t>(next.numTokens() * model.manifest.width) *
                 sizeof(float),
             stream.get());
         !status)
@@ -402,8 +435,7 @@ void CudaSession::probe(int64_t index, const void *data, int64_t rows,
     status = finish();
   if (!status)
     return note(std::move(status));
-  (*step->observer)(index, probed.data(), step->row, step->offset, step->rows,
-                    step->length, columns);
+  step->observe(index, probed.data(), columns);
 }
 
 } // namespace tnrt::cuda

@@ -16,13 +16,18 @@
 
 namespace tnrt::cuda {
 
-// The input of a step, as it lies in memory: positions, tokens, draws.
-inline int64_t positionBytesOf(const Step &step) {
-  return step.rows * static_cast<int64_t>(sizeof(int64_t));
+// The input of a step, as it lies in memory: positions, offsets if it is packed,
+// tokens, draws. Offsets of these from its beginning, in bytes.
+inline int64_t offsetsAt(const Step &step) {
+  return step.numPositions() * static_cast<int64_t>(sizeof(int64_t));
 }
-inline int64_t drawOffsetOf(const Step &step) {
-  return positionBytesOf(step) +
-         step.rows * step.length * static_cast<int64_t>(sizeof(int32_t));
+inline int64_t tokensAt(const Step &step) {
+  const int64_t offsets = step.offsets ? step.rows + 1 : 0;
+  return offsetsAt(step) + offsets * static_cast<int64_t>(sizeof(int64_t));
+}
+inline int64_t drawsAt(const Step &step) {
+  return tokensAt(step) +
+         step.numTokens() * static_cast<int64_t>(sizeof(int32_t));
 }
 
 // A launch as generated code asked for it, to be queued again.
@@ -45,6 +50,7 @@ public:
   ~CudaSession() override;
   Status allocate(SessionPlan plan);
 
+  bool canPack() const override { return model.module.packed != nullptr; }
   Status run(const Step &step, float *hidden) override;
   Status runToLogits(const Step &step) override;
   float *logits() override { return static_cast<float *>(allLogits.data()); }
@@ -103,6 +109,7 @@ private:
   Status queueTokens(const Step &step);
   // Runs the head on each sequence's last token, rows that lie one after the
   // other together, and after each time `use` with its first row and their number.
+  Status gatherLastRows(const Step &step, int64_t row, int64_t rows);
   Status forHeads(const Step &step,
                   const std::function<Status(int64_t, int64_t)> &use);
   // The step and `queueAfter`: as a graph from the second time on.
@@ -120,7 +127,8 @@ private:
   // Profile.cpp
   Result<std::vector<Recorded>> record(const Step &step);
   // Seconds of what `enqueue` puts on the stream, the median of `repeat`.
-  Result<double> time(int64_t repeat, const std::function<Status()> &enqueue);
+  Result<double> time(int64_t repeat, const std::function<Status()> &enqueue,
+                      bool asGraph = true);
   Status replay(const Recorded &launch);
   Status fillWithNumbers(DevicePointer to, int64_t bytes);
   Status measureCeilings(StepProfile &profile, int64_t repeat);
@@ -129,7 +137,7 @@ private:
   const int64_t batch;
   SessionPlan plan;
   Stream stream;
-  DeviceMemory stateMemory, input, hidden, headLogits, chosen;
+  DeviceMemory stateMemory, input, hidden, lastHidden, headLogits, chosen;
   // Positions, tokens and draws as the device has them: of a step that runs
   // once, and of each group of a decode step, where its graph reads them.
   PinnedMemory stepInput, decodeInput;

@@ -195,3 +195,23 @@ func.func @returned(%x: tensor<?x?x64xf32>) -> tensor<?x?x64xf32> attributes {tn
   }
   return %0 : tensor<?x?x64xf32>
 }
+
+// -----
+
+// expected-error @below {{expected one argument of 'tn.offsets', a vector of i64, in a function of [R, 1, ...], got argument 1 of 'tensor<?xi32>'}}
+func.func @offsets(%x: tensor<?x1x8xf32>, %o: tensor<?xi32> {tn.offsets}) -> tensor<?x1x8xf32> attributes {tn.rows = 8 : i64} {
+  %y = tn.add %x, %x : tensor<?x1x8xf32>
+  return %y : tensor<?x1x8xf32>
+}
+
+// -----
+
+func.func @unmarked(%x: tensor<?x1x2x4xf32>, %o: tensor<?xi64>, %s: tensor<?x2x4x4xf32> {tn.state = 0 : i64})
+    -> (tensor<?x1x2x4xf32>, tensor<?x2x4x4xf32>) attributes {tn.rows = 8 : i64} {
+  %d = tn.decay_slopes <headwise, layer = 0 of 1> : tensor<2xf32>
+  // expected-error @below {{expected as offsets the function's argument marked 'tn.offsets'}}
+  %y, %n = tn.lightning_attention %x, %x, %x, %d, %s offsets %o : tensor<?xi64>
+      : tensor<?x1x2x4xf32>, tensor<?x1x2x4xf32>, tensor<?x1x2x4xf32>, tensor<2xf32>, tensor<?x2x4x4xf32>
+     -> tensor<?x1x2x4xf32>, tensor<?x2x4x4xf32>
+  return %y, %n : tensor<?x1x2x4xf32>, tensor<?x2x4x4xf32>
+}

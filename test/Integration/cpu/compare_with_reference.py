@@ -9,7 +9,8 @@ Usage: compare_with_reference.py [--cases N] [--seed S] [--dtype f32,bf16,int8]
 Case i has the seed S + i, which decides its spec, weights and tokens; a case alone is
 `--cases 1 --seed <its seed>`. Each is compiled for every dtype and march (with --rotate,
 which suits long runs, for one of each in turn), run whole, in
-random splits and, where it is short, token by token. Logits, hidden states and
+random splits, packed in pieces of different lengths and, where it is short, token by
+token. Logits, hidden states and
 attention states must be within 2e-4 (f32, int8) or 3e-2 (bf16, int8 where inputs are rounded
 to 8 bits) of the largest magnitude that tnllm-opt --tn-interpret computes in f64. --draws compiles nothing: it checks that N
 specs have drawn every value of every option, and every key that docs/ModelSpec.md lists
@@ -221,6 +222,35 @@ def run_pieces(executable, ids, pieces, folder, options=()):
     return joined
 
 
+def run_packed(executable, ids, cuts, folder):
+    """The same for rows packed one after the other: each up to its own cut, then what is
+    left of each."""
+    batch, length = ids.shape
+    source, target = (os.path.join(folder, name + ".safetensors") for name in ("in", "out"))
+    pieces, carried, parts = [], {}, []
+    for begins, ends in (([0] * batch, cuts), (cuts, [length] * batch)):
+        if begins[0] < ends[0]:
+            pieces.append([ids[row, begins[row]:ends[row]] for row in range(batch)])
+    for rows in pieces:
+        offsets = np.cumsum([0] + [len(row) for row in rows])
+        safetensors_io.save(source, {"input_ids": np.concatenate(rows), "offsets": offsets,
+                                     **carried})
+        run_command(executable, "run", "--quiet", "--input", source, "--output", target)
+        result = safetensors_io.load(target)
+        carried = {name: value for name, value in result.items()
+                   if name == "position" or name.startswith("state.")}
+        parts.append((result, offsets))
+    if not (carried["position"] == length).all():
+        raise Failure(f"positions {carried['position']} after {length} tokens")
+    joined = dict(parts[-1][0])
+    for name in joined:
+        if name == "logits" or name.startswith("hidden."):
+            joined[name] = np.stack([
+                np.concatenate([result[name][offsets[row]:offsets[row + 1]]
+                                for result, offsets in parts]) for row in range(batch)])
+    return joined
+
+
 class Case:
     def __init__(self, seed, folder, verbose):
         self.random = np.random.RandomState(seed)
@@ -245,15 +275,17 @@ class Case:
     def path(self, name):
         return os.path.join(self.folder, name)
 
-    def interpret(self, module, function, inputs, outputs):
+    def interpret(self, module, function, inputs, outputs, errors=""):
         run_command("tnllm-opt", module, "-o", os.devnull,
                     f"--tn-interpret=function={function} inputs={inputs} "
-                    f"outputs={outputs} parameters={self.path('weights.safetensors')}")
+                    f"outputs={outputs} parameters={self.path('weights.safetensors')} "
+                    + errors)
         return safetensors_io.load(outputs)
 
-    def reference(self, dtype, march="native"):
-        """Logits, hidden and state tensors by the names that an executable writes."""
-        if (dtype, march) in self.references:
+    def reference(self, dtype, march="native", errors=""):
+        """Logits, hidden and state tensors by the names that an executable writes; with
+        `errors`, options of --tn-interpret, what these make of them."""
+        if not errors and (dtype, march) in self.references:
             return self.references[dtype, march]
         module = self.path(f"{dtype}.mlir")
         run_command("tnllmc", self.spec_path, "--emit=tn", f"--dtype={dtype}",
@@ -262,7 +294,7 @@ class Case:
             if "tn.round_groups" in file.read():
                 self.rounded.add((dtype, march))
         values = self.interpret(module, "prefill", self.path("ids.safetensors"),
-                                self.path("prefill.safetensors"))
+                                self.path("prefill.safetensors"), errors)
         layers = self.spec["decoder_layers"]
         result = {f"hidden.{i}": values[f"hidden.{i}"] for i in range(layers + 1)}
         for layer in range(layers):
@@ -271,13 +303,20 @@ class Case:
         safetensors_io.save(self.path("rows.safetensors"),
                             {"arg0": rows.reshape(-1, rows.shape[-1])})
         head = self.interpret(module, "head", self.path("rows.safetensors"),
-                              self.path("head.safetensors"))
+                              self.path("head.safetensors"), errors)
         result["logits"] = head["result0"].reshape(*rows.shape[:2], -1)
-        self.references[dtype, march] = result
+        if not errors:
+            self.references[dtype, march] = result
         return result
 
     def run_pieces(self, executable, pieces):
         return run_pieces(executable, self.ids, pieces, self.folder)
+
+    def draw_cuts(self):
+        """Of each row, for run_packed: none where a row has one token."""
+        if self.length == 1:
+            return [1] * self.batch
+        return self.random.randint(1, self.length, self.batch).tolist()
 
     def compare(self, actual, dtype, march):
         """The largest relative error; raises where one is above the tolerance."""
@@ -301,6 +340,12 @@ class Case:
             except Failure as failure:
                 shown = "+".join(map(str, pieces)) if len(pieces) < 9 else "token by token"
                 raise Failure(f"{dtype} {march}, length {shown}: {failure}") from None
+        cuts = self.draw_cuts()
+        try:
+            packed = run_packed(executable, self.ids, cuts, self.folder)
+            worst = max(worst, self.compare(packed, dtype, march))
+        except Failure as failure:
+            raise Failure(f"{dtype} {march}, packed, cut at {cuts}: {failure}") from None
         return worst
 
 

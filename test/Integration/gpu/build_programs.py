@@ -7,6 +7,10 @@ any x86-64-v3 CPU), CASE.safetensors (what is expected) and the trainers that tr
 names, all self-contained: it can be carried to a GPU machine without a compiler, where
 run_suite.py checks it.
 
+Each case is traced too: CASE-trace is a folder with the f32 program that shows every value
+(--trace-tensors), its input and, in expected.safetensors, what tnllm-opt, which must be
+beside tnllmc, interprets in f64.
+
 The golden cases are narrow. The case `wide` has random weights, activations in bf16 and
 tensor cores; what is expected of it, in wide-f32.safetensors and wide-bf16.safetensors,
 is what CPU programs of that type compute, which keep f32 between their linear maps.
@@ -81,6 +85,23 @@ def build_wide(tnllmc, folder, target, dtypes):
                                   expect(os.path.join(work, dtype), work))
 
 
+def build_trace(tnllmc, path, folder, target):
+    """A traced program, and what the interpreter shows of the same module."""
+    arguments = [tnllmc, path, f"--target={target}", f"--trace-tensors={folder}",
+                 "--weights=embed", "--quiet"]
+    # The program runs where there is a GPU; elsewhere tnllmc fails after all is written.
+    done = subprocess.run(arguments, capture_output=True, text=True)
+    module = os.path.join(folder, "model.tn.mlir")
+    if done.returncode != 0 and "the run of" not in done.stderr:
+        sys.exit(f"{' '.join(arguments)}: {done.stderr}")
+    beside = os.path.dirname(shutil.which(tnllmc) or tnllmc)
+    subprocess.run([os.path.join(beside, "tnllm-opt"), module, "-o", os.devnull,
+                    "--tn-interpret=function=prefill print=0 "
+                    f"inputs={os.path.join(folder, 'input.safetensors')} "
+                    f"outputs={os.path.join(folder, 'expected.safetensors')} "
+                    f"parameters={path}"], check=True, stdout=subprocess.DEVNULL)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("tnllmc")
@@ -102,6 +123,8 @@ def main():
             subprocess.run([args.tnllmc, path, "-o", output, "--quiet",
                             "--weights=embed", *options], check=True)
 
+        build_trace(args.tnllmc, path, os.path.join(args.folder, f"{case}-trace"),
+                    args.target)
         for dtype in args.dtypes.split(","):
             compile_as(dtype, f"--target={args.target}", f"--dtype={dtype}")
         compile_as("cpu", "--march=x86-64-v3")

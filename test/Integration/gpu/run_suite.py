@@ -42,6 +42,7 @@ def check_program(check, gpu, cpu, is_f32):
         check.close("state", check.states, whole)
         check.check_greedy(gpu, whole)
     check.check_wide_states(gpu)
+    check.check_packed(gpu, ids, whole)
 
     for cut in (1, 7, length // 2, length - 1):
         check.close(f"split at {cut}", everything, gpu.run_pieces(ids, [cut]))
@@ -116,6 +117,28 @@ def check_case(case, dtype, folder, temporary, options):
     return check
 
 
+def check_trace(case, folder, temporary, options):
+    """Every value of the traced program against the interpreter's of the same name."""
+    traced = os.path.join(folder, f"{case}-trace")
+    expected = safetensors_io.load(os.path.join(traced, "expected.safetensors"))
+    check = Check(f"{case} trace", expected, TOLERANCE["f32"])
+    gpu = Program(os.path.join(traced, "model"), os.path.join(temporary, f"{case}-trace"),
+                  options)
+    try:
+        gpu.call("run", "--input", os.path.join(traced, "input.safetensors"), "--output",
+                 gpu.output)
+        actual = safetensors_io.load(gpu.output)
+        names = [name for name in expected if name in actual]
+        errors = {name: check.difference(actual[name].ravel(), expected[name].ravel(),
+                                         expected[name]) for name in names}
+        worst = max(errors, key=errors.get)
+        check.say(f"{len(names)} values", len(names) > 20 and
+                  errors[worst] <= check.tolerance, f"{errors[worst]:.2e} in {worst}")
+    except (RuntimeError, OSError, ValueError) as error:
+        check.say("runs", False, error)
+    return check
+
+
 def find_programs(folder):
     """(case, dtype) of every GPU program."""
     found = []
@@ -150,7 +173,10 @@ def main():
                       for program in programs]
             checks += [pool.submit(training.check_case, case, args.folder, temporary,
                                    options) for case in training.find(args.folder)]
-            for check in (done.result() for done in checks):
+            checks += [pool.submit(check_trace, case, args.folder, temporary, options)
+                       for case in sorted({case for case, _ in programs})
+                       if os.path.isdir(os.path.join(args.folder, f"{case}-trace"))]
+            for check in (each.result() for each in checks):
                 print("\n".join(check.lines), flush=True)
                 failed += check.failed
                 total += len(check.lines)

@@ -1,6 +1,8 @@
 // RUN: tnllm-opt %s --tn-derive-decode --split-input-file --verify-diagnostics | FileCheck %s
 // RUN: tnllm-opt %s --tn-derive-decode='from=prefill to=step rows=7' --split-input-file \
 // RUN:   | FileCheck %s --check-prefix=STEP
+// RUN: tnllm-opt %s --tn-derive-decode='to=packed rows=256 packed' --split-input-file \
+// RUN:   | FileCheck %s --check-prefix=PACKED
 
 // The clone follows the original. [B, N, ...] becomes [B, 1, ...] in arguments, results
 // and bodies; states, positions and parameters keep their types, states their mark.
@@ -30,6 +32,18 @@
 // CHECK-SAME: tn.rows = 64 : i64
 // CHECK: tn.lightning_attention {{.*}} -> tensor<?x1x2x4xf32>, tensor<?x2x4x4xf32>
 // CHECK-NOT: func.func
+
+// Of packed sequences every function takes the offsets last, and the attention reads them.
+// PACKED-LABEL: func.func @packed(
+// PACKED-SAME: %{{[^:]*}}: tensor<?x1xi32>, %{{[^:]*}}: tensor<?xi64>, %{{[^:]*}}: tensor<?x2x4x4xf32> {tn.state = 0 : i64}, %[[O:[^:]*]]: tensor<?xi64> {tn.offsets})
+// PACKED-SAME: tn.rows = 256 : i64
+// PACKED: call @block_packed(%{{.*}}, %{{.*}}, %[[O]]) : (tensor<?x1x8xf32>, tensor<?x2x4x4xf32>, tensor<?xi64>)
+// PACKED: call @block_packed(%{{.*}}, %{{.*}}, %[[O]])
+// PACKED-LABEL: func.func private @block(
+// PACKED-NOT: offsets
+// PACKED-LABEL: func.func private @block_packed(
+// PACKED-SAME: %[[O:[^:]*]]: tensor<?xi64> {tn.offsets})
+// PACKED: tn.lightning_attention {{.*}} offsets %[[O]] : tensor<?xi64>
 
 // STEP-LABEL: func.func @step(
 // STEP-SAME: tn.rows = 7 : i64
@@ -81,4 +95,16 @@ module @taken_suffix {
     return %y : tensor<?x?x8xf32>
   }
   func.func private @inner_decode()
+}
+
+// -----
+
+// Caches of a softmax attention belong to rows: there is no packed form.
+// PACKED-LABEL: module @softmax
+// PACKED-NOT: @packed
+module @softmax {
+  func.func @prefill(%x: tensor<?x?x2x4xf32>) -> tensor<?x?x2x4xf32> {
+    %o, %l = tn.softmax_attention %x, %x, %x : tensor<?x?x2x4xf32>, tensor<?x?x2x4xf32>, tensor<?x?x2x4xf32> -> tensor<?x?x2x4xf32>, tensor<?x?x2xf32>
+    return %o : tensor<?x?x2x4xf32>
+  }
 }

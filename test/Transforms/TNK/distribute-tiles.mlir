@@ -81,6 +81,28 @@ tnk.kernel @transposed(%x: memref<6x64xf32>, %y: memref<8x64xf32>, %task: index)
 
 // -----
 
+// Transposed and masked: the mask has the order of the buffer's dimensions. The tile's rows
+// end with the second bound, 5 of the buffer's columns, and its columns with the first.
+
+// CHECK-LABEL: tnk.kernel @transposed_mask
+// CHECK-SAME: %{{[^:]*}}: memref<8x64xf32>, %[[LEFT:[^:]*]]: index
+// CHECK: arith.cmpi ult, %{{.*}}, %c5
+// CHECK: scf.if
+// CHECK: arith.cmpi ult, %{{.*}}, %[[LEFT]]
+// CHECK: scf.if
+// CHECK: memref.store %{{.*}} : memref<8x64xf32>
+tnk.kernel @transposed_mask(%y: memref<8x64xf32>, %left: index, %task: index) threads(128) {
+  %c0 = arith.constant 0 : index
+  %c5 = arith.constant 5 : index
+  %v = arith.constant dense<1.0> : vector<64x8xf32>
+  %mask = vector.create_mask %left, %c5 : vector<8x64xi1>
+  vector.transfer_write %v, %y[%c0, %c0], %mask {in_bounds = [true, true],
+      permutation_map = affine_map<(d0, d1) -> (d1, d0)>} : vector<64x8xf32>, memref<8x64xf32>
+  tnk.return
+}
+
+// -----
+
 // Operands in tiles: a descriptor for each, 16 depths a step. Sums from zero are not read.
 // 4611686293305360384 is the 128-byte swizzle (1 << 62), 64 units of 16 bytes from
 // eight rows to the next (64 << 32), 1 (1 << 16).

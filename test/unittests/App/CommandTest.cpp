@@ -130,6 +130,38 @@ TEST_F(CommandTest, ScoreAddsUp) {
   EXPECT_FALSE(fake::running().exceeded);
 }
 
+// Texts packed together, over several groups, are scored as each alone.
+TEST_F(CommandTest, ScoresSeveralTexts) {
+  std::vector<std::string> command = {"score", "--json"};
+  std::vector<Json> alone;
+  double sum = 0;
+  for (int i = 0; i < 9; ++i) {
+    const std::string file =
+        write("t" + std::to_string(i),
+              std::string(size_t(2 + 5 * i % 13), char('a' + i)));
+    alone.push_back(json({"score", file, "--json"}));
+    sum += alone.back()["logprob"].get<double>();
+    command.push_back(file);
+  }
+  Json several = json(command);
+  EXPECT_GT(fake::running().packedCalls, 0);
+  ASSERT_EQ(several["texts"].size(), alone.size());
+  for (size_t i = 0; i < alone.size(); ++i) {
+    EXPECT_EQ(several["texts"][i]["file"], command[i + 2]);
+    EXPECT_EQ(several["texts"][i]["tokens"], alone[i]["tokens"]);
+    EXPECT_EQ(several["texts"][i]["perplexity"], alone[i]["perplexity"]);
+  }
+  EXPECT_NEAR(several["logprob"].get<double>(), sum, 1e-9);
+  EXPECT_FALSE(fake::running().exceeded);
+
+  command[1] = "--summary";
+  Outcome lines = run(command);
+  EXPECT_EQ(std::count(lines.out.begin(), lines.out.end(), '\n'), 10)
+      << lines.out;
+  EXPECT_NE(lines.out.find("  " + command[4] + "\n"), std::string::npos);
+  EXPECT_NE(lines.out.find("  in 9 texts\n"), std::string::npos);
+}
+
 TEST_F(CommandTest, ScoreIsCausal) {
   Json a = json({"score", write("a", "hello world"), "--json"});
   Json b = json({"score", write("b", "hello there"), "--json"});

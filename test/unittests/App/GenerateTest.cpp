@@ -62,6 +62,15 @@ void interruptingPrefill(void *context, int64_t batch, int64_t length,
   fake::prefill(context, batch, length, tokens, positions, hidden);
 }
 
+int64_t interruptPackedAt = -1;
+void interruptingPacked(void *context, int64_t rows, int64_t sequences,
+                        const int32_t *tokens, const int64_t *positions,
+                        const int64_t *offsets, float *hidden) {
+  if (fake::running().packedCalls == interruptPackedAt)
+    std::raise(SIGINT);
+  fake::packed(context, rows, sequences, tokens, positions, offsets, hidden);
+}
+
 TEST_F(GenerateTest, GivesTheAskedNumberOfTokens) {
   for (int n : {1, 2, 17}) {
     Json s = generate({"-p", "Hello", "-n", std::to_string(n), "--seed", "1"});
@@ -304,7 +313,34 @@ TEST_F(GenerateTest, InterruptedDecodeResumesExactly) {
   }
 }
 
+// Prompts that are packed: 5 and 34 tokens, 8 a step. The third, of one token, is
+// not.
+TEST_F(GenerateTest, InterruptedPackedPrefillResumesExactly) {
+  Strings start = {"-p", "Hello", "-p",     std::string(31, 'y') + "end",
+                   "-p", "z",     "--seed", "6"};
+  Json whole = generate(with(start, {"-n", "10"}));
+  EXPECT_EQ(fake::running().packedCalls, 5);
+  for (int at : {0, 1, 2, 3, 4}) {
+    fake::running().packedCalls = 0;
+    interruptPackedAt = at;
+    module.packed = interruptingPacked;
+    Json first =
+        generate(with(start, {"-n", "10", "--save-state", path("s")}), 130);
+    EXPECT_EQ(fake::running().packedCalls, at + 1);
+    module.packed = fake::packed;
+    for (size_t row : {0, 1, 2}) {
+      size_t done = tokens(first, row).size();
+      Json rest = generate(
+          {"--load-state", path("s"), "-n", std::to_string(10 - done)});
+      EXPECT_EQ(joined(tokens(first, row), tokens(rest, row)),
+                tokens(whole, row))
+          << at << " " << row;
+    }
+  }
+}
+
 TEST_F(GenerateTest, InterruptedPrefillResumesExactly) {
+  module.packed = nullptr;
   Strings start = {"-p", "Hello", "-p",     std::string(30, 'y') + "end",
                    "-p", "z",     "--seed", "6"};
   Json whole = generate(with(start, {"-n", "10"}));

@@ -200,6 +200,68 @@ TEST_F(RunCommandTest, PositionsPerRow) {
             (std::vector<int64_t>{6}));
 }
 
+// Packed sequences: the rows of each are those it has alone, and so is its
+// state; and they go on.
+TEST_F(RunCommandTest, PackedSequences) {
+  const std::vector<int64_t> lengths = {3, 11, 1, 20};
+  std::vector<int64_t> offsets = {0};
+  for (int64_t length : lengths)
+    offsets.push_back(offsets.back() + length);
+  const auto tokens = values<int64_t>(ids(1, offsets.back()));
+  const Tensor cuts = tensor(DType::I64, {5}, offsets);
+  Tensors input = {{"input_ids", tensor(DType::I64, {offsets.back()}, tokens)},
+                   {"offsets", cuts}};
+  for (bool goesOn : {false, true}) {
+    Tensors all = forward(input);
+    EXPECT_EQ(all["logits"].shape, (std::vector<int64_t>{35, 256}));
+    EXPECT_EQ(all["hidden.0"].shape, (std::vector<int64_t>{35, 16}));
+    EXPECT_EQ(all["state.0"].shape[0], 4);
+    auto logits = values<float>(all["logits"]);
+    auto hidden = values<float>(all["hidden.0"]);
+    auto states = values<float>(all["state.1"]);
+    for (size_t s = 0; s < lengths.size(); ++s) {
+      const Tensor mine =
+          tensor(DType::I64, {1, lengths[s]},
+                 std::vector<int64_t>(tokens.begin() + offsets[s],
+                                      tokens.begin() + offsets[s + 1]));
+      Tensors one = forward({{"input_ids", mine}});
+      for (int again = 0; again < int(goesOn); ++again)
+        one = forward({{"input_ids", mine},
+                       {"state.0", one["state.0"]},
+                       {"state.1", one["state.1"]},
+                       {"position", one["position"]}});
+      auto part = values<float>(one["logits"]);
+      EXPECT_TRUE(std::equal(part.begin(), part.end(),
+                             logits.begin() + offsets[s] * 256));
+      part = values<float>(one["hidden.0"]);
+      EXPECT_TRUE(std::equal(part.begin(), part.end(),
+                             hidden.begin() + offsets[s] * 16));
+      part = values<float>(one["state.1"]);
+      EXPECT_TRUE(std::equal(part.begin(), part.end(),
+                             states.begin() + long(s * part.size())));
+    }
+    for (const char *name : {"state.0", "state.1", "position"})
+      input[name] = all[name];
+  }
+}
+
+TEST_F(RunCommandTest, BadOffsets) {
+  const Tensor tokens = tensor(DType::I64, {6}, std::vector<int64_t>(6, 1));
+  auto with = [&](std::vector<int64_t> offsets) {
+    const auto count = static_cast<int64_t>(offsets.size());
+    return Tensors{{"input_ids", tokens},
+                   {"offsets", tensor(DType::I64, {count}, offsets)}};
+  };
+  expectBad(with({1, 6}), {"offsets[0] is 1, expected 0 first"});
+  expectBad(with({0, 3, 3, 6}), {"offsets[2] is 3", "more each time"});
+  expectBad(with({0, 7, 6}), {"offsets[1] is 7"});
+  expectBad(with({0, 5}), {"offsets[1] is 5", "last 6, the number of tokens"});
+  expectBad(with({0}), {"offsets is I64 [1]", "at least one sequence"});
+  Tensors matrix = with({0, 6});
+  matrix["input_ids"] = ids(1, 6);
+  expectBad(matrix, {"input_ids is I64 [1, 6]", "[T] beside offsets"});
+}
+
 TEST_F(RunCommandTest, OutputMustNotReplaceWhatIsRead) {
   std::string file = save("both", {{"input_ids", ids(1, 4)}});
   std::string before = read(file);

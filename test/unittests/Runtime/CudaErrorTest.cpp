@@ -309,10 +309,10 @@ TEST_F(CudaErrorTest, LaunchesThatCannotBe) {
   auto kernels = cuda::Kernels::load(*device, fake::makeDeviceModule());
   ASSERT_TRUE(kernels) << kernels.message();
   void *args[9] = {};
-  EXPECT_EQ((*kernels)->launch(3, 1, args, stream->get()).message(),
-            "there is no kernel 3, the program has 3");
+  EXPECT_EQ((*kernels)->launch(4, 1, args, stream->get()).message(),
+            "there is no kernel 4, the program has 4");
   EXPECT_EQ((*kernels)->launch(-1, 1, args, stream->get()).message(),
-            "there is no kernel -1, the program has 3");
+            "there is no kernel -1, the program has 4");
   EXPECT_EQ(
       (*kernels)->launch(0, int64_t(1) << 31, args, stream->get()).message(),
       "kernel 'forward': 2147483648 tasks, expected at most 2147483647");

@@ -78,6 +78,7 @@ protected:
         session->forwardRowToLogits(batch - 1, tokens.data(), length);
     EXPECT_TRUE(last) << last.message();
     add(*last, 256);
+    computePacked(batch, tokens, add);
     // A state that is taken over to another sequence.
     std::vector<float> state(12);
     EXPECT_TRUE(session->readState(1, batch - 1, state.data()));
@@ -90,6 +91,30 @@ protected:
     for (int64_t position : session->positions())
       all.push_back(float(position));
     return all;
+  }
+
+  // Row r has r tokens, but the last one has at least one.
+  template <typename Add>
+  void computePacked(int64_t batch, std::vector<int32_t> tokens, Add add) {
+    std::vector<int64_t> lengths;
+    int64_t total = 0;
+    for (int64_t row = 0; row < batch; ++row) {
+      lengths.push_back(row + 1 < batch ? row : row + 1);
+      total += lengths.back();
+    }
+    tokens.resize(static_cast<size_t>(total), 7);
+    std::vector<float> hidden(static_cast<size_t>(total * 16));
+    EXPECT_TRUE(session->forwardPacked(
+        tokens.data(), lengths.data(), hidden.data(),
+        [&](int64_t, const float *data, int64_t, int64_t, int64_t,
+            int64_t count, int64_t columns) { add(data, count * columns); }));
+    add(hidden.data(), total * 16);
+    Result<float *> logits =
+        session->forwardPackedToLogits(tokens.data(), lengths.data());
+    ASSERT_TRUE(logits) << logits.message();
+    for (int64_t row = 0; row < batch; ++row)
+      if (lengths[static_cast<size_t>(row)] > 0)
+        add(*logits + row * 256, 256);
   }
 
   std::unique_ptr<Model> model;
@@ -177,7 +202,7 @@ TEST_F(CudaSessionTest, ZeroesTheArenaAndTheStates) {
   ASSERT_TRUE(session->forward(tokens.data(), 1, nullptr));
   ASSERT_TRUE(session->forwardRow(0, &token, 1, nullptr));
   // Arena, states, hidden rows and logits.
-  EXPECT_EQ(fake::cuda().count["cuMemsetD8Async"], 4);
+  EXPECT_EQ(fake::cuda().count["cuMemsetD8Async"], 5);
 }
 
 TEST_F(CudaSessionTest, EncodesTensorMaps) {
@@ -324,11 +349,10 @@ TEST_F(CudaSessionTest, ChoosesTheTokenAfterAPrompt) {
   config.sampling = true;
   load(fake::makeDeviceModule(config), 3);
   const std::vector<int32_t> tokens = makeTokens(19); // three steps
-  Result<float *> logits =
-      session->forwardRowToLogits(1, tokens.data(), 19);
+  Result<float *> logits = session->forwardRowToLogits(1, tokens.data(), 19);
   ASSERT_TRUE(logits);
-  const auto best = static_cast<int32_t>(
-      std::max_element(*logits, *logits + 256) - *logits);
+  const auto best =
+      static_cast<int32_t>(std::max_element(*logits, *logits + 256) - *logits);
   ASSERT_TRUE(session->reset());
   Draw draw;
   draw.inverseTemperature = 1;

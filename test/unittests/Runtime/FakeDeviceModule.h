@@ -28,7 +28,7 @@ inline Cuda &cuda() {
   return *state;
 }
 
-enum DeviceKernel : int64_t { kForward, kMapped, kSample };
+enum DeviceKernel : int64_t { kForward, kMapped, kSample, kPacked };
 
 template <typename T> T parameterOf(void **parameters, int index) {
   T value;
@@ -45,6 +45,23 @@ inline void runForward(void **p, int64_t tasks) {
     forwardSequence(
         row, parameterOf<int64_t>(p, 3), parameterOf<const int32_t *>(p, 0),
         parameterOf<const int64_t *>(p, 1), parameterOf<const float *>(p, 4),
+        *parameterOf<const float (*)[2]>(p, 8),
+        [p](int64_t layer) {
+          return parameterOf<float *>(p, static_cast<int>(5 + layer));
+        },
+        parameterOf<float *>(p, 2));
+}
+
+// The same with offsets for the length.
+inline void runPacked(void **p, int64_t tasks) {
+  *parameterOf<int64_t *>(p, 7) += tasks;
+  const auto *offsets = parameterOf<const int64_t *>(p, 3);
+  const auto *positions = parameterOf<const int64_t *>(p, 1);
+  for (int64_t row = 0; row < tasks; ++row)
+    forwardTokens(
+        row, offsets[row], offsets[row + 1], parameterOf<const int32_t *>(p, 0),
+        [positions](int64_t t) { return positions[t]; },
+        parameterOf<const float *>(p, 4),
         *parameterOf<const float (*)[2]>(p, 8),
         [p](int64_t layer) {
           return parameterOf<float *>(p, static_cast<int>(5 + layer));
@@ -81,6 +98,23 @@ inline void deviceForward(void *context, int64_t batch, int64_t length,
   tnrt_launch_device(context, kMapped, 1, mapArgs);
   std::memset(map, 0, sizeof map); // the launch has read it
   tnrt_probe(context, 0, hidden, batch * length, running().config.width);
+}
+
+inline void devicePacked(void *context, int64_t rows, int64_t sequences,
+                         const int32_t *tokens, const int64_t *positions,
+                         const int64_t *offsets, float *hidden) {
+  countPacked(rows, sequences);
+  void *args[] = {const_cast<int32_t *>(tokens),
+                  const_cast<int64_t *>(positions),
+                  hidden,
+                  const_cast<int64_t *>(offsets),
+                  tnrt_param(context, 0),
+                  tnrt_state(context, 0),
+                  tnrt_state(context, 1),
+                  tnrt_arena(context),
+                  tnrt_constants(context)};
+  tnrt_launch_device(context, kPacked, sequences, args);
+  tnrt_probe(context, 0, hidden, rows, running().config.width);
 }
 
 // logits, settings, tokens: the likeliest, plus 1000 times where to draw.
@@ -145,6 +179,7 @@ inline Cuda &resetCuda() {
   state.kernels["forward"] = {runForward, std::vector<size_t>(9, 8)};
   state.kernels["mapped"] = {runMapped, {128, 8}};
   state.kernels["sample"] = {runSample, {8, 8, 8}};
+  state.kernels["packed"] = {runPacked, std::vector<size_t>(9, 8)};
   cuda::libraryNames() = {{TNRT_FAKE_CUDA}, {TNRT_FAKE_CUDA}};
   return state;
 }
@@ -165,13 +200,15 @@ inline tnrt_module &makeDeviceModule(const Config &config = {},
   tables.kernels = {
       {"forward", 128, 0, 9, tables.forwardKinds.data(), 1, 1000, 100, 10, 7},
       {"mapped", 32, 100000, 2, tables.mappedKinds.data(), 1, 0, 0, 0, 0},
-      {"sample", 256, 0, 3, tables.sampleKinds.data(), 0, 0, 1024, 0, 256}};
+      {"sample", 256, 0, 3, tables.sampleKinds.data(), 0, 0, 1024, 0, 256},
+      {"packed", 128, 0, 9, tables.forwardKinds.data(), 1, 1000, 100, 10, 7}};
   tnrt_module &module = instance.module;
   module.manifest = instance.manifest.data();
   module.manifest_size = instance.manifest.size();
   module.prefill = prefillBy<deviceForward>;
   module.decode = decodeBy<deviceForward>;
   module.head = deviceHead;
+  module.packed = devicePacked;
   module.sample = config.sampling ? deviceSample : nullptr;
   module.device_image = "\177ELF and so on";
   module.device_image_size = 16;

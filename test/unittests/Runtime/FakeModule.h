@@ -28,7 +28,7 @@ struct Config {
   int64_t maxPositions = 0; // 0: any number
   std::string headTensor = "lm_head.weight";
   bool sampling = false; // the program chooses tokens: only of a GPU program
-  std::string required; // JSON strings, as in: "avx2", "fma"
+  std::string required;  // JSON strings, as in: "avx2", "fma"
   std::string weights = R"({"kind": "random", "seed": 7})";
   std::string tokenizer = R"({"kind": "bytes"})";
 };
@@ -39,6 +39,7 @@ struct Running {
   std::string manifest;
   tnrt_module module{};
   int64_t prefillCalls = 0, decodeCalls = 0, headCalls = 0, sampleCalls = 0;
+  int64_t packedCalls = 0;
   bool exceeded = false; // a call beyond the capacity
 };
 
@@ -52,16 +53,18 @@ inline int64_t stateElements() {
   return c.heads * c.keyWidth * c.valueWidth;
 }
 
-// One sequence of a batch. state(layer) is where its state of a layer begins;
-// factors: those of the state's two numbers.
-template <typename State>
-void forwardSequence(int64_t row, int64_t length, const int32_t *tokens,
-                     const int64_t *positions, const float *embedding,
-                     const float (&factors)[2], State state, float *hidden) {
+// Tokens [begin, end) of a call, which are those of sequence `row` of a batch.
+// state(layer) is where the batch's states of a layer begin; factors: those of
+// the state's two numbers.
+template <typename Position, typename State>
+void forwardTokens(int64_t row, int64_t begin, int64_t end,
+                   const int32_t *tokens, Position positionOf,
+                   const float *embedding, const float (&factors)[2],
+                   State state, float *hidden) {
   const Config &c = running().config;
-  for (int64_t t = 0; t < length; ++t) {
-    const int32_t token = tokens[row * length + t];
-    float extra = static_cast<float>(positions[row] + t) / 64;
+  for (int64_t t = begin; t < end; ++t) {
+    const int32_t token = tokens[t];
+    float extra = static_cast<float>(positionOf(t)) / 64;
     for (int64_t layer = 0; layer < c.layers; ++layer) {
       float *numbers = state(layer) + row * stateElements();
       numbers[0] += factors[0];
@@ -69,9 +72,19 @@ void forwardSequence(int64_t row, int64_t length, const int32_t *tokens,
       extra += (numbers[0] + numbers[1]) / 1024;
     }
     for (int64_t d = 0; d < c.width; ++d)
-      hidden[(row * length + t) * c.width + d] =
-          embedding[token * c.width + d] + extra;
+      hidden[t * c.width + d] = embedding[token * c.width + d] + extra;
   }
+}
+
+// One sequence of a batch of one length.
+template <typename State>
+void forwardSequence(int64_t row, int64_t length, const int32_t *tokens,
+                     const int64_t *positions, const float *embedding,
+                     const float (&factors)[2], State state, float *hidden) {
+  forwardTokens(
+      row, row * length, (row + 1) * length, tokens,
+      [&](int64_t t) { return positions[row] + t - row * length; }, embedding,
+      factors, state, hidden);
 }
 
 inline const float kFactors[] = {1, 0.5f};
@@ -83,6 +96,22 @@ inline void forwardKernel(void *const *args, int64_t row) {
       row, reinterpret_cast<int64_t>(args[4]),
       static_cast<const int32_t *>(args[1]),
       static_cast<const int64_t *>(args[2]),
+      static_cast<const float *>(tnrt_param(context, 0)), kFactors,
+      [context](int64_t layer) {
+        return static_cast<float *>(tnrt_state(context, layer));
+      },
+      static_cast<float *>(args[3]));
+}
+
+// args: context, tokens, positions, hidden, offsets. One task a sequence.
+inline void packedKernel(void *const *args, int64_t row) {
+  void *context = args[0];
+  const auto *positions = static_cast<const int64_t *>(args[2]);
+  const auto *offsets = static_cast<const int64_t *>(args[4]);
+  forwardTokens(
+      row, offsets[row], offsets[row + 1],
+      static_cast<const int32_t *>(args[1]),
+      [positions](int64_t t) { return positions[t]; },
       static_cast<const float *>(tnrt_param(context, 0)), kFactors,
       [context](int64_t layer) {
         return static_cast<float *>(tnrt_state(context, layer));
@@ -143,6 +172,25 @@ void decodeBy(void *context, int64_t batch, int64_t length,
   compute(context, batch, length, tokens, positions, hidden);
 }
 
+inline void countPacked(int64_t rows, int64_t sequences) {
+  ++running().packedCalls;
+  const int64_t most = running().config.prefillRows;
+  running().exceeded |= rows < 1 || rows > most || sequences > most;
+}
+
+inline void packed(void *context, int64_t rows, int64_t sequences,
+                   const int32_t *tokens, const int64_t *positions,
+                   const int64_t *offsets, float *hidden) {
+  countPacked(rows, sequences);
+  running().exceeded |= offsets[0] != 0 || offsets[sequences] != rows;
+  void *args[] = {context, const_cast<int32_t *>(tokens),
+                  const_cast<int64_t *>(positions), hidden,
+                  const_cast<int64_t *>(offsets)};
+  tnrt_launch(context, reinterpret_cast<void *>(&packedKernel), sequences,
+              args);
+  tnrt_probe(context, 0, hidden, rows, running().config.width);
+}
+
 inline void countHead(int64_t rows) {
   ++running().headCalls;
   running().exceeded |= rows > running().config.headRows;
@@ -171,7 +219,8 @@ inline std::string manifestText(const Config &c) {
     states += std::string(layer ? ", " : "") + R"({"heads": )" +
               number(c.heads) + R"(, "key_width": )" + number(c.keyWidth) +
               R"(, "value_width": )" + number(c.valueWidth) + "}";
-  return R"({"abi": )" + number(TNRT_ABI_VERSION) + R"(, "compiler": "fake", "fingerprint": "00112233445566778899aabbccddeeff",
+  return R"({"abi": )" + number(TNRT_ABI_VERSION) +
+         R"(, "compiler": "fake", "fingerprint": "00112233445566778899aabbccddeeff",
   "target": {"triple": "x86_64-unknown-linux-gnu", "march": "x86-64-v4",
              "cpu": "x86-64-v4", "requires": [)" +
          c.required + R"(]},
@@ -213,6 +262,7 @@ inline const tnrt_module &makeModule(const Config &config = {}) {
   instance.module.prefill = prefill;
   instance.module.decode = decode;
   instance.module.head = head;
+  instance.module.packed = packed;
   return instance.module;
 }
 

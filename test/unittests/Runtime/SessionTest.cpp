@@ -1,6 +1,7 @@
 // Sessions on the fake module: any split of the same tokens gives the same
 // bits.
 #include "core/Session.h"
+#include "core/PackedSteps.h"
 
 #include "FakeModule.h"
 #include "TestFiles.h"
@@ -181,6 +182,117 @@ TEST_F(SessionTest, RowsAlone) {
   const int32_t next[] = {1, 2, 3};
   ASSERT_TRUE(session->forward(next, 1, nullptr));
   EXPECT_EQ(session->positions(), (std::vector<int64_t>{4, 21, 2}));
+}
+
+// Packed sequences give what each gives alone, whatever is cut where.
+TEST_F(SessionTest, PackedSequences) {
+  const std::vector<std::vector<int64_t>> cases = {
+      {3, 20, 1},          {8, 8, 8}, {1, 1, 1, 1, 1, 1, 1, 1, 1, 1},
+      {0, 5, 0, 0, 30, 0}, {17},      {0, 1},
+      {7, 0, 2, 9}};
+  for (const std::vector<int64_t> &lengths : cases)
+    for (bool inProgram : {true, false}) {
+      load();
+      if (!inProgram)
+        fake::running().module.packed = nullptr;
+      const auto batch = static_cast<int64_t>(lengths.size());
+      int64_t total = 0;
+      for (int64_t length : lengths)
+        total += length;
+      const std::vector<int32_t> tokens = makeTokens(total);
+      std::unique_ptr<Session> session = makeSession(batch);
+      EXPECT_EQ(session->canPack(), inProgram);
+      std::vector<float> hidden(static_cast<size_t>(total * 16)),
+          seen(hidden.size(), -1);
+      // Twice, so that states and positions go on.
+      for (int time = 0; time < 2; ++time)
+        ASSERT_TRUE(session->forwardPacked(
+            tokens.data(), lengths.data(), hidden.data(),
+            [&](int64_t, const float *data, int64_t row, int64_t offset,
+                int64_t rows, int64_t length, int64_t columns) {
+              EXPECT_EQ(row, 0);
+              EXPECT_EQ(rows, 1);
+              std::copy_n(data, length * columns,
+                          seen.begin() + offset * columns);
+            }));
+      EXPECT_EQ(seen, hidden);
+      EXPECT_EQ(fake::running().packedCalls > 0, inProgram);
+      EXPECT_FALSE(fake::running().exceeded);
+      std::unique_ptr<Session> alone = makeSession(batch);
+      int64_t begin = 0;
+      for (int64_t row = 0; row < batch; ++row) {
+        const int64_t length = lengths[static_cast<size_t>(row)];
+        std::vector<float> expected(static_cast<size_t>(length * 16));
+        for (int time = 0; time < 2 && length > 0; ++time)
+          ASSERT_TRUE(alone->forwardRow(row, tokens.data() + begin, length,
+                                        expected.data()));
+        EXPECT_TRUE(std::equal(expected.begin(), expected.end(),
+                               hidden.begin() + begin * 16));
+        begin += length;
+      }
+      EXPECT_EQ(session->positions(), alone->positions());
+      for (int64_t layer = 0; layer < 2; ++layer) {
+        std::vector<float> ours(static_cast<size_t>(batch * 12)), theirs = ours;
+        ASSERT_TRUE(session->readStates(layer, ours.data()));
+        ASSERT_TRUE(alone->readStates(layer, theirs.data()));
+        EXPECT_EQ(ours, theirs);
+      }
+    }
+}
+
+// As few steps as the tokens need.
+TEST_F(SessionTest, PackedStepsAreFull) {
+  load();
+  std::unique_ptr<Session> session = makeSession(5);
+  const int64_t lengths[] = {3, 2, 6, 1, 4}; // 8 tokens a step
+  const std::vector<int32_t> tokens = makeTokens(16);
+  ASSERT_TRUE(session->forwardPacked(tokens.data(), lengths, nullptr));
+  EXPECT_EQ(fake::running().packedCalls, 2);
+  EXPECT_EQ(fake::running().prefillCalls, 0);
+}
+
+// Long sequences are cut where chunks of 64 tokens end, so that what is beside
+// them decides no bit.
+TEST(PackedStepsTest, CutsAtChunks) {
+  PackedSteps steps({100, 300, 0, 70}, 256);
+  const std::vector<std::vector<int64_t>> counts = {{100, 128, 0, 0},
+                                                    {0, 172, 0, 70}};
+  const std::vector<int64_t> begins = {0, 228};
+  for (size_t i = 0; i < counts.size(); ++i) {
+    ASSERT_TRUE(steps.next());
+    EXPECT_EQ(steps.begin(), begins[i]);
+    EXPECT_EQ(steps.counts(), counts[i]);
+  }
+  EXPECT_TRUE(steps.endsHere(1));
+  EXPECT_FALSE(steps.endsHere(2)) << "it has no tokens";
+  EXPECT_FALSE(steps.next());
+}
+
+TEST_F(SessionTest, PackedLogitsAndErrors) {
+  load();
+  std::unique_ptr<Session> session = makeSession(3);
+  const int64_t lengths[] = {5, 0, 9};
+  std::vector<int32_t> tokens = makeTokens(14);
+  Result<float *> logits =
+      session->forwardPackedToLogits(tokens.data(), lengths);
+  ASSERT_TRUE(logits) << logits.message();
+  const std::vector<float> ours(*logits, *logits + 3 * 256);
+  std::unique_ptr<Session> alone = makeSession(3);
+  for (int64_t row : {0, 2}) {
+    Result<float *> expected = alone->forwardRowToLogits(
+        row, tokens.data() + (row == 0 ? 0 : 5), lengths[row]);
+    ASSERT_TRUE(expected) << expected.message();
+    EXPECT_TRUE(
+        std::equal(*expected, *expected + 256, ours.begin() + row * 256));
+  }
+  tokens[5 + 3] = 256;
+  EXPECT_EQ(session->forwardPacked(tokens.data(), lengths, nullptr).message(),
+            "token 256 at index 3 of sequence 2, expected 0 to 255");
+  const int64_t none[] = {0, 0, 0}, negative[] = {1, -1, 0};
+  EXPECT_EQ(session->forwardPacked(tokens.data(), none, nullptr).message(),
+            "the sequences have no tokens, expected at least one");
+  EXPECT_EQ(session->forwardPacked(tokens.data(), negative, nullptr).message(),
+            "sequence 1 has -1 tokens, expected 0 or more");
 }
 
 TEST_F(SessionTest, ObserverSeesEveryTokenOnce) {

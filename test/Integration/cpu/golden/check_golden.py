@@ -33,6 +33,7 @@ def check_f32(check, program):
     # Token by token over two chunk borders, then the rest at once.
     check.close("token by token", ["logits", *states],
                 program.run_pieces(ids, range(1, 131)))
+    check.check_packed(program, ids, whole)
     for row in range(ids.shape[0]):
         alone = program.run(ids[row:row + 1])
         same = all(np.array_equal(alone[name], whole[name][row:row + 1])
