@@ -202,7 +202,7 @@ FailureOr<func::FuncOp> Differentiator::cloneForward(func::FuncOp function,
     return module.emitError("the name '") << name << "' is taken", failure();
   func::FuncOp clone = function.clone();
   clone.setSymName(name);
-  clone.setAllResultAttrs(ArrayRef<Attribute>());
+  clone.removeResAttrsAttr();
   symbols.insert(clone, std::next(function->getIterator()));
   for (auto probe : llvm::make_early_inc_range(
            clone.getBody().front().getOps<tn::ProbeOp>()))
