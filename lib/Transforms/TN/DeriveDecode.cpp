@@ -116,6 +116,8 @@ struct DeriveDecodePass
     unsigned last = function.getNumArguments();
     auto marks = b.getDictionaryAttr(
         b.getNamedAttr(tn::kOffsetsAttrName, b.getUnitAttr()));
+    if (function.isDeclaration())
+      return declareArgument(function, type, marks), Value();
     if (failed(function.insertArgument(last, type, marks, function.getLoc())))
       llvm_unreachable("a derived function has a body");
     Value offsets = function.getArgument(last);
@@ -123,6 +125,23 @@ struct DeriveDecodePass
       op.getOffsetsMutable().assign(offsets);
     });
     return offsets;
+  }
+
+  // insertArgument() wants a block to put the argument into.
+  static void declareArgument(func::FuncOp function, Type type,
+                              DictionaryAttr marks) {
+    SmallVector<Type> inputs(function.getArgumentTypes());
+    SmallVector<Attribute> attributes;
+    for (unsigned i = 0; i < inputs.size(); ++i) {
+      DictionaryAttr given = function.getArgAttrDict(i);
+      attributes.push_back(given ? given
+                                 : DictionaryAttr::get(function.getContext()));
+    }
+    inputs.push_back(type);
+    attributes.push_back(marks);
+    function.setFunctionType(FunctionType::get(function.getContext(), inputs,
+                                               function.getResultTypes()));
+    function.setAllArgAttrs(attributes);
   }
 
   llvm::StringMap<func::FuncOp> derived;

@@ -108,3 +108,16 @@ module @softmax {
     return %o : tensor<?x?x2x4xf32>
   }
 }
+
+// -----
+
+// A callee without a body takes them too.
+
+// PACKED-LABEL: func.func @packed(
+// PACKED: call @declared_packed(%{{.*}}, %{{.*}}) : (tensor<?x1x8xf32>, tensor<?xi64>)
+// PACKED: func.func private @declared_packed(tensor<?x1x8xf32>, tensor<?xi64> {tn.offsets}) -> tensor<?x1x8xf32>
+func.func @prefill(%x: tensor<?x?x8xf32>) -> tensor<?x?x8xf32> {
+  %y = call @declared(%x) : (tensor<?x?x8xf32>) -> tensor<?x?x8xf32>
+  return %y : tensor<?x?x8xf32>
+}
+func.func private @declared(tensor<?x?x8xf32>) -> tensor<?x?x8xf32>
