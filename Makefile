@@ -2,7 +2,7 @@
 
 # A build outgrows memory before it outgrows cores: one job per core, no more.
 JOBS ?= $(shell nproc)
-PROMPT ?= Once upon a time
+PROMPT ?= Emma was walking in the garden when
 BIN := build/release/bin
 
 .DEFAULT_GOAL := help
