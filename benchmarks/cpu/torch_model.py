@@ -162,16 +162,21 @@ class Block(nn.Module):
         q, k = F.silu(y[..., : 2 * e]).view(b, n, 2, self.heads, -1).unbind(2)
         v, u = y[..., 2 * e : 3 * e].reshape(b, n, self.heads, -1), y[..., 3 * e :]
         if self.theta is not None:
-            t = position + torch.arange(n, dtype=torch.float32)
+            t = position + torch.arange(n, dtype=torch.float32, device=x.device)
             angle = t[:, None, None] * self.theta
             cos, sin = angle.cos().to(q.dtype), angle.sin().to(q.dtype)
             q, k = torch.cat([q * cos, q * sin], -1), torch.cat([k * cos, k * sin], -1)
         return q, k, v, u
 
-    def finish(self, x, o, u):
+    def gate(self, x, o, u):
+        """x with attention's output added, and what the last matrix multiplies."""
         x = x + linear(srms_norm(o) * u, self.out)
         a, b = linear(srms_norm(x), self.l12).chunk(2, -1)
-        return x + linear(a * b, self.l3)
+        return x, a * b
+
+    def finish(self, x, o, u):
+        x, product = self.gate(x, o, u)
+        return x + linear(product, self.l3)
 
     def prefill(self, x, position, state):
         """x [B, n, D], n a multiple of CHUNK; the state is updated in place."""
@@ -189,14 +194,17 @@ class Block(nn.Module):
         state.copy_(s)
         return self.finish(x, o.transpose(2, 3).reshape(b, n, -1), u)
 
-    def step(self, x, position, state):
-        """x [B, 1, D]: the recurrence, its state updated in place."""
+    def recur(self, x, position, state):
+        """x [B, 1, D]: the recurrence, its state updated in place; its output, and u."""
         b = x.shape[0]
         q, k, v, u = self.project(x, position)
         q, k, v = (t.view(b, self.heads, -1).float() for t in (q, k, v))
         state.mul_(self.decay).addcmul_(k[..., :, None], v[..., None, :])
         o = (q[..., None, :] @ state).to(x.dtype)
-        return self.finish(x, o.view(b, 1, -1), u)
+        return o.view(b, 1, -1), u
+
+    def step(self, x, position, state):
+        return self.finish(x, *self.recur(x, position, state))
 
 
 class TransNormer(nn.Module):

@@ -1,0 +1,177 @@
+"""Checks benchmarks/gpu/harness on made-up results; see gpu-compare.test."""
+import os
+import sys
+import tempfile
+import unittest
+import xml.dom.minidom
+
+sys.dont_write_bytecode = True
+FOLDER = sys.argv.pop(1)
+sys.path[:0] = [os.path.join(FOLDER, "harness"), os.path.join(FOLDER, "..", "cpu")]
+
+import energy  # noqa: E402
+import norms  # noqa: E402
+import paced  # noqa: E402
+import report  # noqa: E402
+import torch_peer  # noqa: E402
+
+
+def results():
+    peers = [{"phase": "decode", "form": "compiled", "batch": 8, "seconds": 0.002, "joules_per_token": 0.03},
+             {"phase": "prefill", "form": "eager, fla", "tokens": 2048, "seconds": 0.02, "joules_per_token": 0.005},
+             {"phase": "prefill", "form": "compiled, fla", "tokens": 2048, "seconds": 0.006,
+              "joules_per_token": 0.002},
+             {"phase": "prefill", "form": "compiled, fla", "tokens": 32768, "error": "OutOfMemoryError: no"}]
+    ours = [{"prompt": 2048, "gen": 64, "batch": 1, "prefill_seconds": 0.004, "decode_seconds": 0.032,
+             "decode_bytes_per_step": 3e8, "prefill_joules_per_token": 0.001, "decode_joules_per_token": 0.1},
+            {"prompt": 0, "gen": 64, "batch": 8, "prefill_seconds": 0, "decode_seconds": 0.064,
+             "decode_bytes_per_step": 6e8, "prefill_joules_per_token": None, "decode_joules_per_token": None,
+             "energy_error": "no counter"},
+            {"prompt": 32768, "gen": 0, "batch": 1, "prefill_seconds": 0.05, "decode_seconds": 0,
+             "decode_bytes_per_step": 3e8, "prefill_joules_per_token": 0.001, "decode_joules_per_token": None}]
+    shape = {"shape": "b1h8n8192d128", "tnllm_ms": 0.05, "floor_ms": 0.025, "fla_ms": 0.1,
+             "tnllm_scratch_bytes": 8 << 20, "fla_scratch_bytes": 32 << 20, "clean_us": {"tnllm": 45.0, "fla": 95.0}}
+    return {"device": "GPU", "date": "today", "torch": "2", "triton": "3",
+            "attention": {"copy_mb_per_second": 3e6, "attention": [shape]},
+            "norms": [{"columns": 1024, "result": "bf16", "copy_us": 38.0, "us": {"tnllm": 40.0, "torch.compile": 50.0},
+                       "of_copy": {"tnllm": 0.95, "torch.compile": 0.76}}],
+            "models": {"385m": {"tnllm": ours, "torch": peers}}, "errors": {"7b, PyTorch": "took more than 9 s"}}
+
+
+class Tables(unittest.TestCase):
+    def line(self, start):
+        found = [line for line in report.tables(results()).splitlines() if line.startswith(start)]
+        self.assertEqual(len(found), 1, f"{start} in {report.tables(results())}")
+        return [cell.strip() for cell in found[0].strip("|").split("|")]
+
+    def test_attention(self):
+        cells = self.line("| b1h8n8192d128")
+        self.assertEqual(cells[1:6], ["0.050", "0.025", "50%", "0.100", "2.00"])
+        self.assertEqual(cells[6:10], ["", "", "", ""], "peers that were not there")
+        self.assertEqual(cells[10:], ["45.0", "95.0", "8", "32"])
+
+    def test_norm(self):
+        self.assertEqual(self.line("| 1024")[1:], ["bf16", "38.0", "40.0", "95%", "50.0", "76%", "", ""])
+
+    def test_decode(self):
+        """The floor of 3e8 bytes at 3 TB/s; no peer ran one sequence, nobody counted eight's energy."""
+        self.assertEqual(self.line("| 385m | 1 ")[2:], ["0.500", "0.100", "", "", "100.000", "", ""])
+        self.assertEqual(self.line("| 385m | 8 ")[2:], ["1.000", "0.200", "2.000", "2.00", "", "30.000", ""])
+
+    def test_prefill(self):
+        """The peer's fastest form is the peer."""
+        self.assertEqual(self.line("| 385m | 2048 ")[2:], ["4.00", "512,000", "6.00", "1.50", "20.00", "1.000", "2.000",
+                                                           "2.00"])
+        self.assertEqual(self.line("| 385m | 32768 ")[4:7], ["", "", ""])
+
+    def test_what_is_missing_is_said(self):
+        text = report.tables(results())
+        self.assertIn("- Not measured: 7b, PyTorch: took more than 9 s.\n", text)
+        self.assertIn("- PyTorch, 385m, prefill, 32768 tokens, compiled, fla: OutOfMemoryError: no.\n", text)
+        self.assertIn("- Energy of 385m: no counter.\n", text)
+
+    def test_page_and_picture(self):
+        with tempfile.TemporaryDirectory() as root:
+            os.makedirs(os.path.join(root, "docs", "images"))
+            page = os.path.join(root, "docs", "Benchmarks-GPU.md")
+            with open(page, "w", encoding="utf-8") as file:
+                file.write("before\n" + report.BEGIN + "old\n" + report.END + "after\n")
+            report.write_docs(root, results())
+            with open(page, encoding="utf-8") as file:
+                text = file.read()
+            self.assertTrue(text.startswith("before\n") and text.endswith("after\n"))
+            self.assertNotIn("old", text)
+            self.assertIn(report.tables(results()), text)
+            picture = xml.dom.minidom.parse(os.path.join(root, "docs", "images", "benchmarks-gpu.svg"))
+            # tnllm and fla; two times tnllm and once PyTorch; the same.
+            self.assertEqual(len(picture.getElementsByTagName("rect")), 1 + 2 + 3 + 3)
+            with open(page, "w", encoding="utf-8") as file:
+                file.write("no place\n")
+            with self.assertRaises(SystemExit):
+                report.write_docs(root, results())
+
+
+class Energy(unittest.TestCase):
+    """A counter that moves every fourth run, by what these runs use: 3 J each."""
+
+    def test_from_tick_to_tick(self):
+        runs, now = 0, 0.0
+
+        def work():
+            nonlocal runs, now
+            runs, now = runs + 1, now + 0.1
+
+        joules = energy.joules_of_run(lambda: 7.0 + 3.0 * (runs // 4 * 4), work, seconds=2, clock=lambda: now)
+        self.assertAlmostEqual(joules, 3.0)
+
+
+# What `bench --paced` says, of a program that stops when it is told something else.
+PROGRAM = """#!/usr/bin/env python3
+import sys
+assert sys.argv[1:4] == ["bench", "--paced", "--quiet"], sys.argv
+print('{"ready": true}', flush=True)
+for line in sys.stdin:
+    assert line == "\\n", line
+    print('{"options": "' + " ".join(sys.argv[4:]) + '"}', flush=True)
+"""
+
+
+class Programs(unittest.TestCase):
+    """The counter gains 6 J with each reading, and so with each run."""
+
+    def setUp(self):
+        self.folder = tempfile.TemporaryDirectory()
+        self.program = os.path.join(self.folder.name, "program")
+        with open(self.program, "w", encoding="utf-8") as file:
+            file.write(PROGRAM)
+        os.chmod(self.program, 0o755)
+        self.meter, self.joules_of_run, self.seen = paced.Meter, paced.joules_of_run, []
+        test = self
+
+        class Meter:
+            def __init__(self, bus):
+                test.seen, self.count = [bus], 0
+
+            def joules(self):
+                self.count += 6
+                return self.count
+
+        def once(read, work):
+            self.seen.append(work())
+            return energy.joules_of_run(read, work, seconds=0)
+
+        paced.Meter, paced.joules_of_run = Meter, once
+
+    def tearDown(self):
+        paced.Meter, paced.joules_of_run = self.meter, self.joules_of_run
+        self.folder.cleanup()
+
+    def test_each_phase_alone(self):
+        size = {"prompt": 100, "batch": 2, "gen": 3}
+        self.assertAlmostEqual(paced.joules_per_token(self.program, "bus", "prefill", size), 6 / 200)
+        self.assertEqual(self.seen, ["bus", {"options": "--prompt=100 --batch=2 --gen=0"}])
+        self.assertAlmostEqual(paced.joules_per_token(self.program, "bus", "decode", size), 6 / 6)
+        self.assertEqual(self.seen[1], {"options": "--prompt=0 --batch=2 --gen=3"})
+        self.assertIsNone(paced.joules_per_token(self.program, "bus", "decode", {**size, "gen": 0}))
+
+    def test_a_program_that_ends(self):
+        with open(self.program, "w", encoding="utf-8") as file:
+            file.write("#!/bin/sh\nexit 3\n")
+        with self.assertRaisesRegex(OSError, "ended with status 3"):
+            paced.joules_per_token(self.program, "bus", "decode", {"prompt": 0, "batch": 1, "gen": 1})
+
+
+class Specs(unittest.TestCase):
+    def test_spec(self):
+        spec = torch_peer.read_spec(os.path.join(FOLDER, "..", "..", "examples", "specs", "7b.yaml"))
+        self.assertEqual((spec["decoder_layers"], spec["glu_dim"], spec["bias"]), (30, 11008, False))
+        self.assertEqual(spec["linear_use_lrpe_list"], [1] + 29 * [0])
+        self.assertEqual(spec["name"], "TransNormerLLM-7B")
+
+    def test_norm_text(self):
+        self.assertIn("tensor<?x?x2048xf32> -> tensor<?x?x2048xbf16>", norms.norm_text(2048, "bf16"))
+        self.assertNotIn("tn.cast", norms.norm_text(2048, "f32"))
+
+
+if __name__ == "__main__":
+    unittest.main()
