@@ -2,8 +2,8 @@
 // written by hand and timed as 24 layers in a graph, beside copies of the same
 // bytes: what docs/Kernels-GPU.md compares the generated kernel with.
 //
-//   nvcc -O3 -std=c++17 -gencode=arch=compute_90a,code=sm_90a states.cu -o
-//   states && ./states
+//   nvcc -O3 -std=c++17 -gencode=arch=compute_90a,code=sm_90a states.cu
+//   ./a.out
 #include <algorithm>
 #include <cstdint>
 #include <cstdio>
