@@ -3,6 +3,7 @@
 #include "Reducer.h"
 
 #include "tnllm/Pipelines/Pipelines.h"
+#include "tnllm/Target/Manifest.h"
 
 #include "mlir/IR/MLIRContext.h"
 #include "mlir/Parser/Parser.h"
@@ -53,6 +54,8 @@ size_t countLines(mlir::ModuleOp module) {
 int main(int argc, char **argv) {
   InitLLVM init(argc, argv);
   cl::HideUnrelatedOptions(category);
+  cl::SetVersionPrinter(
+      [](raw_ostream &out) { out << tnllm::getCompilerVersion() << '\n'; });
   cl::ParseCommandLineOptions(argc, argv,
                               "makes a module that shows a fault smaller\n");
   ErrorOr<std::string> program = sys::findProgramByName(testName);

@@ -85,8 +85,12 @@ Expected<DiffOptions> parse(ArrayRef<const char *> arguments) {
 Expected<tnrt::Checkpoint> open(const std::string &path) {
   SmallString<128> trace(path);
   sys::path::append(trace, traceFileName);
-  auto file = tnrt::Checkpoint::open(sys::fs::exists(trace) ? std::string(trace)
-                                                            : path);
+  const bool isTrace = sys::fs::exists(trace);
+  auto file = tnrt::Checkpoint::open(isTrace ? std::string(trace) : path);
+  if (!file && !isTrace && sys::fs::is_directory(path))
+    return createStringError(
+        printable(path) + ": holds no " + traceFileName +
+        ", and is no checkpoint: " + printable(file.message()));
   if (!file)
     return createStringError(printable(file.message()));
   return std::move(*file);
