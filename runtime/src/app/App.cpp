@@ -43,7 +43,7 @@ public:
         ->type_name("PATH");
     app.add_flag("--deterministic", common.deterministic,
                  "the same bits for a sequence in any batch, with any number "
-                 "of threads (always so on a CPU)");
+                 "of threads (always so on a CPU, never promised on a GPU)");
     app.add_flag("-q,--quiet", common.quiet,
                  "no progress bar and no notes on stderr");
     app.footer(
@@ -319,12 +319,12 @@ int runCommandLine(int argc, const char *const *argv, const tnrt_module &module,
       return fail("--device " + std::to_string(*environment.options.device) +
                   ": this program is compiled for the CPU (" + target.march +
                   "); programs for GPUs are compiled with --target");
-    // Every CPU kernel gives the same bits in any batch; nobody has shown it of
-    // a GPU's.
+    // Every CPU kernel gives the same bits in any batch. A GPU's code chooses
+    // kernels, which sum in different orders, by the rows of all sequences.
     if (environment.options.deterministic && target.isGpu())
-      return fail("--deterministic: this program computes on a GPU, where bits "
-                  "may depend on the batch; expected one compiled with "
-                  "--target=cpu");
+      return fail("--deterministic: this program computes on a GPU, where the "
+                  "size of the batch chooses the kernels, and with them the "
+                  "last bits; expected one compiled with --target=cpu");
     auto result = line.command()(environment);
     if (environment.out.closed())
       return kClosedPipe;
