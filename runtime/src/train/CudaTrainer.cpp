@@ -2,9 +2,12 @@
 // arrays are copies, made when somebody wants to see or change them. What a
 // call does to the device is one graph for each shape of a batch: ids and scale
 // to the device, the program, the norm of the gradients so far, loss and norm
-// back. Nothing else of a step waits for the GPU.
+// back. Nothing else of a step waits for the GPU. Gradients that begin as zeros
+// are made so by the call that adds to them first, which knows which ones it
+// writes whole (GradientZeros.h).
 #include "CudaTrainer.h"
 
+#include "GradientZeros.h"
 #include "Optimizer.h"
 #include "TrainArrays.h"
 #include "TrainGroups.h"
@@ -18,6 +21,7 @@
 #include <algorithm>
 #include <cstring>
 #include <map>
+#include <optional>
 #include <tuple>
 #include <utility>
 
@@ -83,6 +87,7 @@ private:
   struct Shape {
     int64_t batch, length;
     bool hasGradients;
+    bool fromZeros = false; // the gradients
 
     int64_t idBytes() const {
       return aligned(batch * length * int64_t(sizeof(int32_t)));
@@ -90,9 +95,16 @@ private:
     // What goes to the device: the scale, inputs and targets.
     int64_t inputBytes() const { return kAlignment + 2 * idBytes(); }
     bool operator<(const Shape &other) const {
-      return std::tie(batch, length, hasGradients) <
-             std::tie(other.batch, other.length, other.hasGradients);
+      return std::tie(batch, length, hasGradients, fromZeros) <
+             std::tie(other.batch, other.length, other.hasGradients,
+                      other.fromZeros);
     }
+  };
+  // What is known of a shape.
+  struct KnownShape {
+    int calls = 0;
+    GraphExec graph; // empty at first
+    std::optional<GradientZeros> zeros;
   };
   // What comes back: the loss, and the norm at kAlignment.
   static constexpr int64_t kResultBytes = kAlignment + sizeof(float);
@@ -103,12 +115,14 @@ private:
   Status upload(DevicePointer to, const void *from, int64_t bytes);
   Status download(void *to, DevicePointer from, int64_t bytes);
   Status clear(const DeviceMemory &memory);
+  Status clearPending();
   Status finish();
 
   Result<TrainLoss> run(const TrainBatch &batch, const double *scale);
   Result<float> runGroup(const TrainBatch &group, const float *scale);
   Status launchStep(const Shape &shape);
   Status queueStep(const Shape &shape);
+  Status queueZeros(KnownShape &known);
   Status queueNorm();
   Status queueResults();
   float result(int64_t offset) const {
@@ -179,9 +193,11 @@ private:
   DeviceMemory decays, sums; // of the optimizer, a number for each chunk
   DeviceMemory deviceInput, deviceFactors, deviceResults;
   PinnedMemory input, factors, results;
-  bool factorsAreRead = true;        // by the device, or never written
-  std::map<Shape, GraphExec> graphs; // empty before the second call
-  double norm = 0;                   // of the gradients so far
+  bool factorsAreRead = true; // by the device, or never written
+  std::map<Shape, KnownShape> shapes;
+  GradientZeros *zeros = nullptr; // of a step from zeros that is being queued
+  bool zerosArePending = false;   // the gradients are zeros, but not yet there
+  double norm = 0;                // of the gradients so far
   bool hasNorm = false;
   bool afterKernel = false; // see CudaSession
   Status failure;
@@ -334,6 +350,9 @@ Status CudaTrainer::finish() {
 }
 
 Result<FloatSpan> CudaTrainer::view(TrainBuffer which) {
+  if (which == TrainBuffer::Gradients)
+    if (Status status = clearPending(); !status)
+      return status.takeError();
   if (!isCurrent(which))
     if (Status status = download(arrays.data(which),
                                  deviceArray(which).address(), arrays.bytes());
@@ -350,6 +369,7 @@ Status CudaTrainer::commit(TrainBuffer which) {
     return status;
   isCurrent(which) = true;
   hasNorm = hasNorm && which != TrainBuffer::Gradients;
+  zerosArePending = zerosArePending && which != TrainBuffer::Gradients;
   return {};
 }
 
@@ -368,13 +388,14 @@ Result<TrainLoss> CudaTrainer::run(const TrainBatch &batch,
 
 Result<float> CudaTrainer::runGroup(const TrainBatch &group,
                                     const float *scale) {
-  const Shape shape{group.batch, group.length, scale != nullptr};
+  const Shape shape{group.batch, group.length, scale != nullptr,
+                    scale && zerosArePending};
   const size_t bytes =
       static_cast<size_t>(group.batch * group.length) * sizeof(int32_t);
   char *to = static_cast<char *>(input.data());
   if (scale) {
     std::memcpy(to, scale, sizeof *scale);
-    isCurrent(TrainBuffer::Gradients) = hasNorm = false;
+    isCurrent(TrainBuffer::Gradients) = hasNorm = zerosArePending = false;
   }
   std::memcpy(to + kAlignment, group.inputs, bytes);
   std::memcpy(to + kAlignment + shape.idBytes(), group.targets, bytes);
@@ -390,17 +411,23 @@ Result<float> CudaTrainer::runGroup(const TrainBatch &group,
 }
 
 // The first call of a shape chooses the library's algorithms, the second is
-// made a graph of.
+// made a graph of. One whose gradients begin as zeros needs a call between: the
+// first one learns which products may write them.
 Status CudaTrainer::launchStep(const Shape &shape) {
-  auto [known, isFirst] = graphs.try_emplace(shape);
-  if (isFirst) {
-    if (Status status = queueStep(shape); !status)
-      return status;
-    if (graphs.size() > kMostGraphs)
-      graphs.clear();
-    return {};
+  if (shapes.size() > kMostGraphs)
+    shapes.clear();
+  KnownShape &known = shapes[shape];
+  ++known.calls;
+  zeros = nullptr;
+  if (shape.fromZeros) {
+    if (!known.zeros)
+      known.zeros.emplace(arrays.parameters(),
+                          deviceData(TrainBuffer::Gradients), arrays.size());
+    zeros = &*known.zeros;
   }
-  GraphExec &graph = known->second;
+  if (known.calls <= (shape.fromZeros ? 2 : 1))
+    return queueStep(shape);
+  GraphExec &graph = known.graph;
   if (!graph.get()) {
     Result<GraphExec> made =
         capture(gpu, stream, [&] { return queueStep(shape); });
@@ -424,6 +451,9 @@ Status CudaTrainer::queueStep(const Shape &shape) {
   const auto *starts = static_cast<const int64_t *>(positions.data());
   auto *loss = static_cast<float *>(deviceResults.data());
   afterKernel = false;
+  if (shape.fromZeros)
+    if (Status status = queueZeros(shapes[shape]); !status)
+      return status;
   if (!shape.hasGradients) {
     module.evaluate(context(), shape.batch, shape.length, inputs, targets,
                     starts, loss);
@@ -436,6 +466,30 @@ Status CudaTrainer::queueStep(const Shape &shape) {
   if (Status status = takeFailure(); !status)
     return status;
   return queueResults();
+}
+
+Status CudaTrainer::queueZeros(KnownShape &known) {
+  if (known.calls == 1) {
+    known.zeros->learn();
+    return clear(deviceArray(TrainBuffer::Gradients));
+  }
+  for (const GradientZeros::Range &range : known.zeros->apply())
+    if (Status status = TNRT_CUDA_CALL(
+            driver(), cuMemsetD8Async,
+            deviceArray(TrainBuffer::Gradients).address() +
+                static_cast<DevicePointer>(range.begin) * sizeof(float),
+            0, static_cast<size_t>(range.end - range.begin) * sizeof(float),
+            stream.get());
+        !status)
+      return status;
+  return {};
+}
+
+// For whoever wants to see the gradients before a call adds to them.
+Status CudaTrainer::clearPending() {
+  if (!std::exchange(zerosArePending, false))
+    return {};
+  return clear(deviceArray(TrainBuffer::Gradients));
 }
 
 Status CudaTrainer::queueNorm() {
@@ -456,8 +510,8 @@ Status CudaTrainer::queueResults() {
 Status CudaTrainer::zeroGradients() {
   isCurrent(TrainBuffer::Gradients) = false;
   norm = 0;
-  hasNorm = true;
-  return clear(deviceArray(TrainBuffer::Gradients));
+  hasNorm = zerosArePending = true;
+  return {};
 }
 
 Result<double> CudaTrainer::gradientNorm() {
@@ -490,6 +544,8 @@ Status CudaTrainer::adamw(const AdamWUpdate &update) {
   for (TrainBuffer which : {TrainBuffer::Parameters, TrainBuffer::FirstMoment,
                             TrainBuffer::SecondMoment})
     isCurrent(which) = false;
+  if (Status status = clearPending(); !status)
+    return status;
   afterKernel = false;
   module.adamw(
       context(), chunks(), static_cast<const float *>(deviceFactors.data()),
@@ -504,6 +560,9 @@ void CudaTrainer::launchDevice(int64_t kernel, int64_t tasks,
                                void *const *args) {
   if (!failure)
     return;
+  if (zeros && kernel >= 0 && kernel < kernels->size())
+    for (int64_t i = 0; i < module.device_kernels[kernel].num_params; ++i)
+      zeros->use(args[i]);
   note(kernels->launch(kernel, tasks, args, stream.get(), afterKernel));
   afterKernel |= tasks > 0;
 }
@@ -513,7 +572,10 @@ void CudaTrainer::matmul(const MatmulCall &call) {
     return;
   if (!products)
     return note(Error{productsError});
-  note(products->run(call, stream.get()));
+  MatmulCall now = call;
+  if (zeros)
+    now.form = zeros->formOf(call);
+  note(products->run(now, stream.get()));
   afterKernel = false; // nor is it known what the library queues last
 }
 
