@@ -47,8 +47,7 @@ def cpu_slug():
 def command():
     """What was typed, with the paths of this machine shown from the repository's root."""
     shown = [os.path.relpath(a) if os.path.isabs(a) else a for a in sys.argv[1:]]
-    extra = ["--perplexity"] if sys.argv[0].endswith("perplexity.py") else []
-    return " ".join(["benchmarks/cpu/run", *extra, *shown])
+    return " ".join(["benchmarks/cpu/run", *shown])
 
 
 def describe():

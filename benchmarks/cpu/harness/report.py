@@ -145,8 +145,10 @@ def compile_lines(results):
 def perplexity_lines(results):
     found = results.get("perplexity")
     if found:
-        cells = [f"{dtype} {value:.6f}" for dtype, value in found["perplexity"].items()]
-        yield f"Perplexity of {found['held_out_bytes']} bytes after {found['steps']} steps of training: {', '.join(cells)}."
+        cells = [f"{dtype} {value:.5f} ({found['bits_per_byte'][dtype]:.5f} bits per byte)"
+                 for dtype, value in found["perplexity"].items()]
+        yield (f"Perplexity of examples/demo on {found['bytes']:,} bytes ({found['tokens']:,} tokens) that its training "
+               f"did not see: {', '.join(cells)}.")
 
 
 def page_lines(results):

@@ -8,8 +8,9 @@ import tempfile
 import time
 from contextlib import ExitStack
 
+import perplexity as demo_perplexity
 from checkpoint import write_checkpoint
-from programs import TORCH_ENVIRONMENT, Bench, say, touch_memory
+from programs import ROOT, TORCH_ENVIRONMENT, Bench, say, touch_memory
 from targets import lengths_of, memory_ways
 from turns import Turns, paired, summary
 
@@ -137,13 +138,4 @@ def compile_times(context, model):
 
 
 def perplexity(context):
-    """harness/perplexity.py in a process of its own, as it trains; its result."""
-    script = os.path.join(os.path.dirname(os.path.abspath(__file__)), "perplexity.py")
-    output = os.path.join(context.work, "perplexity.json")
-    steps = "20" if context.quick else "220"
-    done = subprocess.run([sys.executable, script, "--steps", steps, "--tnllmc", context.compiler.tnllmc,
-                           "--output", output], stdout=sys.stderr)
-    if done.returncode:
-        raise RuntimeError(f"perplexity.py: exit {done.returncode}")
-    with open(output) as file:
-        return {k: v for k, v in json.load(file).items() if k != "machine"}
+    return demo_perplexity.perplexity(context.compiler.tnllmc, ROOT, context.work)
