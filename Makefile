@@ -17,7 +17,7 @@ setup: ## Install the Debian packages and sources that a build needs (once)
 
 # build/NAME is configured once; CMake sees later changes by itself. Its warnings
 # and errors go to stderr; the rest is of no interest.
-PRESETS := release debug debug-runtime tsan fuzz static
+PRESETS := release debug debug-runtime tsan static
 .PHONY: $(PRESETS:%=configure-%) $(PRESETS:%=build-%)
 $(PRESETS:%=configure-%): configure-%: setup
 	@test -f build/$*/build.ninja || cmake --preset $* --log-level=WARNING >/dev/null
@@ -40,7 +40,7 @@ demo: configure-release ## Compile the example model and generate text with it
 	@tools/dev/demo $(BIN) "$(PROMPT)"
 
 .PHONY: test
-test: build-release build-debug-runtime ## Build and run every test
+test: build-release build-debug-runtime ## Build and run every test, the runtime's under sanitizers too
 	@tools/dev/run-tests -j $(JOBS) build/release build/debug-runtime
 
 .PHONY: test-debug
@@ -51,8 +51,13 @@ test-debug: build-debug ## Run every test on the sanitized build
 test-tsan: build-tsan ## Run the runtime's tests under ThreadSanitizer
 	@tools/dev/run-tests -j $(JOBS) build/tsan
 
+.PHONY: test-all
+test-all: build-release build-debug build-tsan ## Run every test on all three builds, as CI does
+	@tools/dev/run-tests -j $(JOBS) build/release build/debug build/tsan
+
 .PHONY: fuzz
-fuzz: build-fuzz ## Build the fuzz targets with libFuzzer into build/fuzz
+fuzz: configure-debug ## Build the fuzz targets, which search (test/fuzz/run), into build/debug
+	@cmake --build build/debug --target tnllm-fuzz -j $(JOBS)
 
 .PHONY: sbom
 sbom: build-release ## Write build/release/sbom.spdx.json, the list of dependencies
