@@ -243,6 +243,11 @@ private:
         ->check(countFrom(0));
     sub->add_option("--repeat", bench.repeat, "measured runs (default 3)")
         ->check(integerIn(1, 10000));
+    sub->add_option("--energy", bench.energySeconds,
+                    "on a GPU, the joules of a token too, in loops of so many "
+                    "seconds (2 is enough)")
+        ->check(numberIn(0, 3600, "a number of seconds from 0 to 3600"))
+        ->type_name("SECONDS");
     sub->add_flag("--kernels", bench.kernels,
                   "each kernel of a step alone, of a GPU program");
     sub->add_flag("--paced", bench.paced,

@@ -1,4 +1,5 @@
 // bench: how fast this machine prefills and decodes.
+#include "BenchEnergy.h"
 #include "BenchKernels.h"
 #include "Commands.h"
 #include "Interrupt.h"
@@ -7,12 +8,14 @@
 #include "Text.h"
 
 #include "core/Progress.h"
+#include "cuda/Energy.h"
 #include "tnrt/formats/Pack.h"
 
 #include <algorithm>
 #include <charconv>
 #include <chrono>
 #include <fstream>
+#include <functional>
 #include <optional>
 
 #include <unistd.h>
@@ -85,18 +88,31 @@ public:
     if (Status status = session.reset(); !status)
       return status.takeError();
     auto start = Clock::now();
-    if (Status status = prefill(); !status)
-      return status.takeError();
+    if (auto whole = prefillAll(); !whole)
+      return whole;
     times.prefill = std::chrono::duration<double>(Clock::now() - start).count();
 
     auto &positions = session.positions();
     if (options.position > 0)
       std::fill(positions.begin(), positions.end(), options.position);
     start = Clock::now();
+    if (auto whole = decodeAll(); !whole)
+      return whole;
+    times.decode = std::chrono::duration<double>(Clock::now() - start).count();
+    return !interrupted();
+  }
+
+  // The prompt of each sequence; then `gen` steps of all. False when
+  // interrupted.
+  Result<bool> prefillAll() {
+    if (Status status = prefill(); !status)
+      return status.takeError();
+    return !interrupted();
+  }
+  Result<bool> decodeAll() {
     for (int64_t i = 0; i < options.gen && !interrupted(); ++i)
       if (Status status = decodeStep(); !status)
         return status.takeError();
-    times.decode = std::chrono::duration<double>(Clock::now() - start).count();
     return !interrupted();
   }
 
@@ -143,6 +159,44 @@ private:
   std::vector<int32_t> tokens;
   std::vector<Draw> draws; // all greedy
 };
+
+// Joules of a token; nothing where they were not measured, and why not.
+struct Energy {
+  std::optional<double> prefill, decode;
+  std::string error;
+
+  Json json(const std::optional<double> &joules) const {
+    return joules ? Json(*joules) : Json();
+  }
+};
+
+Energy measureEnergy(Bench &bench, const BenchOptions &options, int device,
+                     bool isGpu) {
+  Energy energy;
+  if (!isGpu) {
+    energy.error = "energy is counted on NVIDIA's GPUs alone";
+    return energy;
+  }
+  auto meter = cuda::EnergyMeter::open(device);
+  if (!meter) {
+    energy.error = meter.message();
+    return energy;
+  }
+  auto measure = [&](int64_t tokens, const std::function<Result<bool>()> &work,
+                     std::optional<double> &result) {
+    if (tokens == 0 || !energy.error.empty())
+      return;
+    auto joules = joulesOfRun([&] { return (*meter)->joules(); }, work,
+                              options.energySeconds);
+    if (!joules)
+      energy.error = joules.message();
+    else if (*joules)
+      result = **joules / double(tokens * options.batch);
+  };
+  measure(options.prompt, [&] { return bench.prefillAll(); }, energy.prefill);
+  measure(options.gen, [&] { return bench.decodeAll(); }, energy.decode);
+  return energy;
+}
 
 double perSecond(double amount, double seconds) {
   return seconds > 0 ? amount / seconds : 0;
@@ -235,6 +289,13 @@ Result<int> benchCommand(Environment &environment,
     decode.push_back(times.decode);
   }
   progress.finish();
+  const bool isGpu = environment.manifest.target.isGpu();
+  Energy energy;
+  if (options.energySeconds > 0)
+    energy = measureEnergy(bench, options,
+                           environment.options.device.value_or(0), isGpu);
+  if (interrupted())
+    return interruptCode();
 
   double prefillSeconds = median(prefill), decodeSeconds = median(decode);
   double prefillRate =
@@ -245,7 +306,6 @@ Result<int> benchCommand(Environment &environment,
                       options.batch * (*model)->stateBytes();
   double bandwidth =
       perSecond(double(options.gen) * double(stepBytes), decodeSeconds);
-  const bool isGpu = environment.manifest.target.isGpu();
   if (options.json) {
     Json json = {{"model", environment.manifest.name},
                  {"dtype", environment.manifest.raw["dtype"]},
@@ -263,8 +323,13 @@ Result<int> benchCommand(Environment &environment,
                  {"decode_bytes_per_step", stepBytes},
                  {"decode_bytes_per_second", bandwidth},
                  {"peak_memory_bytes", peakMemoryBytes()}};
-    if (isGpu)
+    if (isGpu) {
       json["device_memory_bytes"] = (*model)->deviceBytes();
+      json["prefill_joules_per_token"] = energy.json(energy.prefill);
+      json["decode_joules_per_token"] = energy.json(energy.decode);
+    }
+    if (!energy.error.empty())
+      json["energy_error"] = energy.error;
     environment.out.write(dumpJson(json, 2) + "\n");
     return int(kOk);
   }
@@ -282,6 +347,14 @@ Result<int> benchCommand(Environment &environment,
     out.write("decode   " + std::to_string(options.gen) + " tokens  " +
               formatNumber(decodeRate, 1) + " tok/s  " +
               formatBytes(bandwidth) + "/s of parameters and states\n");
+  if (energy.prefill)
+    out.write("prefill  " + formatNumber(*energy.prefill * 1e3, 4) +
+              " mJ per token\n");
+  if (energy.decode)
+    out.write("decode   " + formatNumber(*energy.decode * 1e3, 4) +
+              " mJ per token\n");
+  if (!energy.error.empty())
+    out.write("energy   not measured: " + energy.error + "\n");
   out.write("peak memory  " + formatBytes(double(peakMemoryBytes())) +
             (isGpu ? ", " + formatBytes(double((*model)->deviceBytes())) +
                          " on the GPU"

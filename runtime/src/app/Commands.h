@@ -46,7 +46,8 @@ struct GradOptions {
 struct BenchOptions {
   int64_t prompt = 512, gen = 128, batch = 1, position = 0, repeat = 3;
   bool json = false;
-  bool kernels = false; // each launch of a step alone instead
+  double energySeconds = 0; // 0: no energy; else the least a loop takes
+  bool kernels = false;     // each launch of a step alone instead
   bool paced = false;   // a repetition for each line of standard input
 };
 

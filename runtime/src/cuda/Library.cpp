@@ -44,7 +44,8 @@ std::vector<std::string> cublasLtNames() {
 } // namespace
 
 LibraryNames &libraryNames() {
-  static LibraryNames names = {{"libcuda.so.1"}, cublasLtNames()};
+  static LibraryNames names = {
+      {"libcuda.so.1"}, cublasLtNames(), {"libnvidia-ml.so.1"}};
   return names;
 }
 

@@ -33,6 +33,7 @@ struct LibraryNames {
   std::vector<std::string> driver;   // libcuda.so.1
   std::vector<std::string> cublasLt; // libcublasLt.so.13, .12, in the loader's
                                      // path and in CUDA's usual folders
+  std::vector<std::string> nvml;     // libnvidia-ml.so.1
 };
 LibraryNames &libraryNames();
 

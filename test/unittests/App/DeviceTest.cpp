@@ -117,6 +117,53 @@ TEST_F(DeviceTest, Bench) {
   EXPECT_EQ(json["decode_bytes_per_step"], 4096 * 4 + 2 * 2 * 12 * 4);
 }
 
+// The counter gains 5 mJ between two readings, which is what one run uses.
+TEST_F(DeviceTest, BenchEnergy) {
+  useDevice();
+  const std::vector<std::string> command = {"bench", "--prompt", "10",
+                                            "--gen", "5",        "--batch",
+                                            "2",     "--energy", "0.001"};
+  auto asJson = [&] {
+    std::vector<std::string> all = command;
+    all.push_back("--json");
+    Outcome outcome = run(all);
+    EXPECT_EQ(outcome.code, 0) << outcome.err;
+    return nlohmann::json::parse(outcome.out);
+  };
+  fake::cuda().millijoulesPerReading = 5;
+  auto json = asJson();
+  EXPECT_NEAR(json["prefill_joules_per_token"].get<double>(), 0.005 / 20, 1e-9);
+  EXPECT_NEAR(json["decode_joules_per_token"].get<double>(), 0.005 / 10, 1e-9);
+  EXPECT_FALSE(json.contains("energy_error"));
+  Outcome outcome = run(command);
+  EXPECT_NE(outcome.out.find("decode   0.5000 mJ per token\n"),
+            std::string::npos)
+      << outcome.out;
+
+  // No counter, no library: null, and why.
+  fake::cuda().millijoulesPerReading = 0;
+  json = asJson();
+  EXPECT_TRUE(json["prefill_joules_per_token"].is_null());
+  EXPECT_TRUE(json["decode_joules_per_token"].is_null());
+  EXPECT_EQ(json["energy_error"],
+            "nvmlDeviceGetTotalEnergyConsumption: Not Supported");
+  cuda::libraryNames().nvml = {"libno-such-nvml.so.1"};
+  json = asJson();
+  EXPECT_TRUE(json["decode_joules_per_token"].is_null());
+  EXPECT_EQ(json["energy_error"].get<std::string>().rfind(
+                "NVIDIA's management library cannot be loaded (", 0),
+            0u);
+  outcome = run(command);
+  EXPECT_NE(outcome.out.find("energy   not measured: NVIDIA's management"),
+            std::string::npos)
+      << outcome.out;
+  cuda::libraryNames().nvml = {"libm.so.6"};
+  EXPECT_EQ(asJson()["energy_error"],
+            "NVIDIA's management library (libm.so.6) lacks nvmlInit_v2, "
+            "nvmlShutdown, nvmlDeviceGetHandleByPciBusId_v2, "
+            "nvmlDeviceGetTotalEnergyConsumption, nvmlErrorString");
+}
+
 TEST_F(DeviceTest, BenchKernels) {
   useDevice();
   Outcome outcome =

@@ -5,6 +5,7 @@
 #include "cuda/DriverTypes.h"
 
 #include <algorithm>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <functional>
@@ -162,6 +163,13 @@ CUresult cuDeviceGetAttribute(int *value, int attribute, CUdevice) {
            : attribute == kAttributeComputeMinor     ? state.capability % 10
            : attribute == kAttributeSharedBytesOptIn ? state.sharedBytesOfBlock
                                                      : -1;
+  return kSuccess;
+}
+
+CUresult cuDeviceGetPCIBusId(char *busId, int bytes, CUdevice device) {
+  ENTER("cuDeviceGetPCIBusId", false);
+  std::snprintf(busId, static_cast<size_t>(bytes), "0000:%02x:00.0",
+                static_cast<unsigned>(device));
   return kSuccess;
 }
 
@@ -711,6 +719,38 @@ int cublasLtMatmul(LtHandle, LtMatmulDesc desc, const void *alpha,
       }
   });
   return 0;
+}
+
+// The management library.
+
+int nvmlInit_v2() {
+  ++state.held["NVML"];
+  return 0;
+}
+
+int nvmlShutdown() {
+  release("NVML");
+  return 0;
+}
+
+int nvmlDeviceGetHandleByPciBusId_v2(const char *busId, void **device) {
+  if (std::strcmp(busId, "0000:00:00.0") != 0)
+    return 6;
+  *device = &state;
+  return 0;
+}
+
+int nvmlDeviceGetTotalEnergyConsumption(void *device,
+                                        unsigned long long *millijoules) {
+  if (device != &state || state.millijoulesPerReading == 0)
+    return 3;
+  state.millijoules += state.millijoulesPerReading;
+  *millijoules = static_cast<unsigned long long>(state.millijoules);
+  return 0;
+}
+
+const char *nvmlErrorString(int code) {
+  return code == 3 ? "Not Supported" : "Not Found";
 }
 
 } // extern "C"

@@ -30,6 +30,10 @@ struct Cuda {
   int sharedBytesOfBlock = 232448;
   std::map<std::string, CudaKernel> kernels;
   std::string loadLog; // what loading an image writes to its error log
+  // Of the management library: what the energy counter, in millijoules, gains
+  // each time it is read; 0: it has none.
+  int64_t millijoulesPerReading = 0;
+  int64_t millijoules = 0;
   // The call of this number fails, counted from 1; calls that release something
   // and those that describe errors never fail and do not count.
   int64_t failAt = 0;
