@@ -154,7 +154,8 @@ def made_up():
         "memory": {"385m": {"f32": memory}},
         "start": {"385m": {"f32": {**start, "touch": {"bytes": 1, "again": 0.1, "first": 0.2}}}},
         "compile": {m: {**summary([1.0]), "phases": {"Link": 0.1}} for m in ("385m", "7b")},
-        "perplexity": {"held_out_bytes": 1, "steps": 1, "perplexity": {"f32": 4.0, "int8": 4.001}},
+        "perplexity": {"texts": 1, "tokens": 2, "bytes": 3, "perplexity": {"f32": 4.0, "int8": 4.001},
+                       "bits_per_byte": {"f32": 1.0, "int8": 1.0}},
     }
 
 
