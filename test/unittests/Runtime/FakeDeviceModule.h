@@ -179,7 +179,6 @@ inline Cuda &resetCuda() {
   state.kernels["forward"] = {runForward, std::vector<size_t>(9, 8)};
   state.kernels["mapped"] = {runMapped, {128, 8}};
   state.kernels["sample"] = {runSample, {8, 8, 8}};
-  state.kernels[TNRT_SCORE_KERNEL] = {runScores, {8, 8, 8}};
   state.kernels["packed"] = {runPacked, std::vector<size_t>(9, 8)};
   cuda::libraryNames() = {{TNRT_FAKE_CUDA}, {TNRT_FAKE_CUDA}, {TNRT_FAKE_CUDA}};
   return state;
