@@ -19,7 +19,7 @@ from verify import agrees, verify
 
 ROWS = ("verify", "bandwidth", "products", "decode", "prefill", "linearity", "position", "embed", "memory", "start",
         "compile", "perplexity")
-FORMAT = 2  # of the JSON file
+FORMAT = 3  # of the JSON file
 BATCHES, TOKENS = (1, 8), (512, 4096)
 
 
@@ -31,7 +31,7 @@ def arguments():
     parser.add_argument("--models", default=None, help="of examples/specs (385m,1b)")
     parser.add_argument("--dtypes", default="f32,bf16,int8", help="list (f32,bf16,int8)")
     parser.add_argument("--no-torch", action="store_true", help="without PyTorch")
-    parser.add_argument("--longest", type=float, default=300, help="seconds that one run of a prompt may take")
+    parser.add_argument("--longest", type=float, default=400, help="seconds that one run of a prompt may take")
     parser.add_argument("--output", help="JSON file (benchmarks/results/cpu/DATE-CPU.json; build/bench-work with --quick or --only)")
     parser.add_argument("--resume", action="store_true", help="keep the rows that the output file has; with --only, replace those")
     parser.add_argument("--docs", action="store_true", help="also write docs/Benchmarks-CPU.md's table and plot")
@@ -91,7 +91,8 @@ class Saved:
             place.pop(key, None)
             errors[label] = f"{type(error).__name__}: {error}"
             say(f"  not measured: {errors[label]}")
-        self.results["rows"][label] = {"seconds": time.monotonic() - begin, "other_cores": load.cores()}
+        self.results["rows"][label] = {"seconds": time.monotonic() - begin, "other_cores": load.cores(),
+                                       "run": len(self.results["runs"]) - 1}
         save(self.options, self.results)
 
     def wanted(self, place, key, name):
@@ -137,9 +138,9 @@ def single_rows(context, options, results):
             for dtype in options.dtypes:
                 place = results.setdefault(name, {}).setdefault(model, {})
                 saved.row(place, dtype, name, f"{name}, {model} {dtype}", lambda: measure(context, model, dtype))
-    for model in ("385m", "1b", "7b"):
-        saved.row(results.setdefault("compile", {}), model, "compile", f"compile {model}",
-                  lambda: singles.compile_times(context, model))
+    for name in ("385m", "385m, link", "385m, embed", "1b", "7b"):
+        saved.row(results.setdefault("compile", {}), name, "compile", f"compile {name}",
+                  lambda: singles.compile_times(context, *name.split(", ")))
     if context.torch_kinds:
         saved.row(results, "perplexity", "perplexity", "perplexity", lambda: singles.perplexity(context))
 
@@ -197,12 +198,14 @@ def main():
         options.output = os.path.join(folder, f"{date}-{machine.cpu_slug()}.json")
     options.output = os.path.abspath(options.output)
     busy, results, begin = machine.other_load(), opened(options), time.monotonic()
-    results.update(machine=machine.describe(), quick=options.quick, busy_cores_before=busy, versions=versions(context))
+    # One for each time this program went on with the file; a row has the number of its run.
+    run = {"machine": machine.describe(), "versions": versions(context), "busy_cores_before": busy}
+    results.setdefault("runs", []).append(run)
+    results["quick"] = options.quick
     if busy > 0.1:
         say(f"note: {busy:.1f} cores are busy with other work; these timings will not be worth keeping")
     measure(context, options, results)
-    results["busy_cores_after"] = machine.other_load()
-    results["minutes"] = (time.monotonic() - begin) / 60
+    run.update(busy_cores_after=machine.other_load(), minutes=(time.monotonic() - begin) / 60)
     save(options, results)
     print(report.markdown(results))
     say(f"results: {os.path.relpath(options.output, ROOT)}")

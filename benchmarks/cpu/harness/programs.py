@@ -95,11 +95,11 @@ class Compiler:
         how = f"--weights={weights}" if weights else "--random-weights=1"
         return [self.tnllmc, source, "--quiet", f"--dtype={dtype}", "-o", path, how]
 
-    def phases(self, model, dtype, path):
+    def phases(self, model, dtype, path, weights=None):
         """(whole seconds, seconds of the compiler's phases by name), of one run; the phases
         as --mlir-timing tells them."""
         start = time.perf_counter()
-        done = subprocess.run(self.command(model, dtype, path) + ["--mlir-timing"],
+        done = subprocess.run(self.command(model, dtype, path, weights) + ["--mlir-timing"],
                               capture_output=True, text=True, check=True)
         whole = time.perf_counter() - start
         column = r" +([0-9.]+) \( *[0-9.]+%\)"  # of the user's time, then of the clock's

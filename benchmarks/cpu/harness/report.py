@@ -187,16 +187,27 @@ def single_lines(results):
     return "### Others\n\n" + text if text else ""
 
 
-def heading(results):
-    m, v = results["machine"], results["versions"]
-    text = (f"{m['cpu']} (family {m['cpu_family']}, model {m['cpu_model']}), {m['cores']} cores, "
-            f"{m['memory_kib'] / 2**20:.0f} GiB, {m['date']}, {v['compiler']}, checkout {v['commit'][:10]}"
-            f"{' with changes' if v.get('dirty') else ''}, tnllmc sha256 {v.get('tnllmc_sha256', '')[:12]}"
-            f"{', older than that commit' if v.get('tnllmc_older_than_commit') else ''}")
+def run_line(run, number, rows):
+    """Of one run of the benchmark: date, what was measured, and whether others were busy."""
+    m, v = run["machine"], run["versions"]
+    own = [label for label, row in rows.items() if row["run"] == number]
+    text = (f"{m['date']}: {len(own)} rows{', ' + ', '.join(own) if len(own) <= 6 and number else ''}; "
+            f"{v['compiler']}, checkout {v['commit'][:10]}{' with changes' if v.get('dirty') else ''}, tnllmc sha256 "
+            f"{v.get('tnllmc_sha256', '')[:12]}{', older than that commit' if v.get('tnllmc_older_than_commit') else ''}")
     if "torch" in v:
         text += f", PyTorch {v['torch']}"
-    text += f". Busy cores of others: {results['busy_cores_before']:.1f} before, {results.get('busy_cores_after', 0):.1f} after"
-    text += f"; {results['minutes']:.0f} minutes.\n\n" if "minutes" in results else ".\n\n"
+    text += f"; busy cores of others {run['busy_cores_before']:.1f} before"
+    if "minutes" not in run:
+        return text + ", interrupted."
+    return text + f", {run['busy_cores_after']:.1f} after, {run['minutes']:.0f} minutes."
+
+
+def heading(results):
+    m = results["runs"][0]["machine"]
+    text = (f"{m['cpu']} (family {m['cpu_family']}, model {m['cpu_model']}), {m['cores']} cores, "
+            f"{m['memory_kib'] / 2**20:.0f} GiB. Runs of the benchmark that these rows are of:\n\n")
+    text += "".join(f"- {run_line(run, i, results['rows'])}\n" for i, run in enumerate(results["runs"])
+                    if any(row["run"] == i for row in results["rows"].values()) or len(results["runs"]) == 1) + "\n"
     if "bandwidth" in results:
         b = results["bandwidth"]
         text += f"Read bandwidth: {b['bytes_per_second'] / 1e9:.1f} GB/s ({b['threads']} threads, {b['best']}).\n\n"

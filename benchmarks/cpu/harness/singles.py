@@ -17,6 +17,8 @@ from turns import Turns, paired, summary
 CONFIG_KEYS = ("vocab_size", "decoder_embed_dim", "decoder_layers", "decoder_attention_heads",
                "hidden_dim", "glu_dim", "linear_use_lrpe_list", "init_std")
 SHORT = 1024  # the length that longer prompts are compared with
+STEADY = 1.1  # the two short runs around a long one may differ by so much, else all of it is repeated
+TRIES = 3
 
 
 def linearity(context, model, dtype):
@@ -24,7 +26,7 @@ def linearity(context, model, dtype):
     and is compared with their mean; one that would take too long is named as left out."""
     found = {"short": SHORT, "lengths": {}, "left_out": {}}
     exe = context.compiler.build(model, dtype)
-    lengths = lengths_of(model, context.quick)
+    lengths = lengths_of(context.quick)
     with Bench(exe, prompt=lengths[-1]) as bench:
         short = lambda: statistics.median(bench.prefill(SHORT) for _ in range(3)) / SHORT
         before = short()
@@ -32,12 +34,17 @@ def linearity(context, model, dtype):
             if n * before > context.longest:
                 found["left_out"][str(n)] = f"{n * before:.0f} s, --longest is {context.longest:.0f}"
                 continue
-            seconds = [bench.prefill(n) / n for _ in range(3 if n < 16384 else 1)]
-            after = short()
-            ratio = statistics.median(seconds) / statistics.mean([before, after])
-            found["lengths"][str(n)] = {"before": before, "after": after, **summary(seconds), "ratio": ratio}
-            say(f"  {model} {dtype}, {n} tokens: {statistics.median(seconds) * 1e6:.1f} us per token, {ratio:.3f} of {SHORT}")
-            before = after
+            for tries in range(1, TRIES + 1):
+                seconds = [bench.prefill(n) / n for _ in range(3 if n < 16384 else 1)]
+                after = short()
+                steady = max(before, after) <= STEADY * min(before, after)
+                row = {"before": before, "after": after, "steady": steady, "tries": tries, **summary(seconds),
+                       "ratio": statistics.median(seconds) / statistics.mean([before, after])}
+                before = after
+                if steady:
+                    break
+            found["lengths"][str(n)] = row
+            say(f"  {model} {dtype}, {n} tokens: {row['median'] * 1e6:.1f} us per token, {row['ratio']:.3f} of {SHORT}")
     return found
 
 
@@ -127,13 +134,18 @@ def run_times(command, count):
     return samples
 
 
-def compile_times(context, model):
-    """Whole runs of the compiler with --mlir-timing; the phases are those of the median run."""
+def compile_times(context, model, how=None):
+    """Whole runs of the compiler with --mlir-timing; the phases are those of the median run. `how`
+    is None, for a spec, or "link" or "embed", for a checkpoint of f32 in the page cache."""
+    source = model
+    if how:
+        source, weights = link_checkpoint(context, model)
+        subprocess.run(["cat", weights], stdout=subprocess.DEVNULL, check=True)
     with tempfile.TemporaryDirectory(dir=context.compiler.work) as folder:
         path = os.path.join(folder, "exe")
-        runs = sorted(context.compiler.phases(model, "f32", path) for _ in range(3 if context.quick else 5))
+        runs = sorted(context.compiler.phases(source, "f32", path, how) for _ in range(3 if context.quick else 5))
     seconds, phases = runs[len(runs) // 2]
-    say(f"  compile {model}: {seconds:.2f} s")
+    say(f"  compile {model}{how and f', {how}' or ''}: {seconds:.2f} s")
     return {**summary([r[0] for r in runs]), "phases": phases}
 
 

@@ -144,16 +144,18 @@ def made_up():
     return {
         "expected": {"rows": ["verify", "decode", "prefill", "linearity", "position", "memory", "start", "compile", "perplexity"],
                      "models": ["385m"], "dtypes": ["f32"], "torch": True, "tokens": ["512"]},
-        "errors": {}, "rows": {"decode 1, 385m f32": {"seconds": 9, "other_cores": 0.25}},
-        "machine": {"cpu": "C", "cpu_family": "1", "cpu_model": "2", "cores": 2, "memory_kib": 1 << 20, "date": "today"},
-        "versions": {"compiler": "tnllm", "commit": "abc", "dirty": True}, "busy_cores_before": 0.0,
+        "errors": {}, "rows": {"decode 1, 385m f32": {"seconds": 9, "other_cores": 0.25, "run": 0},
+                               "perplexity": {"seconds": 9, "other_cores": 0.0, "run": 1}},
+        "runs": [{"machine": {"cpu": "C", "cpu_family": "1", "cpu_model": "2", "cores": 2, "memory_kib": 1 << 20, "date": date},
+                  "versions": {"compiler": "tnllm", "commit": "abc", "dirty": True}, "busy_cores_before": 0.0, **ended}
+                 for date, ended in (("today", {}), ("later", {"busy_cores_after": 1.5, "minutes": 2.0}))],
         "models": {"385m": {"f32": model}},
         "verify": {"f32": {"torch eager": {"limit": 1e-4, "difference": 1e-5}}},
         "linearity": {"385m": {"f32": {"short": 1024, "lengths": {"65536": {**summary([1e-3]), "ratio": 1.01}}, "left_out": {}}}},
         "position": {"385m": {"f32": {"seconds_per_step": {"10": summary([1.0]), "100000": summary([1.0])}, "ratio": spread([1.0])}}},
         "memory": {"385m": {"f32": memory}},
         "start": {"385m": {"f32": {**start, "touch": {"bytes": 1, "again": 0.1, "first": 0.2}}}},
-        "compile": {m: {**summary([1.0]), "phases": {"Link": 0.1}} for m in ("385m", "7b")},
+        "compile": {m: {**summary([1.0]), "phases": {"Link": 0.1}} for m in ("385m", "385m, link", "385m, embed", "7b")},
         "perplexity": {"texts": 1, "tokens": 2, "bytes": 3, "perplexity": {"f32": 4.0, "int8": 4.001},
                        "bits_per_byte": {"f32": 1.0, "int8": 1.0}},
     }
@@ -196,6 +198,18 @@ class TargetsTest(unittest.TestCase):
         row["left_out"]["65536"], row["lengths"] = "too long", {}
         self.assertEqual(verdicts(found)["prefill time a token, 385m f32, 65536 against 1024 tokens"], "**not measured**: too long")
 
+    def test_a_length_between_unlike_short_runs_is_not_measured(self):
+        found = made_up()
+        found["linearity"]["385m"]["f32"]["lengths"]["65536"].update(steady=False, before=1e-3, after=2e-3)
+        self.assertEqual(verdicts(found)["prefill time a token, 385m f32, 65536 against 1024 tokens"],
+                         "**not measured**: the runs of 1024 tokens around it differ: 1000 and 2000 us a token")
+
+    def test_a_start_tells_how_many_runs_were_late(self):
+        found = made_up()
+        found["start"]["385m"]["f32"]["tnllm link"].update(summary([0.1, 0.2, 0.7]))
+        self.assertEqual(verdicts(found)["start to first token, 385m f32, link, memory freed by a run before"],
+                         "met, 1 of 3 runs lost; 0.10 to 0.70 s")
+
     def test_misses(self):
         for change in (lambda r: r["perplexity"]["perplexity"].update(int8=4.03),
                        lambda r: r["models"]["385m"]["f32"]["batch"].update(ratio=spread([1.7])),
@@ -218,7 +232,8 @@ class TargetsTest(unittest.TestCase):
     def test_the_page(self):
         page = report.markdown(made_up())
         for text in ("checkout abc with changes", "(0.5)", "1.20x (1.15x to 1.25x)", "first run, memory new to the guest",
-                     "above 0.1 in 1 of 1 rows", "linear maps 40", "kept by link, embed, random"):
+                     "above 0.1 in 1 of 2 rows", "- today: 1 rows; tnllm", "before, interrupted.",
+                     "- later: 1 rows, perplexity; tnllm", "before, 1.5 after, 2 minutes.", "linear maps 40", "kept by link, embed, random"):
             self.assertIn(text, page)
 
 
