@@ -32,12 +32,18 @@ inline constexpr llvm::StringLiteral kRowsAttrName = "tn.rows";
 // On a function: the largest number of sequences that one call takes, an i64;
 // as many as rows where it is missing. It sizes the buffers of states.
 inline constexpr llvm::StringLiteral kSequencesAttrName = "tn.sequences";
-// Marks a function argument as the offsets of packed sequences, i64 [S + 1] (see
-// tn.lightning_attention): the function's rows are then positions of S sequences.
+// Marks a function argument as the offsets of packed sequences, i64 [S + 1]
+// (see tn.lightning_attention): the function's rows are then positions of S
+// sequences.
 inline constexpr llvm::StringLiteral kOffsetsAttrName = "tn.offsets";
 // On a result of a gradient function: what it is the gradient of, the number of
 // an argument (i64) or a parameter (symbol).
 inline constexpr llvm::StringLiteral kGradientOfAttrName = "tn.gradient_of";
+
+// Columns that share a scale in a parameter of i4.
+inline constexpr int64_t kScaleGroup = 128;
+// True for the elements of parameters with scales: i8, f8E4M3FN, i4.
+bool isQuantised(mlir::Type element);
 
 // Slopes of `heads` heads under `rule`; see tn.decay_slopes.
 llvm::SmallVector<double> computeDecaySlopes(DecayAttr rule, int64_t heads);

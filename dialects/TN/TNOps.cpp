@@ -38,6 +38,22 @@ bool tnllm::tn::isElementwise(Operation *op) {
   return isa<AddOp, MulOp, ActivationOp, CastOp>(op);
 }
 
+bool tnllm::tn::isQuantised(Type element) {
+  return element.isSignlessInteger(8) || element.isSignlessInteger(4) ||
+         isa<Float8E4M3FNType>(element);
+}
+
+// Whether `scales` are those of a quantised matrix: one for each row, or of i4
+// for each kScaleGroup columns of a row.
+static bool areScalesOf(RankedTensorType scales, RankedTensorType weight) {
+  if (!weight.getElementType().isInteger(4))
+    return scales.getRank() == 1 &&
+           scales.getDimSize(0) == weight.getDimSize(0);
+  return scales.getRank() == 2 &&
+         scales.getDimSize(0) == weight.getDimSize(0) &&
+         scales.getDimSize(1) * kScaleGroup == weight.getDimSize(1);
+}
+
 bool tnllm::tn::endsGroup(Operation *op) {
   return isa<CastOp, RoundGroupsOp>(op);
 }
@@ -52,8 +68,9 @@ LogicalResult ParamOp::verify() {
     return emitOpError("expected a ranked tensor of static shape, got ")
            << getType() << " [param-C1]";
   Type element = type.getElementType();
-  if (!element.isF32() && !element.isBF16() && !element.isSignlessInteger(8))
-    return emitOpError("expected elements of f32, bf16 or i8, got ")
+  if (!element.isF32() && !element.isBF16() && !isQuantised(element))
+    return emitOpError(
+               "expected elements of f32, bf16, i8, f8E4M3FN or i4, got ")
            << type.getElementType() << " [param-C2]";
   return success();
 }
@@ -83,11 +100,11 @@ RowScalesOp::verifySymbolUses(SymbolTableCollection &symbolTable) {
     return emitOpError("expected a tn.param named '")
            << getParam() << "' [row_scales-C1]";
   RankedTensorType type = param.getTensorType(), result = getResult().getType();
-  if (type.getRank() != 2 || !type.getElementType().isInteger(8) ||
-      result.getShape() != type.getShape().take_front()) {
+  if (type.getRank() != 2 || !isQuantised(type.getElementType()) ||
+      !areScalesOf(result, type)) {
     InFlightDiagnostic diag =
-        emitOpError("expected one scale for each row of an i8 "
-                    "matrix, got ")
+        emitOpError("expected one scale for each row of a quantised matrix, or "
+                    "each 128 columns of an i4 one, got ")
         << result << " for " << type << " [row_scales-C2]";
     diag.attachNote(param.getLoc()) << "declared here";
     return diag;
@@ -128,20 +145,18 @@ LogicalResult LinearOp::verify() {
                "expected the last dimension of x to equal dimension 1 of the "
                "weight (")
            << weight.getDimSize(1) << "), got " << x << " [linear-C2]";
-  bool quantised = weight.getElementType().isInteger(8);
-  if (quantised ? !x.getElementType().isF32()
-                : x.getElementType() != weight.getElementType())
-    return emitOpError(
-               "expected x and weight of one element type, or f32 and i8, got ")
+  bool quantised = isQuantised(weight.getElementType());
+  if (!quantised && x.getElementType() != weight.getElementType())
+    return emitOpError("expected x and weight of one element type, or a "
+                       "quantised weight, got ")
            << x.getElementType() << " and " << weight.getElementType()
            << " [linear-C3]";
   if (quantised != static_cast<bool>(getScales()) ||
-      (quantised &&
-       (getScales().getType().getRank() != 1 ||
-        differ(lastDim(getScales().getType()), weight.getDimSize(0)))))
-    return emitOpError("expected ")
+      (quantised && !areScalesOf(getScales().getType(), weight)))
+    return emitOpError("expected the scales of ")
            << weight.getDimSize(0)
-           << " scales with an i8 weight and none with another [linear-C6]";
+           << " rows with a quantised weight and none with another "
+              "[linear-C6]";
   if (!sameLeading(x, result, 1, 1) ||
       differ(lastDim(result), weight.getDimSize(0)))
     return emitOpError("expected a result of x's leading dimensions and ")
@@ -338,8 +353,9 @@ LogicalResult LightningAttentionOp::verify() {
   Value offsets = getOffsets();
   if (offsets && (cast<RankedTensorType>(offsets.getType()).getRank() != 1 ||
                   q.getDimSize(1) != 1))
-    return emitOpError("expected offsets of rank 1 and one position for each row "
-                       "of q, got ")
+    return emitOpError(
+               "expected offsets of rank 1 and one position for each row "
+               "of q, got ")
            << offsets.getType() << " and " << q << " [lightning_attention-C7]";
   // With offsets, how many states there are is not in the types.
   int64_t sequences = offsets ? ShapedType::kDynamic : q.getDimSize(0);
@@ -411,8 +427,9 @@ LogicalResult SampleOp::verify() {
   RankedTensorType logits = getLogits().getType();
   if (logits.getRank() != 2 || logits.isDynamicDim(1) ||
       logits.getDimSize(1) < 1 || logits.getDimSize(1) > kMaxTokens)
-    return emitOpError("expected logits of [R, V] with a static V of 1 to 2^24, "
-                       "got ")
+    return emitOpError(
+               "expected logits of [R, V] with a static V of 1 to 2^24, "
+               "got ")
            << logits << " [sample-C1]";
   int64_t rows = logits.getDimSize(0);
   if (getSettings().getType().getShape() != ArrayRef<int64_t>{rows, kSettings})

@@ -18,8 +18,9 @@ def TN_Differentiable : DeclareOpInterfaceMethods<TN_AdjointOpInterface>;
 // f32 or bf16 data.
 def TN_Tensor : RankedTensorOf<[F32, BF16]>;
 def TN_F32Tensor : RankedTensorOf<[F32]>;
-// Parameters: f32, bf16, or i8 with a scale for each row.
-def TN_Weight : RankedTensorOf<[F32, BF16, I8]>;
+// Parameters: f32, bf16, or quantised: i8 and f8E4M3FN with a scale for each row,
+// i4 with one for each group of columns of a row.
+def TN_Weight : RankedTensorOf<[F32, BF16, I8, F8E4M3FN, I<4>]>;
 
 //===----------------------------------------------------------------------===//
 // Parameters
@@ -30,7 +31,8 @@ def TN_ParamOp : TN_Op<"param", [Symbol]> {
   let description = [{
     The symbol is the tensor's name in a checkpoint, unless `tensor` gives another: one
     tensor may be read in two types. The type is what the compiled program reads,
-    whatever the file holds; i8 is the tensor divided by its `tn.row_scales`, rounded.
+    whatever the file holds; i8, f8E4M3FN and i4 are the tensor divided by its
+    `tn.row_scales`, rounded.
 
     ```mlir
     tn.param @"model.embed_tokens.weight" : tensor<256x64xf32> init <normal, 2.0e-02 : f64>
@@ -69,13 +71,16 @@ def TN_GetParamOp : TN_Op<"get_param", [
 
 def TN_RowScalesOp : TN_Op<"row_scales", [
     Pure, DeclareOpInterfaceMethods<SymbolUserOpInterface>]> {
-  let summary = "the scales of the rows of an i8 parameter";
+  let summary = "the scales of the rows of a quantised parameter";
   let description = [{
-    `result[n] = max_k |w[n, k]| / 127` of the tensor in the checkpoint, and 1 where the
-    row is zero.
+    `result[n] = max_k |w[n, k]| / L` of the tensor in the checkpoint, and 1 where the
+    row is zero. L is the largest value of the parameter's type: 127 of i8, 448 of
+    f8E4M3FN. A parameter of i4, L = 7, has a scale for each group of 128 columns
+    instead: `result[n, g]` is of the columns of group g of row n.
 
     ```mlir
     %s = tn.row_scales @"lm_head.weight" : tensor<256xf32>
+    %t = tn.row_scales @"l1.weight" : tensor<256x8xf32>
     ```
   }];
   let arguments = (ins FlatSymbolRefAttr:$param);
@@ -113,8 +118,8 @@ def TN_LinearOp : TN_Op<"linear", [Pure, TN_Differentiable, AttrSizedOperandSegm
   let summary = "x W^T + b";
   let description = [{
     `result[..., n] = scales[n] * sum_k x[..., k] * weight[n, k] + bias[n]`. Operands
-    are both f32 or both bf16, or x is f32 and the weight i8 with scales; products and
-    sums are f32.
+    are both f32 or both bf16, or the weight is quantised, with scales, and x either;
+    products and sums are f32. Scales of groups multiply the sum of each group.
 
     ```mlir
     %y = tn.linear %x, %w bias %b : tensor<192xf32>

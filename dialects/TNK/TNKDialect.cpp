@@ -218,30 +218,102 @@ static LogicalResult verifyRowSums(MultiplyRowsOp op, Value value,
   return success();
 }
 
+// Whether a weight of rows of `depth` numbers of `type` is stored as `weight`,
+// and its scales as `scales`.
+static bool isWeightOf(MemRefType weight, Type type, int64_t depth) {
+  int64_t bits = type.getIntOrFloatBitWidth();
+  return weight.getElementType().isBF16() == type.isBF16() &&
+         weight.getDimSize(1) * weight.getElementTypeBitWidth() == depth * bits;
+}
+static bool areScalesOf(MemRefType scales, MemRefType weight, Type type,
+                        int64_t depth) {
+  if (scales.getDimSize(0) != weight.getDimSize(0) ||
+      !scales.getLayout().isIdentity())
+    return false;
+  if (!type.isInteger(4))
+    return scales.getRank() == 1;
+  return scales.getRank() == 2 &&
+         scales.getDimSize(1) * MultiplyRowsOp::kGroup == depth;
+}
+static bool isQuantised(Type type) {
+  return type.isSignlessInteger(8) || type.isSignlessInteger(4) ||
+         isa<Float8E4M3FNType>(type);
+}
+
+// The weights, their type and their scales.
+static LogicalResult verifyWeights(MultiplyRowsOp op) {
+  Type type = op.getWeightElement();
+  if (op.getWeightType() && !isQuantised(type))
+    return op.emitOpError("expected weights as i8, f8E4M3FN or i4, got ")
+           << type << " [multiply_rows-C5]";
+  bool hasScales = op.getWeightType().has_value();
+  if (op.getScales().size() != (hasScales ? op.getWeights().size() : 0))
+    return op.emitOpError("expected scales for each quantised weight and no "
+                          "others, got ")
+           << op.getScales().size() << " [multiply_rows-C6]";
+  for (auto [scales, weight] : llvm::zip(op.getScales(), op.getWeights()))
+    if (!areScalesOf(cast<MemRefType>(scales.getType()),
+                     cast<MemRefType>(weight.getType()), type, op.getDepth()))
+      return op.emitOpError(
+                 "expected dense scales of each row or, of i4, each ")
+             << MultiplyRowsOp::kGroup << " columns, got " << scales.getType()
+             << " for " << weight.getType() << " [multiply_rows-C6]";
+  return success();
+}
+
+LogicalResult WidenRowOp::verify() {
+  MemRefType weight = getWeight().getType(), out = getOut().getType();
+  Type type = getWeightType();
+  if (!isQuantised(type))
+    return emitOpError("expected a weight as i8, f8E4M3FN or i4, got ")
+           << type << " [widen_row-C1]";
+  int64_t depth = out.getDimSize(1);
+  if (!isWeightOf(weight, type, depth) || !weight.getLayout().isIdentity() ||
+      !out.getLayout().isIdentity() ||
+      out.getDimSize(0) != weight.getDimSize(0))
+    return emitOpError("expected dense matrices of as many rows and columns, "
+                       "got ")
+           << weight << " and " << out << " [widen_row-C2]";
+  if (!areScalesOf(getScales().getType(), weight, type, depth))
+    return emitOpError("expected dense scales of each row or, of i4, each ")
+           << MultiplyRowsOp::kGroup << " columns, got "
+           << getScales().getType() << " [widen_row-C3]";
+  auto kernel = (*this)->getParentOfType<KernelOp>();
+  if (kernel && !kernel.isForGPU())
+    return emitOpError(
+        "expected a kernel with threads around it [widen_row-C4]");
+  return success();
+}
+
 LogicalResult MultiplyRowsOp::verify() {
   if (getWeights().empty() || getWeights().size() > 2 ||
       getWeights().size() != getSums().size())
-    return emitOpError("expected one or two weights and a result for each, got ")
+    return emitOpError(
+               "expected one or two weights and a result for each, got ")
            << getWeights().size() << " and " << getSums().size()
            << " [multiply_rows-C1]";
-  auto x = cast<MemRefType>(getX().getType());
+  if (failed(verifyWeights(*this)))
+    return failure();
+  Type element = getWeightElement();
+  int64_t depth = getDepth();
   SmallVector<Value> factors(getWeights());
   if (getTimes())
     factors.push_back(getTimes());
   factors.push_back(getX());
-  for (Value factor : factors) {
+  for (auto [i, factor] : llvm::enumerate(factors)) {
     auto type = cast<MemRefType>(factor.getType());
-    if (type.getDimSize(1) != x.getDimSize(1) ||
-        type.getDimSize(1) % kStepDepth != 0 || !type.isLastDimUnitStride())
+    bool isOfDepth = i < getWeights().size() ? isWeightOf(type, element, depth)
+                                             : type.getDimSize(1) == depth;
+    if (!isOfDepth || depth % getStepDepth(element) != 0 ||
+        !type.isLastDimUnitStride())
       return emitOpError("expected rows of one depth, a multiple of ")
-             << kStepDepth << ", without gaps, got " << type
+             << getStepDepth(element) << ", without gaps, got " << type
              << " [multiply_rows-C2]";
   }
   for (Value sums : getSums())
     if (failed(verifyRowSums(*this, sums, getSumsType())))
       return failure();
-  if (getSquares() &&
-      failed(verifyRowSums(*this, getSquares(), getSumsType())))
+  if (getSquares() && failed(verifyRowSums(*this, getSquares(), getSumsType())))
     return failure();
   auto kernel = (*this)->getParentOfType<KernelOp>();
   if (kernel && !kernel.isForGPU())

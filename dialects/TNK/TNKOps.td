@@ -197,13 +197,19 @@ def TNK_MultiplyRowsOp : TNK_Op<"multiply_rows", [AttrSizedOperandSegments]> {
   let description = [{
     For each weight W and its sums of R x C, over the whole depth K,
 
-        sums[r, c] = sum_k bf16(x[r, k] * times[r, k]) * W[column + c, k]
+        sums[r, c] = scales[column + c] * sum_k bf16(x[r, k] * times[r, k]) * W[column + c, k]
 
-    in f32, and `squares[r, c] = sum_k x[r, k]^2` for every c. Rows from `rows` on are
+    in f32, without the factor where there are no scales, and `squares[r, c] = sum_k x[r, k]^2` for every c. Rows from `rows` on are
     those of the last row that there is. The block divides the depth among its warps;
     which products are added in which order follows from the depth and the threads alone,
     so that a row's sums do not depend on the other rows. The block's threads see the
     results after the operation.
+
+    Weights of bytes hold numbers of the type after `as`: i8, f8E4M3FN, or i4 of which a
+    byte holds two (docs/Manifest.md says where). They become bf16, which holds each of
+    them, between memory and the product. Each such weight has scales: one for each row
+    or, of i4, [N, K / 128], with which the sum of a group of 128 columns is multiplied
+    before it is added.
 
     The weights are not written by any kernel: they are asked for before the kernels
     before this one have finished (`tnk.wait_inputs`), x after.
@@ -213,24 +219,45 @@ def TNK_MultiplyRowsOp : TNK_Op<"multiply_rows", [AttrSizedOperandSegments]> {
         : memref<64x512xf32> times memref<64x512xbf16>, memref<1024x512xbf16>
         to memref<8x16xf32, #gpu.address_space<workgroup>>
         squares memref<8x16xf32, #gpu.address_space<workgroup>>
+    tnk.multiply_rows %x, weights(%q) as i4 scales(%t) [%column] rows(%rows) to(%sums)
+        : memref<64x512xf32>, memref<1024x256xi8> scales memref<1024x4xf32>
+        to memref<8x16xf32, #gpu.address_space<workgroup>>
     ```
   }];
   let arguments = (ins Arg<MemRefRankOf<[F32, BF16], [2]>, "", [MemRead]>:$x,
                        Arg<Optional<MemRefRankOf<[F32, BF16], [2]>>, "", [MemRead]>:$times,
-                       Arg<Variadic<MemRefRankOf<[BF16], [2]>>, "", [MemRead]>:$weights,
+                       Arg<Variadic<MemRefRankOf<[BF16, I8], [2]>>, "", [MemRead]>:$weights,
+                       OptionalAttr<TypeAttr>:$weight_type,
+                       Arg<Variadic<MemRefRankOf<[F32], [1, 2]>>, "", [MemRead]>:$scales,
                        Index:$column, Index:$rows,
                        Arg<Variadic<MemRefRankOf<[F32], [2]>>, "", [MemWrite]>:$sums,
                        Arg<Optional<MemRefRankOf<[F32], [2]>>, "", [MemWrite]>:$squares);
   let assemblyFormat = [{
-    $x (`times` $times^)? `,` `weights` `(` $weights `)` `[` $column `]`
-    `rows` `(` $rows `)` `to` `(` $sums `)` (`squares` `(` $squares^ `)`)? attr-dict `:`
-    type($x) (`times` type($times)^)? `,` type($weights) `to` type($sums)
+    $x (`times` $times^)? `,` `weights` `(` $weights `)` (`as` $weight_type^)?
+    (`scales` `(` $scales^ `)`)? `[` $column `]` `rows` `(` $rows `)` `to` `(` $sums `)` (`squares` `(` $squares^ `)`)? attr-dict `:`
+    type($x) (`times` type($times)^)? `,` type($weights) (`scales` type($scales)^)?
+    `to` type($sums)
     (`squares` type($squares)^)?
   }];
   let hasVerifier = 1;
   let extraClassDeclaration = [{
-    // A warp multiplies this many depths at a time.
-    static constexpr int64_t kStepDepth = 32;
+    // A thread takes 16 bytes of a weight's row at once, four threads a row: a warp
+    // multiplies so many depths at a time.
+    // Columns with one scale in a weight of i4.
+    static constexpr int64_t kGroup = 128;
+    // Depths that 16 bytes of a weight hold.
+    static int64_t getPieceDepth(::mlir::Type element) {
+      return 128 / element.getIntOrFloatBitWidth();
+    }
+    static int64_t getStepDepth(::mlir::Type element) {
+      return 4 * getPieceDepth(element);
+    }
+    // What the weights' numbers are.
+    ::mlir::Type getWeightElement() {
+      if (auto type = getWeightType())
+        return *type;
+      return ::mlir::BFloat16Type::get(getContext());
+    }
     int64_t getDepth() {
       return ::llvm::cast<::mlir::MemRefType>(getX().getType()).getDimSize(1);
     }
@@ -239,6 +266,29 @@ def TNK_MultiplyRowsOp : TNK_Op<"multiply_rows", [AttrSizedOperandSegments]> {
       return ::llvm::cast<::mlir::MemRefType>(getSums().front().getType());
     }
   }];
+}
+
+def TNK_WidenRowOp : TNK_Op<"widen_row"> {
+  let summary = "a row of a quantised weight in bf16";
+  let description = [{
+    `out[row, k] = bf16(scale * W[row, k])` for every k, by all threads of the block. The
+    numbers and scales are those of `tnk.multiply_rows`.
+
+    ```mlir
+    tnk.widen_row %w as i8 scales(%s) [%row] to %out
+        : memref<1024x512xi8> scales memref<1024xf32> to memref<1024x512xbf16>
+    ```
+  }];
+  let arguments = (ins Arg<MemRefRankOf<[I8], [2]>, "", [MemRead]>:$weight,
+                       TypeAttr:$weight_type,
+                       Arg<MemRefRankOf<[F32], [1, 2]>, "", [MemRead]>:$scales,
+                       Index:$row,
+                       Arg<MemRefRankOf<[BF16], [2]>, "", [MemWrite]>:$out);
+  let assemblyFormat = [{
+    $weight `as` $weight_type `scales` `(` $scales `)` `[` $row `]` `to` $out attr-dict
+    `:` type($weight) `scales` type($scales) `to` type($out)
+  }];
+  let hasVerifier = 1;
 }
 
 def TNK_WaitInputsOp : TNK_Op<"wait_inputs"> {

@@ -21,7 +21,9 @@ def TNRT_Context : TypeDef<TNRT_Dialect, "Context"> {
 def TNRT_LayoutKind : I32EnumAttr<"LayoutKind", "how a parameter lies in memory", [
   I32EnumAttrCase<"Rows", 0, "rows">,
   I32EnumAttrCase<"Panels", 1, "panels">,
-  I32EnumAttrCase<"RowScales", 2, "row_scales">]> {
+  I32EnumAttrCase<"RowScales", 2, "row_scales">,
+  I32EnumAttrCase<"RowScalesF8", 3, "row_scales_f8">,
+  I32EnumAttrCase<"GroupScales", 4, "group_scales">]> {
   let cppNamespace = "::tnllm::tnrt";
   let genSpecializedAttr = 0;
 }
@@ -31,8 +33,9 @@ def TNRT_LayoutAttr : AttrDef<TNRT_Dialect, "Layout"> {
   let summary = "how the runtime lays out a parameter";
   let description = [{
     `rows`: as in the checkpoint. `panels`: panels of `width` rows; `step` columns of one
-    row stand together. `row_scales`: the scales of an i8 parameter instead of its data.
-    docs/Manifest.md gives the formulas. `width` and `step` are 0 but for panels.
+    row stand together. `row_scales`: the scales of an i8 parameter instead of its data,
+    `row_scales_f8` of an f8E4M3FN one, `group_scales` of an i4 one, for groups of `width`
+    columns. docs/Manifest.md gives the formulas. `width` and `step` are 0 for others.
   }];
   let parameters = (ins EnumParameter<TNRT_LayoutKind>:$kind, "int64_t":$width,
                         "int64_t":$step);

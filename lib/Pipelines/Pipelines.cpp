@@ -37,6 +37,8 @@ OwningOpRef<ModuleOp> tnllm::buildTNModule(MLIRContext &context,
   // A tile of the matrix kernels then holds whole groups.
   if (options.target.hasByteDot && !options.gpu)
     build.inputGroup = options.target.panelWidth;
+  // Where quantised weights become bf16 on their way to the product.
+  build.bf16Inputs = options.gpu.has_value();
   build.bf16Embedding = options.bf16Embedding && options.dtype != DType::F32;
   build.prefillRows = options.prefillRows;
   build.headRows = options.headRows;
@@ -84,8 +86,7 @@ static ConvertTNToTNKOptions kernelOptions(const CompileOptions &options) {
   ConvertTNToTNKOptions convert;
   if (options.gpu) {
     convert.gpuThreads = GPUTarget::maxRowThreads;
-    convert.bf16Storage =
-        options.dtype == DType::BF16 || options.mixedPrecision;
+    convert.bf16Storage = options.dtype != DType::F32 || options.mixedPrecision;
     convert.bf16Depth = GPUTarget::minBF16Depth;
     convert.tensorCores = options.gpu->hasWarpgroupProducts;
     convert.training = options.training;

@@ -29,6 +29,10 @@ static ParameterInit initOf(tn::InitAttr attr) {
 static DType dtypeOf(Type element) {
   if (element.isInteger(8))
     return DType::I8;
+  if (element.isInteger(4))
+    return DType::I4;
+  if (isa<Float8E4M3FNType>(element))
+    return DType::F8;
   return element.isBF16() ? DType::BF16 : DType::F32;
 }
 
@@ -40,6 +44,10 @@ static ParameterLayout layoutOf(tnrt::LayoutAttr attr) {
     return {ParameterLayout::Panels, attr.getWidth(), attr.getStep()};
   case tnrt::LayoutKind::RowScales:
     return {ParameterLayout::RowScales, 0, 0};
+  case tnrt::LayoutKind::RowScalesF8:
+    return {ParameterLayout::RowScalesF8, 0, 0};
+  case tnrt::LayoutKind::GroupScales:
+    return {ParameterLayout::GroupScales, attr.getWidth(), 0};
   }
   llvm_unreachable("unknown layout");
 }

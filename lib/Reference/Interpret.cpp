@@ -74,11 +74,15 @@ struct InterpretPass : public tnllm::impl::TNInterpretBase<InterpretPass> {
       Type element = param.getTensorType().getElementType();
       if (element.isBF16())
         value = roundToBF16(*value);
-      if (element.isInteger(8)) {
+      if (tn::isQuantised(element)) {
         if (value->rank() != 2)
-          return param.emitError("expected an i8 parameter to be a matrix");
-        Tensor scales = rowScales(*value);
-        value = quantiseRows(*value, scales);
+          return param.emitError("expected an ")
+                 << element << " parameter to be a matrix";
+        if (element.isInteger(4) && value->dim(1) % tn::kScaleGroup != 0)
+          return param.emitError("expected an i4 parameter of a multiple of ")
+                 << tn::kScaleGroup << " columns";
+        Tensor scales = rowScales(*value, element);
+        value = quantiseRows(*value, scales, element);
         environment.rowScales[param.getSymName()] = std::move(scales);
       }
       environment.parameters[param.getSymName()] = std::move(*value);

@@ -3,6 +3,8 @@
 
 #include "tnrt/formats/Convert.h"
 
+#include "llvm/ADT/APFloat.h"
+
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -33,38 +35,67 @@ Tensor reference::linear(const Tensor &x, const Tensor &weight,
   Tensor result(withLast(x.shape(), weight.dim(0)));
   for (int64_t i = 0; i < x.rows(); ++i)
     for (int64_t n = 0; n < weight.dim(0); ++n) {
+      // Scales are of a row, or of each group of its columns.
+      int64_t groups = scales ? scales->size() / weight.dim(0) : 1;
+      int64_t width = weight.dim(1) / groups;
       double sum = 0;
-      for (int64_t k = 0; k < weight.dim(1); ++k)
-        sum += x.row(i)[k] * weight.row(n)[k];
-      result.row(i)[n] =
-          sum * (scales ? (*scales)[n] : 1) + (bias ? (*bias)[n] : 0);
+      for (int64_t g = 0; g < groups; ++g) {
+        double part = 0;
+        for (int64_t k = g * width; k < (g + 1) * width; ++k)
+          part += x.row(i)[k] * weight.row(n)[k];
+        sum += part * (scales ? (*scales)[n * groups + g] : 1);
+      }
+      result.row(i)[n] = sum + (bias ? (*bias)[n] : 0);
     }
   return result;
 }
 
-// The scale that fits `values` into [-127, 127].
-static float scaleOf(llvm::ArrayRef<double> values) {
+// The scale that fits `values` into [-limit, limit].
+static float scaleOf(llvm::ArrayRef<double> values, float limit = 127) {
   float largest = 0;
   for (double value : values)
     largest = std::max(largest, std::fabs(static_cast<float>(value)));
   return largest == 0
              ? 1.0f
-             : std::max(largest / 127.0f, std::numeric_limits<float>::min());
+             : std::max(largest / limit, std::numeric_limits<float>::min());
 }
 
-Tensor reference::rowScales(const Tensor &w) {
+Tensor reference::rowScales(const Tensor &w, mlir::Type element) {
+  if (element.isInteger(4)) {
+    constexpr int64_t group = tn::kScaleGroup;
+    Tensor scales({w.dim(0), w.dim(1) / group});
+    for (int64_t n = 0; n < w.dim(0); ++n)
+      for (int64_t g = 0; g < scales.dim(1); ++g)
+        scales.row(n)[g] = scaleOf(
+            llvm::ArrayRef<double>(w.row(n)).slice(g * group, group), 7);
+    return scales;
+  }
   Tensor scales({w.dim(0)});
   for (int64_t n = 0; n < w.dim(0); ++n)
-    scales[n] = scaleOf(w.row(n));
+    scales[n] = scaleOf(w.row(n), element.isInteger(8) ? 127 : 448);
   return scales;
 }
 
-Tensor reference::quantiseRows(const Tensor &w, const Tensor &scales) {
+// The nearest e4m3, ties to even.
+static double roundToF8(float value) {
+  llvm::APFloat number(value);
+  bool isInexact;
+  number.convert(llvm::APFloat::Float8E4M3FN(),
+                 llvm::APFloat::rmNearestTiesToEven, &isInexact);
+  return number.convertToDouble();
+}
+
+Tensor reference::quantiseRows(const Tensor &w, const Tensor &scales,
+                               mlir::Type element) {
   Tensor result(w.shape());
-  for (int64_t n = 0; n < w.dim(0); ++n)
-    for (int64_t k = 0; k < w.dim(1); ++k)
-      result.row(n)[k] = std::nearbyint(static_cast<float>(w.row(n)[k]) /
-                                        static_cast<float>(scales[n]));
+  if (w.size() == 0)
+    return result;
+  int64_t width = w.size() / scales.size(); // columns with one scale
+  for (int64_t i = 0; i < w.size(); ++i) {
+    float value =
+        static_cast<float>(w[i]) / static_cast<float>(scales[i / width]);
+    result[i] = element.isInteger() ? std::nearbyint(value) : roundToF8(value);
+  }
   return result;
 }
 

@@ -44,6 +44,13 @@ void writeLayout(json::OStream &out, const ParameterLayout &layout) {
     case ParameterLayout::RowScales:
       out.attribute("kind", "row_scales");
       break;
+    case ParameterLayout::RowScalesF8:
+      out.attribute("kind", "row_scales_f8");
+      break;
+    case ParameterLayout::GroupScales:
+      out.attribute("kind", "group_scales");
+      out.attribute("width", layout.width);
+      break;
     }
   });
 }

@@ -79,6 +79,10 @@ tnrt::DType storedType(DType dtype) {
     return tnrt::DType::BF16;
   case DType::I8:
     return tnrt::DType::I8;
+  case DType::F8:
+    return tnrt::DType::F8E4M3;
+  case DType::I4:
+    return tnrt::DType::I4;
   }
   llvm_unreachable("unknown dtype");
 }
@@ -90,6 +94,10 @@ tnrt::Layout storedLayout(const ParameterLayout &layout) {
     return {};
   case ParameterLayout::RowScales:
     return {Kind::RowScales};
+  case ParameterLayout::RowScalesF8:
+    return {Kind::RowScalesF8};
+  case ParameterLayout::GroupScales:
+    return {Kind::GroupScales, layout.width};
   case ParameterLayout::Panels:
     return {Kind::Panels, layout.width, layout.step};
   }
@@ -116,14 +124,14 @@ Error checkIsNoInput(StringRef output, const LoadedModel &model) {
   return Error::success();
 }
 
-// What has kernels for a CPU alone yet, by the key of the spec that asks for it.
+// What has kernels for a CPU alone yet, by the key of the spec that asks for
+// it.
 Error checkHasKernels(const ModelSpec &spec, const GPUTarget &gpu,
                       StringRef path) {
   auto refuse = [&](const Twine &asked, StringRef expected) {
-    return createStringError(printable(path) + ": " + asked +
-                             " has no kernels for " + gpu.chip +
-                             " yet; expected " + expected +
-                             ", or --target=cpu");
+    return createStringError(
+        printable(path) + ": " + asked + " has no kernels for " + gpu.chip +
+        " yet; expected " + expected + ", or --target=cpu");
   };
   for (int64_t layer = 0; layer < spec.layers; ++layer)
     if (AttentionKind kind = spec.attentionOf(layer);
@@ -233,8 +241,8 @@ Error Compilation::translate() {
   Progress::Phase phase(progress, timing, "Translate to LLVM IR");
   // The kernels are in the image; the schedule names them by number.
   image.kernels = getDeviceKernels(*module);
-  for (auto kernels : make_early_inc_range(
-           module->getOps<mlir::gpu::GPUModuleOp>()))
+  for (auto kernels :
+       make_early_inc_range(module->getOps<mlir::gpu::GPUModuleOp>()))
     kernels.erase();
   llvmModule = mlir::translateModuleToLLVMIR(*module, llvmContext, "model");
   internalError = true; // for the two errors below
@@ -324,8 +332,8 @@ Compilation::storedParameters(const tnrt::Checkpoint &checkpoint) {
       return createStringError(printable(checkpoint.path()) +
                                ": changed while it was being compiled: " +
                                printable(parameter.tensor));
-    stored.push_back({view, storedType(parameter.dtype),
-                      storedLayout(parameter.layout)});
+    stored.push_back(
+        {view, storedType(parameter.dtype), storedLayout(parameter.layout)});
   }
   return stored;
 }

@@ -11,17 +11,20 @@
 namespace tnllm {
 
 struct SpecToTNOptions {
-  // Type of the linear maps' weights. BF16: their inputs are rounded too. I8:
-  // with a scale for each row.
+  // Type of the linear maps' weights. BF16: their inputs are rounded too. I8,
+  // F8 and I4: with scales.
   DType weights = DType::F32;
+  // With quantised weights: the inputs of linear maps are rounded to bf16, for
+  // a target that multiplies so.
+  bool bf16Inputs = false;
   // I8: columns of a group in which the inputs of linear maps are rounded to 8
   // bits (tn.round_groups), for a target that multiplies bytes; 0: not at all.
   int64_t inputGroup = 0;
-  bool bf16Embedding = false; // else f32
-  int64_t prefillRows = 256;  // largest batch x length of one @prefill call
-  int64_t headRows = 64;      // largest number of rows of one @head call
-  bool sampling = false;      // @sample, beside @head
-  bool training = false;      // @loss instead of @prefill and @head
+  bool bf16Embedding = false;   // else f32
+  int64_t prefillRows = 256;    // largest batch x length of one @prefill call
+  int64_t headRows = 64;        // largest number of rows of one @head call
+  bool sampling = false;        // @sample, beside @head
+  bool training = false;        // @loss instead of @prefill and @head
   int64_t trainTokens = 4096;   // largest batch x length of one @loss call
   int64_t trainSequences = 256; // largest batch of one @loss call
 };

@@ -12,17 +12,19 @@ namespace tnllm::reference {
 // ids [...] -> [..., D]: scale * table[id, :]. The ids are rows of the table.
 Tensor embedding(const Tensor &ids, const Tensor &table, double scale);
 
-// x [..., K], weight [N, K], scales and bias [N] or null -> [..., N]:
-// scales * (x W^T) + b.
+// x [..., K], weight [N, K], scales [N] or [N, K / 128] or null, bias [N] or
+// null
+// -> [..., N]: scales * (x W^T) + b, a group's scale times the group's sum.
 Tensor linear(const Tensor &x, const Tensor &weight, const Tensor *scales,
               const Tensor *bias);
 
-// Rows of an i8 parameter w [N, K], in f32 as the definition says
-// (tn.row_scales): scales [N] are max_k |w[n, k]| / 127, at least the smallest
-// normal f32, and 1 for a row of zeros; the quantised row is w / scale, rounded
-// to nearest even.
-Tensor rowScales(const Tensor &w);
-Tensor quantiseRows(const Tensor &w, const Tensor &scales);
+// The numbers of a quantised parameter w [N, K], in f32 as the definition says
+// (tn.row_scales): scales, [N] or [N, K / 128] of i4, are the largest magnitude
+// of their columns / L, at least the smallest normal f32, and 1 for zeros, with
+// L the largest value of `element`: i8, f8E4M3FN or i4; the quantised row is w
+// / scale, rounded to nearest even among the element's values.
+Tensor rowScales(const Tensor &w, mlir::Type element);
+Tensor quantiseRows(const Tensor &w, const Tensor &scales, mlir::Type element);
 
 Tensor add(const Tensor &a, const Tensor &b);
 Tensor mul(const Tensor &a, const Tensor &b);

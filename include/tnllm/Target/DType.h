@@ -9,11 +9,12 @@
 
 namespace tnllm {
 
-// States, norms and accumulators are f32 with any. I8 is for weights alone, with one
-// f32 scale for each row of the matrix (docs/Manifest.md); activations are f32 then.
-enum class DType { F32, BF16, I8 };
+// States, norms and accumulators are f32 with any. I8, F8 (e4m3) and I4 are for weights
+// alone, with one f32 scale for each row of the matrix or, of I4, each 128 columns of a row
+// (docs/Manifest.md).
+enum class DType { F32, BF16, I8, F8, I4 };
 
-// "f32", "bf16", "int8": as on the command line and the manifest's `dtype`.
+// "f32", "bf16", "int8", "fp8", "int4": as on the command line and the manifest's `dtype`.
 inline llvm::StringRef stringify(DType dtype) {
   switch (dtype) {
   case DType::F32:
@@ -22,25 +23,34 @@ inline llvm::StringRef stringify(DType dtype) {
     return "bf16";
   case DType::I8:
     return "int8";
+  case DType::F8:
+    return "fp8";
+  case DType::I4:
+    return "int4";
   }
   llvm_unreachable("unknown dtype");
 }
 
-// "f32", "bf16", "i8": the type of one element, as in the manifest's parameters.
+// "f32", "bf16", "i8", "f8e4m3", "i4": the type of one element, as in the manifest's
+// parameters.
 inline llvm::StringRef elementName(DType dtype) {
-  return dtype == DType::I8 ? "i8" : stringify(dtype);
-}
-
-inline int64_t byteWidth(DType dtype) {
   switch (dtype) {
   case DType::F32:
-    return 4;
   case DType::BF16:
-    return 2;
+    return stringify(dtype);
   case DType::I8:
-    return 1;
+    return "i8";
+  case DType::F8:
+    return "f8e4m3";
+  case DType::I4:
+    return "i4";
   }
   llvm_unreachable("unknown dtype");
+}
+
+// Whether weights are integers or narrow floats with scales.
+inline bool isQuantised(DType dtype) {
+  return dtype != DType::F32 && dtype != DType::BF16;
 }
 
 } // namespace tnllm

@@ -18,8 +18,9 @@ namespace tnllm {
 struct ParameterLayout {
   // RowScales: not the tensor [N, K] itself but the N scales that its rows are
   // quantised by where another parameter reads it as I8; the dtype is F32.
-  enum Kind { Rows, Panels, RowScales } kind = Rows;
-  int64_t width = 0; // Panels: rows of W in one panel
+  // RowScalesF8: the same, as F8. GroupScales: as I4, [N, K / width].
+  enum Kind { Rows, Panels, RowScales, RowScalesF8, GroupScales } kind = Rows;
+  int64_t width = 0; // Panels: rows of W in one panel; GroupScales: see there
   int64_t step = 0;  // Panels: columns that stand together, 2 for bf16 pairs
 };
 

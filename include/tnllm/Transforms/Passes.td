@@ -375,6 +375,11 @@ def TNKLowerMultiplyRows : Pass<"tnk-lower-multiply-rows", "::tnllm::tnk::Kernel
     depth stands at which place of an instruction does not matter as long as both agree,
     so nothing is rearranged. The warps' sums meet in shared memory, in order.
 
+    Weights of bytes become bf16 in registers, by permutations and integer operations
+    that put a number's bits into those of a bf16: 16 bytes are then 16 depths of a row or,
+    of i4, 32, and a warp takes 64 or 128 depths at a time. `tnk.widen_row` is the same
+    without a product.
+
     As many loads of the weights as registers hold come before `tnk.wait_inputs`, all of
     them where the depth is small; x comes after. Longer depths are loaded a block ahead.
 

@@ -88,7 +88,7 @@ private:
 
   Type f32() { return b.getF32Type(); }
   bool isQuantised(Role role) {
-    return options.weights == DType::I8 && isLinear(role);
+    return tnllm::isQuantised(options.weights) && isLinear(role);
   }
 
   Type elementType(Role role) {
@@ -106,6 +106,10 @@ private:
       return b.getBF16Type();
     case DType::I8:
       return b.getI8Type();
+    case DType::F8:
+      return b.getType<Float8E4M3FNType>();
+    case DType::I4:
+      return b.getI4Type();
     }
     llvm_unreachable("unknown type");
   }
@@ -199,14 +203,22 @@ private:
     return byRole.lookup({static_cast<int>(role), layer});
   }
 
+  // Of a quantised matrix.
+  RankedTensorType scalesType(ArrayRef<int64_t> shape) {
+    SmallVector<int64_t> scales = {shape[0]};
+    if (options.weights == DType::I4)
+      scales.push_back(shape[1] / kScaleGroup);
+    return RankedTensorType::get(scales, f32());
+  }
+
   // The scales of a parameter, or null where it is not quantised.
   Value getScales(Role role, int64_t layer = -1) {
     const Parameter *parameter = find(role, layer);
     if (!parameter || !isQuantised(role))
       return {};
-    auto type = RankedTensorType::get({parameter->shape[0]}, f32());
     at(parameter->tensor);
-    return RowScalesOp::create(b, type, parameter->tensor);
+    return RowScalesOp::create(b, scalesType(parameter->shape),
+                               parameter->tensor);
   }
 
   // The value of a parameter, or null where the model has no such one.
@@ -244,7 +256,8 @@ private:
                Value bias) {
     auto type = cast<RankedTensorType>(x.getType());
     at(name + ".input");
-    if (cast<RankedTensorType>(weight.getType()).getElementType().isBF16())
+    if (cast<RankedTensorType>(weight.getType()).getElementType().isBF16() ||
+        (scales && options.bf16Inputs))
       x = CastOp::create(b, type.clone(b.getBF16Type()), x);
     // Whole groups only: other inputs stay as they are.
     if (scales && options.inputGroup > 0 &&
@@ -491,7 +504,7 @@ private:
       if (const Parameter *parameter = find(role, layer)) {
         inputs.push_back(parameterType(*parameter));
         if (isQuantised(role))
-          inputs.push_back(RankedTensorType::get({parameter->shape[0]}, f32()));
+          inputs.push_back(scalesType(parameter->shape));
       }
     block = createFunction(name, inputs, results,
                            options.training ? options.trainTokens
@@ -667,10 +680,9 @@ private:
     ArrayRef<int64_t> shape = find(Role::Embedding, -1)->shape;
     Value weight = GetParamOp::create(
         b, RankedTensorType::get(shape, linearElement()), kTiedHeadName);
-    if (options.weights != DType::I8)
+    if (!tnllm::isQuantised(options.weights))
       return {weight, {}};
-    Value scales = RowScalesOp::create(
-        b, RankedTensorType::get(shape.take_front(), f32()), kTiedHeadName);
+    Value scales = RowScalesOp::create(b, scalesType(shape), kTiedHeadName);
     return {weight, scales};
   }
 

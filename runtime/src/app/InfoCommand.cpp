@@ -4,6 +4,7 @@
 #include "Versions.h"
 
 #include "cuda/CudaBackend.h"
+#include "tnrt/formats/Quantize.h"
 
 #include <algorithm>
 
@@ -15,8 +16,8 @@ using Json = nlohmann::ordered_json;
 int64_t parameterCount(const Manifest &manifest) {
   int64_t count = 0;
   for (const auto &parameter : manifest.parameters)
-    // Row scales are computed from a tensor that is counted already.
-    if (parameter.layout.kind != Layout::Kind::RowScales)
+    // Scales are computed from a tensor that is counted already.
+    if (!parameter.layout.isScales())
       count += elementCount(parameter.shape).value_or(0);
   return count;
 }
@@ -117,7 +118,9 @@ Result<int> infoCommand(Environment &environment, const InfoOptions &options) {
                          formatBytes(double(parameterBytes(m))) +
                          " in memory)");
   line("dtype", m.raw["dtype"].get<std::string>() +
-                    (m.dtype == DType::I8 ? " with row scales" : "") +
+                    (m.dtype == DType::I4        ? " with group scales"
+                     : isQuantisedDType(m.dtype) ? " with row scales"
+                                                 : "") +
                     (m.isTraining() ? "" : ", state f32"));
   if (m.isTraining()) {
     line("training", "up to " + groupDigits(m.training.maxTokens) +

@@ -88,11 +88,14 @@ public:
       value = json->get<bool>();
   }
 
-  // One of the element types f32, bf16 and, by the name `int8`, I8.
-  void dtype(const char *key, DType &value, const char *int8) {
-    enum { F32, BF16, I8 } index = F32;
-    choice(key, index, {"f32", "bf16", int8});
-    constexpr DType dtypes[] = {DType::F32, DType::BF16, DType::I8};
+  // One of the types of weights, by its name among `names`: of F32, BF16, I8,
+  // F8E4M3 and I4.
+  void dtype(const char *key, DType &value,
+             std::initializer_list<const char *> names) {
+    int index = 0;
+    choice(key, index, names);
+    constexpr DType dtypes[] = {DType::F32, DType::BF16, DType::I8,
+                                DType::F8E4M3, DType::I4};
     value = dtypes[index];
   }
 
@@ -190,7 +193,7 @@ void readInit(Reader init, InitSpec &spec) {
 Manifest::Parameter readParameter(Reader reader) {
   Manifest::Parameter parameter;
   reader.string("tensor", parameter.tensor);
-  reader.dtype("dtype", parameter.dtype, "i8");
+  reader.dtype("dtype", parameter.dtype, {"f32", "bf16", "i8", "f8e4m3", "i4"});
   for (const Json &extent : reader.array("shape")) {
     if (!extent.is_number_integer() || extent.get<int64_t>() < 1) {
       reader.fail("shape", "expected positive integers");
@@ -199,8 +202,11 @@ Manifest::Parameter readParameter(Reader reader) {
     parameter.shape.push_back(extent.get<int64_t>());
   }
   Reader layout = reader.child("layout");
-  layout.choice("kind", parameter.layout.kind,
-                {"rows", "panels", "row_scales"});
+  layout.choice(
+      "kind", parameter.layout.kind,
+      {"rows", "panels", "row_scales", "row_scales_f8", "group_scales"});
+  if (layout.ok() && parameter.layout.kind == Layout::Kind::GroupScales)
+    layout.integer("width", parameter.layout.width, 1);
   if (layout.ok() && parameter.layout.kind == Layout::Kind::Panels) {
     layout.integer("width", parameter.layout.width, 1);
     layout.integer("step", parameter.layout.step, 1);
@@ -311,7 +317,7 @@ void readRoot(Reader root, Manifest &manifest) {
   root.string("compiler", manifest.compiler, false);
   root.string("fingerprint", manifest.fingerprint);
   readTarget(root.child("target"), manifest.target);
-  root.dtype("dtype", manifest.dtype, "int8");
+  root.dtype("dtype", manifest.dtype, {"f32", "bf16", "int8", "fp8", "int4"});
   readModel(root.child("model"), manifest);
   const bool isTraining = root.member("training", false) != nullptr;
   if (isTraining)

@@ -61,7 +61,7 @@ struct Manifest {
   int64_t abi = 0;
   std::string compiler, fingerprint;
   Target target;
-  DType dtype = DType::F32; // of the matrices: F32, BF16 or I8
+  DType dtype = DType::F32; // of the matrices: F32, BF16, I8, F8E4M3 or I4
   // From `model`, of which `raw["model"]` holds every key.
   std::string name;
   int64_t vocabSize = 0;

@@ -13,7 +13,7 @@ struct Entry {
   int64_t bytes;
 };
 
-constexpr std::array<Entry, 15> table = {{
+constexpr std::array<Entry, 16> table = {{
     {DType::F64, "F64", 8},
     {DType::F32, "F32", 4},
     {DType::F16, "F16", 2},
@@ -29,6 +29,7 @@ constexpr std::array<Entry, 15> table = {{
     {DType::U16, "U16", 2},
     {DType::U8, "U8", 1},
     {DType::Bool, "BOOL", 1},
+    {DType::I4, "I4", 1},
 }};
 
 const Entry &entryOf(DType dtype) { return table[static_cast<size_t>(dtype)]; }
@@ -41,7 +42,7 @@ const char *dtypeName(DType dtype) { return entryOf(dtype).name; }
 
 std::optional<DType> parseDType(std::string_view name) {
   for (const Entry &entry : table)
-    if (name == entry.name)
+    if (name == entry.name && entry.dtype != DType::I4)
       return entry.dtype;
   return std::nullopt;
 }

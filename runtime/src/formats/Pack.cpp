@@ -89,20 +89,48 @@ void transposeAny(const char *const *rows, int64_t rowCount, int64_t units,
                   rows[r] + u * unitBytes, static_cast<size_t>(unitBytes));
 }
 
-// Scales of rows [begin, end), to out[0...].
+const unsigned char *rowOf(const TensorView &source, int64_t row) {
+  return source.data + row * source.shape[1] * dtypeBytes(source.dtype);
+}
+
+// `to` cannot hold an element of the row.
+Error nonFinite(const TensorView &source, int64_t row, int64_t firstRow,
+                DType to) {
+  const char *name = to == DType::I8   ? "int8"
+                     : to == DType::I4 ? "int4"
+                                       : "fp8";
+  return Error{quote(source.name) + ": the weight in row " +
+               std::to_string(firstRow + row) + ", column " +
+               std::to_string(findNonFinite(source.dtype, rowOf(source, row),
+                                            source.shape[1])) +
+               " is infinite or no number, which " + name + " cannot hold"};
+}
+
+// Scales of rows [begin, end), of each `width` columns, to out[0...].
 Status findScales(const TensorView &source, int64_t begin, int64_t end,
-                  int64_t firstRow, float *out) {
+                  int64_t firstRow, float *out, DType to, int64_t width) {
   const int64_t K = source.shape[1];
   for (int64_t row = begin; row < end; ++row) {
-    const void *data = source.data + row * K * dtypeBytes(source.dtype);
-    if (std::optional<float> scale = rowScale(source.dtype, data, K))
-      *out++ = *scale;
-    else
-      return Error{quote(source.name) + ": the weight in row " +
-                   std::to_string(firstRow + row) + ", column " +
-                   std::to_string(findNonFinite(source.dtype, data, K)) +
-                   " is infinite or no number, which int8 cannot hold"};
+    int64_t k = 0;
+    do {
+      const void *data = rowOf(source, row) + k * dtypeBytes(source.dtype);
+      if (std::optional<float> scale = rowScale(source.dtype, data, width, to))
+        *out++ = *scale;
+      else
+        return nonFinite(source, row, firstRow, to);
+    } while ((k += width) < K);
   }
+  return {};
+}
+
+// Rows [begin, end) quantised, `rowBytes` each.
+Status quantizeRows(const TensorView &source, int64_t begin, int64_t end,
+                    int64_t firstRow, DType to, int64_t rowBytes,
+                    char *destination) {
+  for (int64_t row = begin; row < end; ++row, destination += rowBytes)
+    if (!quantizeRow(source.dtype, rowOf(source, row), source.shape[1], to,
+                     destination))
+      return nonFinite(source, row, firstRow, to);
   return {};
 }
 
@@ -135,8 +163,8 @@ public:
 private:
   Status prepareScales(int64_t firstRow, int64_t rowCount) {
     const int64_t last = std::min(firstRow + rowCount, N);
-    if (Status status =
-            findScales(source, firstRow, last, options.firstRow, scales);
+    if (Status status = findScales(source, firstRow, last, options.firstRow,
+                                   scales, DType::I8, K);
         !status)
       return status;
     if (options.rowScales && firstRow < last)
@@ -201,23 +229,66 @@ private:
 
 } // namespace
 
+const char *layoutName(const Layout &layout) {
+  switch (layout.kind) {
+  case Layout::Kind::Rows:
+    return "rows";
+  case Layout::Kind::Panels:
+    return "panels";
+  case Layout::Kind::RowScales:
+    return "row_scales";
+  case Layout::Kind::RowScalesF8:
+    return "row_scales_f8";
+  case Layout::Kind::GroupScales:
+    return "group_scales";
+  }
+  return "";
+}
+
+// Matrices of I8 have panels or rows, others rows.
+static Status checkQuantised(const std::vector<int64_t> &shape, DType dtype,
+                             const Layout &layout) {
+  const bool hasPanels = layout.kind == Layout::Kind::Panels;
+  // As in the manifest.
+  const std::string name = dtype == DType::I8   ? "'i8'"
+                           : dtype == DType::I4 ? "'i4'"
+                                                : "'f8e4m3'";
+  if (layout.isScales() || (hasPanels && dtype != DType::I8))
+    return Error{"dtype " + name + " needs layout 'rows'" +
+                 (dtype == DType::I8 ? " or 'panels'" : "")};
+  if (shape.size() != 2)
+    return Error{"dtype " + name + " needs a matrix, the shape is " +
+                 shapeText(shape)};
+  if (dtype == DType::I4 && shape[1] % kI4Group != 0)
+    return Error{"dtype " + name + " needs a multiple of " +
+                 std::to_string(kI4Group) + " columns, the shape is " +
+                 shapeText(shape)};
+  return {};
+}
+
 Status checkLayout(const std::vector<int64_t> &shape, DType dtype,
                    const Layout &layout) {
   std::optional<int64_t> elements = elementCount(shape);
   int64_t bytes = 0;
   if (!elements || __builtin_mul_overflow(*elements, dtypeBytes(dtype), &bytes))
     return Error{"shape " + shapeText(shape) + " is negative or too large"};
-  if (dtype == DType::I8 && layout.kind != Layout::Kind::Panels)
-    return Error{"dtype 'i8' needs layout 'panels'"};
+  if (isQuantisedDType(dtype))
+    if (Status status = checkQuantised(shape, dtype, layout); !status)
+      return status;
   if (layout.kind == Layout::Kind::Rows)
     return {};
-  const bool isScales = layout.kind == Layout::Kind::RowScales;
+  const bool isScales = layout.isScales();
+  const std::string name = layoutName(layout);
   if (shape.size() != 2)
-    return Error{std::string("layout '") +
-                 (isScales ? "row_scales" : "panels") +
-                 "' needs a matrix, the shape is " + shapeText(shape)};
+    return Error{"layout '" + name + "' needs a matrix, the shape is " +
+                 shapeText(shape)};
   if (isScales && dtype != DType::F32)
-    return Error{"layout 'row_scales' needs dtype 'f32'"};
+    return Error{"layout '" + name + "' needs dtype 'f32'"};
+  if (layout.kind == Layout::Kind::GroupScales &&
+      (layout.width != kI4Group || shape[1] % kI4Group != 0))
+    return Error{"layout '" + name + "' needs a width of " +
+                 std::to_string(kI4Group) + " that divides the columns, " +
+                 shapeText(shape)};
   if (isScales)
     return {};
   constexpr int64_t limit = 1 << 20;
@@ -237,16 +308,13 @@ std::string packedName(const std::string &tensor,
                        const Layout &layout) {
   std::string name =
       tensor + " " + dtypeName(dtype) + " " + shapeText(shape) + " ";
-  switch (layout.kind) {
-  case Layout::Kind::Rows:
-    return name + "rows";
-  case Layout::Kind::RowScales:
-    return name + "row_scales";
-  case Layout::Kind::Panels:
-    break;
-  }
-  return name + "panels " + std::to_string(layout.width) + " " +
-         std::to_string(layout.step);
+  name += layoutName(layout);
+  if (layout.kind == Layout::Kind::GroupScales)
+    name += " " + std::to_string(layout.width);
+  if (layout.kind == Layout::Kind::Panels)
+    name +=
+        " " + std::to_string(layout.width) + " " + std::to_string(layout.step);
+  return name;
 }
 
 int64_t packUnitRows(const Layout &layout) {
@@ -259,7 +327,9 @@ int64_t packUnits(const std::vector<int64_t> &shape, const Layout &layout) {
 
 int64_t packedUnitBytes(const std::vector<int64_t> &shape, DType dtype,
                         const Layout &layout) {
-  if (layout.kind == Layout::Kind::RowScales)
+  if (layout.kind == Layout::Kind::GroupScales)
+    return dtypeBytes(dtype) * (shape[1] / layout.width);
+  if (layout.isScales())
     return dtypeBytes(dtype);
   if (layout.kind == Layout::Kind::Panels)
     return ceilDiv(shape[1], layout.step) * layout.step * layout.width *
@@ -267,12 +337,24 @@ int64_t packedUnitBytes(const std::vector<int64_t> &shape, DType dtype,
   int64_t bytes = dtypeBytes(dtype);
   for (size_t i = 1; i < shape.size(); ++i)
     bytes *= shape[i];
-  return bytes;
+  return dtype == DType::I4 ? bytes / 2 : bytes;
 }
 
 int64_t packedBytes(const std::vector<int64_t> &shape, DType dtype,
                     const Layout &layout) {
   return packUnits(shape, layout) * packedUnitBytes(shape, dtype, layout);
+}
+
+// The type whose scales these are.
+static DType quantisedBy(const Layout &layout) {
+  switch (layout.kind) {
+  case Layout::Kind::RowScalesF8:
+    return DType::F8E4M3;
+  case Layout::Kind::GroupScales:
+    return DType::I4;
+  default:
+    return DType::I8;
+  }
 }
 
 Status packRange(const TensorView &source, DType to, const Layout &layout,
@@ -282,6 +364,15 @@ Status packRange(const TensorView &source, DType to, const Layout &layout,
   char *target = static_cast<char *>(destination) + begin * bytes;
   switch (layout.kind) {
   case Layout::Kind::Rows: {
+    if (to == DType::I8 && options.rowScales)
+      if (Status status =
+              findScales(source, begin, end, options.firstRow,
+                         options.rowScales + begin, to, source.shape[1]);
+          !status)
+        return status;
+    if (isQuantisedDType(to))
+      return quantizeRows(source, begin, end, options.firstRow, to, bytes,
+                          target);
     const int64_t elements = bytes / dtypeBytes(to);
     convertElements(source.dtype,
                     source.data + begin * elements * dtypeBytes(source.dtype),
@@ -289,8 +380,13 @@ Status packRange(const TensorView &source, DType to, const Layout &layout,
     return {};
   }
   case Layout::Kind::RowScales:
+  case Layout::Kind::RowScalesF8:
+  case Layout::Kind::GroupScales:
     return findScales(source, begin, end, options.firstRow,
-                      reinterpret_cast<float *>(target));
+                      reinterpret_cast<float *>(target), quantisedBy(layout),
+                      layout.kind == Layout::Kind::GroupScales
+                          ? layout.width
+                          : source.shape[1]);
   case Layout::Kind::Panels:
     break;
   }

@@ -145,10 +145,11 @@ Status appendWeights(Appender &out,
   const std::vector<const StoredParameter *> order = orderOf(parameters);
   std::vector<TensorSpec> specs;
   for (const StoredParameter *parameter : order)
-    specs.push_back({nameOf(*parameter),
-                     parameter->dtype,
-                     {static_cast<int64_t>(bytesOf(*parameter)) /
-                      dtypeBytes(parameter->dtype)}});
+    specs.push_back(
+        {nameOf(*parameter),
+         parameter->dtype == DType::I4 ? DType::U8 : parameter->dtype,
+         {static_cast<int64_t>(bytesOf(*parameter)) /
+          dtypeBytes(parameter->dtype)}});
   Result<std::string> header = safetensorsHeader(specs);
   if (!header)
     return header.takeError();

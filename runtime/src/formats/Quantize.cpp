@@ -59,6 +59,60 @@ TNRT_VECTOR_CLONES void quantizeF32(const void *source, float scale,
   }
 }
 
+// Above, a quotient is 448 but for its rounding. From 2^-6 on, the lowest bit
+// of three is rounded by integer arithmetic on the f32, whose exponent has 120
+// more; below, numbers are multiples of 2^-9, which is the last bit of 2^14.
+TNRT_VECTOR_CLONES void quantizeF8(const float *source, float scale,
+                                   uint8_t *destination, int64_t count) {
+  for (int64_t i = 0; i < count; ++i) {
+    const float value = source[i] / scale;
+    uint32_t bits;
+    std::memcpy(&bits, &value, sizeof bits);
+    const uint32_t sign = bits >> 24 & 0x80;
+    bits &= 0x7FFFFFFF;
+    const uint32_t normal = (bits + 0x7FFFF + (bits >> 20 & 1)) >> 20;
+    float magnitude;
+    std::memcpy(&magnitude, &bits, sizeof magnitude);
+    const float shifted = magnitude + 16384.0f;
+    uint32_t low;
+    std::memcpy(&low, &shifted, sizeof low);
+    const uint32_t small = low - 0x46800000;
+    destination[i] = static_cast<uint8_t>(
+        sign | (magnitude < 0.015625f ? small : normal - 960));
+  }
+}
+
+// One group, eight columns in four bytes (Pack.h).
+TNRT_VECTOR_CLONES void quantizeI4(const float *source, float scale,
+                                   uint8_t *destination) {
+  int32_t numbers[kI4Group];
+  for (int64_t i = 0; i < kI4Group; ++i) {
+    const float shifted = source[i] / scale + (12582912.0f + 8.0f);
+    std::memcpy(&numbers[i], &shifted, sizeof shifted);
+    numbers[i] &= 15;
+  }
+  for (int64_t i = 0; i < kI4Group / 8; ++i) {
+    const int32_t *eight = numbers + 8 * i;
+    uint32_t word = 0;
+    for (int j = 0; j < 4; ++j)
+      word |= static_cast<uint32_t>(eight[2 * j]) << (4 * j) |
+              static_cast<uint32_t>(eight[2 * j + 1]) << (16 + 4 * j);
+    std::memcpy(destination + 4 * i, &word, sizeof word);
+  }
+}
+
+// The largest number of a quantised type.
+float largestOf(DType dtype) {
+  switch (dtype) {
+  case DType::F8E4M3:
+    return 448;
+  case DType::I4:
+    return 7;
+  default:
+    return 127;
+  }
+}
+
 // The largest magnitude of the row as f32, infinite or NaN where it holds such.
 float largestValue(DType from, const void *row, int64_t count) {
   float value;
@@ -78,13 +132,18 @@ bool isFinite(float value) {
 
 } // namespace
 
-std::optional<float> rowScale(DType from, const void *row, int64_t count) {
+bool isQuantisedDType(DType dtype) {
+  return dtype == DType::I8 || dtype == DType::F8E4M3 || dtype == DType::I4;
+}
+
+std::optional<float> rowScale(DType from, const void *row, int64_t count,
+                              DType to) {
   const float largest = largestValue(from, row, count);
   if (!isFinite(largest))
     return std::nullopt;
   if (largest == 0)
     return 1.0f;
-  return std::max(largest / 127.0f, std::numeric_limits<float>::min());
+  return std::max(largest / largestOf(to), std::numeric_limits<float>::min());
 }
 
 int64_t findNonFinite(DType from, const void *row, int64_t count) {
@@ -110,6 +169,37 @@ void quantizeElements(DType from, const void *source, float scale,
                     static_cast<size_t>(piece));
     quantizeF32(values, scale, destination + i, piece);
   }
+}
+
+bool quantizeRow(DType from, const void *row, int64_t count, DType to,
+                 void *destination) {
+  // What has a scale of its own.
+  const int64_t group = to == DType::I4 ? kI4Group : count;
+  const char *in = static_cast<const char *>(row);
+  uint8_t *out = static_cast<uint8_t *>(destination);
+  float values[chunkElements];
+  for (int64_t begin = 0; begin < count; begin += group) {
+    const std::optional<float> scale =
+        rowScale(from, in + begin * dtypeBytes(from), group, to);
+    if (!scale)
+      return false;
+    for (int64_t i = begin; i < begin + group; i += chunkElements) {
+      const int64_t piece = std::min(chunkElements, begin + group - i);
+      const void *source = in + i * dtypeBytes(from);
+      if (to == DType::I8) {
+        quantizeElements(from, source, *scale,
+                         reinterpret_cast<int8_t *>(out + i), piece);
+        continue;
+      }
+      convertElements(from, source, DType::F32, values,
+                      static_cast<size_t>(piece));
+      if (to == DType::I4)
+        quantizeI4(values, *scale, out + i / 2);
+      else
+        quantizeF8(values, *scale, out + i, piece);
+    }
+  }
+  return true;
 }
 
 } // namespace tnrt

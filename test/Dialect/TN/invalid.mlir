@@ -16,7 +16,7 @@ tn.param @w : tensor<f32> init <normal, 2.0e-02 : f64>
 
 // -----
 
-// expected-error @+1 {{expected elements of f32, bf16 or i8, got 'f16' [param-C2]}}
+// expected-error @+1 {{expected elements of f32, bf16, i8, f8E4M3FN or i4, got 'f16' [param-C2]}}
 tn.param @w : tensor<8xf16> init <normal, 2.0e-02 : f64>
 
 // -----
@@ -113,7 +113,7 @@ func.func @f(%x: tensor<f32>, %w: tensor<12x8xf32>) {
 // -----
 
 func.func @f(%x: tensor<?x8xf32>, %w: tensor<12x8xbf16>) {
-  // expected-error @+1 {{expected x and weight of one element type, or f32 and i8, got 'f32' and 'bf16' [linear-C3]}}
+  // expected-error @+1 {{expected x and weight of one element type, or a quantised weight, got 'f32' and 'bf16' [linear-C3]}}
   %0 = tn.linear %x, %w : tensor<?x8xf32>, tensor<12x8xbf16> -> tensor<?x12xf32>
   return
 }
@@ -620,7 +620,7 @@ func.func @f() {
 // expected-note @+1 {{declared here}}
 tn.param @w : tensor<12x8xf32> init <normal, 2.0e-02 : f64>
 func.func @f() {
-  // expected-error @+1 {{expected one scale for each row of an i8 matrix, got 'tensor<12xf32>' for 'tensor<12x8xf32>' [row_scales-C2]}}
+  // expected-error @+1 {{expected one scale for each row of a quantised matrix, or each 128 columns of an i4 one, got 'tensor<12xf32>' for 'tensor<12x8xf32>' [row_scales-C2]}}
   %0 = tn.row_scales @w : tensor<12xf32>
   return
 }
@@ -637,16 +637,26 @@ func.func @f() {
 
 // -----
 
-func.func @f(%x: tensor<?x8xbf16>, %w: tensor<12x8xi8>, %s: tensor<12xf32>) {
-  // expected-error @+1 {{expected x and weight of one element type, or f32 and i8, got 'bf16' and 'i8' [linear-C3]}}
-  %0 = tn.linear %x, %w scales %s : tensor<12xf32> : tensor<?x8xbf16>, tensor<12x8xi8> -> tensor<?x12xf32>
+// expected-note @+1 {{declared here}}
+tn.param @w : tensor<12x256xi4> init <normal, 2.0e-02 : f64>
+func.func @f() {
+  // expected-error @+1 {{got 'tensor<12xf32>' for 'tensor<12x256xi4>' [row_scales-C2]}}
+  %0 = tn.row_scales @w : tensor<12xf32>
+  return
+}
+
+// -----
+
+func.func @f(%x: tensor<?x256xbf16>, %w: tensor<12x256xi4>, %s: tensor<12x4xf32>) {
+  // expected-error @+1 {{expected the scales of 12 rows with a quantised weight and none with another [linear-C6]}}
+  %0 = tn.linear %x, %w scales %s : tensor<12x4xf32> : tensor<?x256xbf16>, tensor<12x256xi4> -> tensor<?x12xf32>
   return
 }
 
 // -----
 
 func.func @f(%x: tensor<?x8xf32>, %w: tensor<12x8xi8>) {
-  // expected-error @+1 {{expected 12 scales with an i8 weight and none with another [linear-C6]}}
+  // expected-error @+1 {{expected the scales of 12 rows with a quantised weight and none with another [linear-C6]}}
   %0 = tn.linear %x, %w : tensor<?x8xf32>, tensor<12x8xi8> -> tensor<?x12xf32>
   return
 }
@@ -654,7 +664,7 @@ func.func @f(%x: tensor<?x8xf32>, %w: tensor<12x8xi8>) {
 // -----
 
 func.func @f(%x: tensor<?x8xf32>, %w: tensor<12x8xi8>, %s: tensor<8xf32>) {
-  // expected-error @+1 {{expected 12 scales with an i8 weight and none with another [linear-C6]}}
+  // expected-error @+1 {{expected the scales of 12 rows with a quantised weight and none with another [linear-C6]}}
   %0 = tn.linear %x, %w scales %s : tensor<8xf32> : tensor<?x8xf32>, tensor<12x8xi8> -> tensor<?x12xf32>
   return
 }
@@ -662,7 +672,7 @@ func.func @f(%x: tensor<?x8xf32>, %w: tensor<12x8xi8>, %s: tensor<8xf32>) {
 // -----
 
 func.func @f(%x: tensor<?x8xf32>, %w: tensor<12x8xf32>, %s: tensor<12xf32>) {
-  // expected-error @+1 {{expected 12 scales with an i8 weight and none with another [linear-C6]}}
+  // expected-error @+1 {{expected the scales of 12 rows with a quantised weight and none with another [linear-C6]}}
   %0 = tn.linear %x, %w scales %s : tensor<12xf32> : tensor<?x8xf32>, tensor<12x8xf32> -> tensor<?x12xf32>
   return
 }

@@ -12,6 +12,11 @@ tn.param @"model.lrpe.theta" : tensor<2x1x4xf32> init <lrpe_theta, 0.0 : f64>
 // CHECK: tn.param @again tensor "w" : tensor<12x8xi8> init <normal, 2.000000e-02 : f64>
 tn.param @again tensor "w" : tensor<12x8xi8> init <normal, 2.0e-02 : f64>
 
+// CHECK: tn.param @narrow : tensor<12x256xf8E4M3FN>
+tn.param @narrow : tensor<12x256xf8E4M3FN> init <normal, 2.0e-02 : f64>
+// CHECK: tn.param @groups : tensor<12x256xi4>
+tn.param @groups : tensor<12x256xi4> init <normal, 2.0e-02 : f64>
+
 // CHECK-LABEL: func @parameters
 func.func @parameters() -> (tensor<12x8xf32>, tensor<12x8xbf16>) {
   // CHECK: tn.get_param @w : tensor<12x8xf32>
@@ -56,6 +61,21 @@ func.func @quantised(%x: tensor<?x8xf32>, %b: tensor<12xf32>) -> tensor<?x12xf32
   // CHECK: tn.linear %{{.*}}, %{{.*}} scales %{{.*}} : tensor<12xf32> bias %{{.*}} : tensor<12xf32> : tensor<?x8xf32>, tensor<12x8xi8> -> tensor<?x12xf32>
   %0 = tn.linear %x, %w scales %s : tensor<12xf32> bias %b : tensor<12xf32> : tensor<?x8xf32>, tensor<12x8xi8> -> tensor<?x12xf32>
   return %0 : tensor<?x12xf32>
+}
+
+// CHECK-LABEL: func @narrow_weights
+func.func @narrow_weights(%x: tensor<?x256xbf16>) -> (tensor<?x12xf32>, tensor<?x12xf32>) {
+  %w = tn.get_param @narrow : tensor<12x256xf8E4M3FN>
+  // CHECK: tn.row_scales @narrow : tensor<12xf32>
+  %s = tn.row_scales @narrow : tensor<12xf32>
+  // CHECK: tn.linear %{{.*}}, %{{.*}} scales %{{.*}} : tensor<12xf32> : tensor<?x256xbf16>, tensor<12x256xf8E4M3FN> -> tensor<?x12xf32>
+  %0 = tn.linear %x, %w scales %s : tensor<12xf32> : tensor<?x256xbf16>, tensor<12x256xf8E4M3FN> -> tensor<?x12xf32>
+  %v = tn.get_param @groups : tensor<12x256xi4>
+  // CHECK: tn.row_scales @groups : tensor<12x2xf32>
+  %t = tn.row_scales @groups : tensor<12x2xf32>
+  // CHECK: tn.linear %{{.*}}, %{{.*}} scales %{{.*}} : tensor<12x2xf32> : tensor<?x256xbf16>, tensor<12x256xi4> -> tensor<?x12xf32>
+  %1 = tn.linear %x, %v scales %t : tensor<12x2xf32> : tensor<?x256xbf16>, tensor<12x256xi4> -> tensor<?x12xf32>
+  return %0, %1 : tensor<?x12xf32>, tensor<?x12xf32>
 }
 
 // CHECK-LABEL: func @elementwise

@@ -214,6 +214,78 @@ tnk.kernel @global_sums(%x: memref<8x32xbf16>, %w: memref<8x32xbf16>, %s: memref
 
 // -----
 
+tnk.kernel @weights_as(%x: memref<8x128xbf16>, %w: memref<8x128xi8>, %c: memref<8xf32>, %task: index) threads(32) {
+  %s = tnk.shared : memref<8x8xf32, #gpu.address_space<workgroup>>
+  // expected-error @+1 {{expected weights as i8, f8E4M3FN or i4, got 'i16' [multiply_rows-C5]}}
+  tnk.multiply_rows %x, weights(%w) as i16 scales(%c) [%task] rows(%task) to(%s)
+      : memref<8x128xbf16>, memref<8x128xi8> scales memref<8xf32> to memref<8x8xf32, #gpu.address_space<workgroup>>
+  tnk.return
+}
+
+// -----
+
+tnk.kernel @no_scales(%x: memref<8x128xbf16>, %w: memref<8x128xi8>, %task: index) threads(32) {
+  %s = tnk.shared : memref<8x8xf32, #gpu.address_space<workgroup>>
+  // expected-error @+1 {{expected scales for each quantised weight and no others, got 0 [multiply_rows-C6]}}
+  tnk.multiply_rows %x, weights(%w) as i8 [%task] rows(%task) to(%s)
+      : memref<8x128xbf16>, memref<8x128xi8> to memref<8x8xf32, #gpu.address_space<workgroup>>
+  tnk.return
+}
+
+// -----
+
+tnk.kernel @group_scales(%x: memref<8x128xbf16>, %w: memref<8x64xi8>, %c: memref<8xf32>, %task: index) threads(32) {
+  %s = tnk.shared : memref<8x8xf32, #gpu.address_space<workgroup>>
+  // expected-error @+1 {{expected dense scales of each row or, of i4, each 128 columns, got 'memref<8xf32>' for 'memref<8x64xi8>' [multiply_rows-C6]}}
+  tnk.multiply_rows %x, weights(%w) as i4 scales(%c) [%task] rows(%task) to(%s)
+      : memref<8x128xbf16>, memref<8x64xi8> scales memref<8xf32> to memref<8x8xf32, #gpu.address_space<workgroup>>
+  tnk.return
+}
+
+// -----
+
+tnk.kernel @bytes_depth(%x: memref<8x96xbf16>, %w: memref<8x96xi8>, %c: memref<8xf32>, %task: index) threads(32) {
+  %s = tnk.shared : memref<8x8xf32, #gpu.address_space<workgroup>>
+  // expected-error @+1 {{expected rows of one depth, a multiple of 64, without gaps, got 'memref<8x96xi8>' [multiply_rows-C2]}}
+  tnk.multiply_rows %x, weights(%w) as i8 scales(%c) [%task] rows(%task) to(%s)
+      : memref<8x96xbf16>, memref<8x96xi8> scales memref<8xf32> to memref<8x8xf32, #gpu.address_space<workgroup>>
+  tnk.return
+}
+
+// -----
+
+tnk.kernel @widen_type(%w: memref<8x64xi8>, %c: memref<8xf32>, %o: memref<8x64xbf16>, %task: index) threads(32) {
+  // expected-error @+1 {{expected a weight as i8, f8E4M3FN or i4, got 'bf16' [widen_row-C1]}}
+  tnk.widen_row %w as bf16 scales(%c) [%task] to %o : memref<8x64xi8> scales memref<8xf32> to memref<8x64xbf16>
+  tnk.return
+}
+
+// -----
+
+tnk.kernel @widen_shape(%w: memref<8x64xi8>, %c: memref<8xf32>, %o: memref<8x32xbf16>, %task: index) threads(32) {
+  // expected-error @+1 {{expected dense matrices of as many rows and columns, got 'memref<8x64xi8>' and 'memref<8x32xbf16>' [widen_row-C2]}}
+  tnk.widen_row %w as i8 scales(%c) [%task] to %o : memref<8x64xi8> scales memref<8xf32> to memref<8x32xbf16>
+  tnk.return
+}
+
+// -----
+
+tnk.kernel @widen_scales(%w: memref<8x64xi8>, %c: memref<4xf32>, %o: memref<8x64xbf16>, %task: index) threads(32) {
+  // expected-error @+1 {{got 'memref<4xf32>' [widen_row-C3]}}
+  tnk.widen_row %w as i8 scales(%c) [%task] to %o : memref<8x64xi8> scales memref<4xf32> to memref<8x64xbf16>
+  tnk.return
+}
+
+// -----
+
+tnk.kernel @widen_cpu(%w: memref<8x64xi8>, %c: memref<8xf32>, %o: memref<8x64xbf16>, %task: index) {
+  // expected-error @+1 {{expected a kernel with threads around it [widen_row-C4]}}
+  tnk.widen_row %w as i8 scales(%c) [%task] to %o : memref<8x64xi8> scales memref<8xf32> to memref<8x64xbf16>
+  tnk.return
+}
+
+// -----
+
 tnk.kernel @cpu_rows(%x: memref<8x32xbf16>, %w: memref<8x32xbf16>,
                      %s: memref<8x8xf32, #gpu.address_space<workgroup>>, %task: index) {
   // expected-error @+1 {{expected a kernel with threads around it [multiply_rows-C4]}}

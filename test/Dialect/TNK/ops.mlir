@@ -97,6 +97,23 @@ tnk.kernel @few_rows(%x: memref<64x512xf32>, %u: memref<64x512xbf16>, %w: memref
   tnk.return
 }
 
+// CHECK-LABEL: tnk.kernel @quantised_rows
+tnk.kernel @quantised_rows(%x: memref<64x512xf32>, %w: memref<1024x512xi8>, %s: memref<1024xf32>,
+                           %q: memref<1024x256xi8>, %t: memref<1024x4xf32>, %o: memref<1024x512xbf16>,
+                           %rows: index, %task: index) threads(256) {
+  %a = tnk.shared : memref<8x16xf32, #gpu.address_space<workgroup>>
+  // CHECK: tnk.multiply_rows %{{.*}}, weights(%{{.*}}) as f8E4M3FN scales(%{{.*}}) [%{{.*}}] rows(%{{.*}}) to(%{{.*}}) : memref<64x512xf32>, memref<1024x512xi8> scales memref<1024xf32> to memref<8x16xf32, #gpu.address_space<workgroup>>
+  tnk.multiply_rows %x, weights(%w) as f8E4M3FN scales(%s) [%task] rows(%rows) to(%a)
+      : memref<64x512xf32>, memref<1024x512xi8> scales memref<1024xf32> to memref<8x16xf32, #gpu.address_space<workgroup>>
+  // CHECK: tnk.multiply_rows %{{.*}}, weights(%{{.*}}) as i4 scales(%{{.*}}) [%{{.*}}] rows(%{{.*}}) to(%{{.*}}) : memref<64x512xf32>, memref<1024x256xi8> scales memref<1024x4xf32> to
+  tnk.multiply_rows %x, weights(%q) as i4 scales(%t) [%task] rows(%rows) to(%a)
+      : memref<64x512xf32>, memref<1024x256xi8> scales memref<1024x4xf32> to memref<8x16xf32, #gpu.address_space<workgroup>>
+  // CHECK: tnk.widen_row %{{.*}} as i8 scales(%{{.*}}) [%{{.*}}] to %{{.*}} : memref<1024x512xi8> scales memref<1024xf32> to memref<1024x512xbf16>
+  tnk.widen_row %w as i8 scales(%s) [%task] to %o
+      : memref<1024x512xi8> scales memref<1024xf32> to memref<1024x512xbf16>
+  tnk.return
+}
+
 // CHECK-LABEL: tnk.kernel @contract_groups
 tnk.kernel @contract_groups(%a: memref<8x128xi8>, %s: memref<8x2xf32>, %t: memref<8x2xi32>,
                             %b: memref<32x64xi8>, %depth: index, %task: index) {

@@ -117,14 +117,14 @@ TEST(Manifest, SaysWhatIsWrong) {
       contains(errorWith("[256, 16]", "[256, 18446744073709551615]"), "shape"));
   EXPECT_TRUE(contains(errorWith("\"dtype\": \"f32\"", "\"dtype\": \"f8\""),
                        "dtype: expected one of 'f32', 'bf16', 'int8', "
-                       "found 'f8'"));
+                       "'fp8', 'int4', found 'f8'"));
   EXPECT_TRUE(contains(
-      errorWith("\"dtype\": \"f32\", \"init\"", "\"dtype\": \"i8\", \"init\""),
-      "parameters[0]: dtype 'i8' needs layout 'panels'"));
+      errorWith("\"dtype\": \"f32\", \"init\"", "\"dtype\": \"i4\", \"init\""),
+      "parameters[0]: dtype 'i4' needs a multiple of 128 columns"));
   EXPECT_TRUE(contains(errorWith("\"dtype\": \"f32\", \"init\"",
                                  "\"dtype\": \"int8\", \"init\""),
                        "parameters[0].dtype: expected one of 'f32', 'bf16', "
-                       "'i8', found 'int8'"));
+                       "'i8', 'f8e4m3', 'i4', found 'int8'"));
   EXPECT_TRUE(
       contains(errorWith("\"decoder_layers\": 2", "\"decoder_layers\": 3"),
                "expected one for each of the 3 layers, found 2"));

@@ -129,7 +129,8 @@ TEST(Pack, ChecksLayouts) {
   EXPECT_FALSE(checkLayout({4, 4}, DType::BF16, scales));
   EXPECT_FALSE(checkLayout({4}, DType::F32, scales));
   EXPECT_TRUE(checkLayout({4, 4}, DType::I8, panels));
-  EXPECT_FALSE(checkLayout({4, 4}, DType::I8, {}));
+  EXPECT_TRUE(checkLayout({4, 4}, DType::I8, {}));
+  EXPECT_FALSE(checkLayout({4, 4}, DType::F8E4M3, panels));
   EXPECT_FALSE(checkLayout({4, 4}, DType::I8, scales));
 }
 

@@ -82,7 +82,6 @@ TEST(Manifest, DescribesInt8Weights) {
   EXPECT_EQ(*parameters[1].getAsObject()->getObject("layout"),
             (json::Object{{"kind", "row_scales"}}));
   EXPECT_EQ(*parameters[1].getAsObject()->getArray("shape"), (json::Array{100, 64}));
-  EXPECT_EQ(byteWidth(DType::I8), 1);
 }
 
 json::Object build(const WeightsSource &weights, const TokenizerSource &tokenizer) {

@@ -25,16 +25,17 @@ enum class DType {
   U32,
   U16,
   U8,
-  Bool
+  Bool,
+  I4 // two in a byte, of packed parameters alone (tnrt/formats/Pack.h)
 };
 
-// Bytes of one element.
+// Bytes of one element, of I4 of two.
 int64_t dtypeBytes(DType dtype);
 
 // The name in a safetensors header: "F32", "BF16", ...
 const char *dtypeName(DType dtype);
 
-// The type of a safetensors name; nothing for a name that is unknown.
+// The type of a safetensors name; nothing for a name that is unknown, or I4.
 std::optional<DType> parseDType(std::string_view name);
 
 // Whether the loader converts from it: F32, F16 or BF16.
