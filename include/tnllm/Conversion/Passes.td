@@ -111,6 +111,8 @@ def TNKGenerateAttention : Pass<"tnk-generate-attention", "::mlir::ModuleOp"> {
     Option<"keyWidth", "key-width", "int64_t", "128", "columns of a key">,
     Option<"valueWidth", "value-width", "int64_t", "128", "columns of a value">,
     Option<"scale", "scale", "double", "1.0", "scale of the output">,
+    Option<"reversed", "reversed", "bool", "false",
+           "from the last position to the first, as the adjoint goes">,
   ];
   let dependentDialects = [
     "::mlir::arith::ArithDialect", "::mlir::math::MathDialect",
