@@ -33,7 +33,8 @@ struct InterpretPass : public tnllm::impl::TNInterpretBase<InterpretPass> {
       getOperation().emitError("expected batch and length of at least 1");
       return signalPassFailure();
     }
-    if (failed(openInputs()) || failed(fillParameters()) ||
+    if (failed(checkSizes(getOperation(), batch, length)) ||
+        failed(openInputs()) || failed(fillParameters()) ||
         failed(runFunctions()) || failed(writeOutputs()))
       signalPassFailure();
     markAllAnalysesPreserved();

@@ -61,7 +61,9 @@ private:
   LogicalResult constant(arith::ConstantOp op);
   LogicalResult lookUp(Operation *op, StringRef parameter,
                        const llvm::StringMap<Tensor> &known);
+  LogicalResult checkIds(Operation *op, const Tensor &ids, int64_t rows);
   LogicalResult embed(tn::EmbeddingOp op);
+  LogicalResult embedBack(tn::EmbeddingGradOp op);
   LogicalResult attend(tn::LightningAttentionOp op);
   LogicalResult fused(tn::FusedOp op);
   LogicalResult observe(tn::ProbeOp op);
@@ -297,12 +299,7 @@ LogicalResult Frame::executeGradient(Operation *op) {
         return set(op, linearWeightGrad(get(op.getDy()), get(op.getX())));
       })
       .Case([&](tn::SumRowsOp op) { return set(op, sumRows(get(op.getX()))); })
-      .Case([&](tn::EmbeddingGradOp op) {
-        return set(op, embeddingGrad(get(op.getIds()), get(op.getDy()),
-                                     op.getResult().getType().getDimSize(0),
-                                     op.getScale().convertToFloat(),
-                                     op.getPadding().value_or(-1)));
-      })
+      .Case([&](tn::EmbeddingGradOp op) { return embedBack(op); })
       .Case([&](tn::ActivationGradOp op) {
         const Tensor &x = get(op.getX());
         std::optional<ArrayRef<int64_t>> columns = op.getColumns();
@@ -414,14 +411,29 @@ LogicalResult Frame::lookUp(Operation *op, StringRef parameter,
   return set(op, op->getResult(0), Shared(Shared(), &found->second));
 }
 
+LogicalResult Frame::checkIds(Operation *op, const Tensor &ids, int64_t rows) {
+  for (int64_t i = 0; i < ids.size(); ++i)
+    if (!(ids[i] >= 0 && ids[i] < rows)) // also what is no number
+      return op->emitError("id ")
+             << static_cast<int64_t>(ids[i]) << " at element " << i
+             << " is outside the table of " << rows << " rows";
+  return success();
+}
+
 LogicalResult Frame::embed(tn::EmbeddingOp op) {
   const Tensor &ids = get(op.getIds()), &table = get(op.getTable());
-  for (int64_t i = 0; i < ids.size(); ++i)
-    if (!(ids[i] >= 0 && ids[i] < table.dim(0))) // also what is no number
-      return op.emitError("id ")
-             << static_cast<int64_t>(ids[i]) << " at element " << i
-             << " is outside the table of " << table.dim(0) << " rows";
+  if (failed(checkIds(op, ids, table.dim(0))))
+    return failure();
   return set(op, embedding(ids, table, op.getScale().convertToFloat()));
+}
+
+LogicalResult Frame::embedBack(tn::EmbeddingGradOp op) {
+  int64_t rows = op.getResult().getType().getDimSize(0);
+  if (failed(checkIds(op, get(op.getIds()), rows)))
+    return failure();
+  return set(op, embeddingGrad(get(op.getIds()), get(op.getDy()), rows,
+                               op.getScale().convertToFloat(),
+                               op.getPadding().value_or(-1)));
 }
 
 LogicalResult Frame::attend(tn::LightningAttentionOp op) {

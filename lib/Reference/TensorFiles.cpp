@@ -116,8 +116,49 @@ int64_t reference::idLimit(BlockArgument ids) {
       table = embedding.getTable().getType();
     else if (auto loss = dyn_cast<tn::CrossEntropyOp>(user))
       table = loss.getWeight().getType();
+    else if (auto gradient = dyn_cast<tn::EmbeddingGradOp>(user))
+      table = gradient.getResult().getType();
     if (table && !table.isDynamicDim(0))
       limit = std::min(limit, table.getDimSize(0));
   }
   return limit;
+}
+
+//===----------------------------------------------------------------------===//
+// Sizes
+//===----------------------------------------------------------------------===//
+
+static bool isHeld(Type type, int64_t batch, int64_t length) {
+  constexpr int64_t kMost = int64_t(1) << 32;
+  auto tensor = dyn_cast<RankedTensorType>(type);
+  int64_t count = 1;
+  for (int64_t i = 0; tensor && i < tensor.getRank(); ++i) {
+    int64_t size = tensor.getDimSize(i);
+    if (ShapedType::isDynamic(size))
+      size = i == 0 ? batch : length;
+    if (size > 0 && count > kMost / size)
+      return false;
+    count *= size;
+  }
+  return true;
+}
+
+LogicalResult reference::checkSizes(ModuleOp module, int64_t batch,
+                                    int64_t length) {
+  WalkResult walk = module.walk([&](Operation *op) {
+    SmallVector<Type> types(op->getResultTypes());
+    for (Region &region : op->getRegions())
+      for (Block &block : region)
+        llvm::append_range(types, block.getArgumentTypes());
+    if (auto param = dyn_cast<tn::ParamOp>(op))
+      types.push_back(param.getTensorType());
+    for (Type type : types)
+      if (!isHeld(type, batch, length))
+        return WalkResult(
+            op->emitError("the interpreter holds tensors of at most 2^32 "
+                          "elements, found ")
+            << type << " with batch " << batch << " and length " << length);
+    return WalkResult::advance();
+  });
+  return failure(walk.wasInterrupted());
 }

@@ -36,6 +36,12 @@ Tensor randomNormal(llvm::ArrayRef<int64_t> shape, std::mt19937_64 &random);
 // for, and every loss a word.
 int64_t idLimit(mlir::BlockArgument ids);
 
+// Refuses a tensor of an operation, a block or a parameter of `module` that has
+// more elements than the interpreter holds, 2^32: of the dynamic sizes the
+// first is taken for `batch`, any other for `length`.
+mlir::LogicalResult checkSizes(mlir::ModuleOp module, int64_t batch,
+                               int64_t length);
+
 } // namespace tnllm::reference
 
 #endif // TNLLM_LIB_REFERENCE_TENSORFILES_H

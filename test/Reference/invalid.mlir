@@ -97,3 +97,26 @@ func.func @f() {
      -> tensor<3x1x1x1xf32>, tensor<2x1x1x1xf32>
   return
 }
+
+// -----
+
+func.func @grad_ids() -> tensor<4x8xf32> {
+  %ids = arith.constant dense<[[0, 4]]> : tensor<1x2xi32>
+  %dy = arith.constant dense<1.0> : tensor<1x2x8xf32>
+  // expected-error @+1 {{id 4 at element 1 is outside the table of 4 rows}}
+  %0 = tn.embedding_grad %ids, %dy : tensor<1x2xi32>, tensor<1x2x8xf32> -> tensor<4x8xf32>
+  return %0 : tensor<4x8xf32>
+}
+
+// -----
+
+// expected-error @+1 {{the interpreter holds tensors of at most 2^32 elements, found 'tensor<9223372036854775807xf32>' with batch 2 and length 3}}
+func.func @large(%x: tensor<9223372036854775807xf32>) -> tensor<9223372036854775807xf32> {
+  return %x : tensor<9223372036854775807xf32>
+}
+
+// -----
+
+// The product overflows 64 bits.
+// expected-error @+1 {{at most 2^32 elements, found 'tensor<4611686018427387904x4xf32>'}}
+tn.param @w : tensor<4611686018427387904x4xf32>

@@ -73,7 +73,8 @@ struct MixedPrecisionPass
       narrowOperands(op);
     for (auto function : module.getOps<func::FuncOp>())
       for (unsigned i = 0; i < function.getNumArguments(); ++i)
-        if (function.isPrivate() && isOnlyWeight(function.getArgument(i)))
+        if (function.isPrivate() && !function.isDeclaration() &&
+            isOnlyWeight(function.getArgument(i)))
           narrowArgument(symbols, function, i);
   }
 

@@ -39,10 +39,14 @@ struct PoolConstantsPass
 
   void runOnOperation() override {
     ModuleOp module = getOperation();
+    // A pass manager may run again, on another module.
+    pool.clear();
+    offsets.clear();
+    bases.clear();
     SymbolTable symbols(module);
     SmallVector<memref::GetGlobalOp> uses;
     for (auto function : module.getOps<func::FuncOp>())
-      if (failed(collect(function, uses)))
+      if (!function.isDeclaration() && failed(collect(function, uses)))
         return signalPassFailure();
     if (uses.empty())
       return;

@@ -73,3 +73,9 @@ func.func @f(%n: index) {
   "test.use"(%a) : (memref<3xf32>) -> ()
   return
 }
+
+// -----
+
+// A declaration reads nothing.
+// CHECK-LABEL: func.func private @declared(memref<2xf32>)
+func.func private @declared(memref<2xf32>)
