@@ -11,11 +11,7 @@ namespace {
 using Parameter = Manifest::Parameter;
 
 constexpr size_t alignment = 64;
-constexpr size_t none = SIZE_MAX;
-
-bool isRowScales(const Parameter &parameter) {
-  return parameter.layout.kind == Layout::Kind::RowScales;
-}
+constexpr size_t none = WeightSource::none;
 
 class Loader {
 public:
@@ -37,14 +33,13 @@ private:
   const WeightSource &source() const { return *result.source; }
   Status place();
   void addTasks();
-  size_t scalesBeside(size_t index) const;
   Status pack(bool showsProgress);
 
   const Manifest &manifest;
   ThreadPool &pool;
   LoadedWeights result;
-  // By parameter of dtype I8: the row scales that its tasks fill too, so that
-  // the tensor is read once; none otherwise.
+  // By quantised parameter: the scales that its tasks fill too, so that the
+  // tensor is read once; none otherwise.
   std::vector<size_t> scales;
   std::vector<WeightSource::Task> tasks;
 };
@@ -80,31 +75,11 @@ Status Loader::place() {
   return {};
 }
 
-// The row scales of parameter `index` where it is the first I8 one of its
-// tensor, else none: two must not write them at once.
-size_t Loader::scalesBeside(size_t index) const {
-  const std::vector<Parameter> &parameters = manifest.parameters;
-  const Parameter &weight = parameters[index];
-  if (weight.dtype != DType::I8)
-    return none;
-  size_t found = none;
-  for (size_t i = 0; i < parameters.size(); ++i) {
-    const Parameter &other = parameters[i];
-    if (other.tensor != weight.tensor || other.shape != weight.shape)
-      continue;
-    if (other.dtype == DType::I8 && i < index)
-      return none;
-    if (isRowScales(other) && source().same(i) == i)
-      found = i;
-  }
-  return found;
-}
-
 void Loader::addTasks() {
   const size_t count = manifest.parameters.size();
   std::vector<bool> isFilled(count, false);
   for (size_t i = 0; i < count; ++i) {
-    scales.push_back(scalesBeside(i));
+    scales.push_back(source().scalesOf(i));
     if (scales[i] != none)
       isFilled[scales[i]] = true;
   }
@@ -128,6 +103,7 @@ Status Loader::pack(bool showsProgress) {
         if (const size_t beside = scales[task.parameter]; beside != none) {
           rowScales = static_cast<float *>(result.parameters[beside]);
           bytes += (task.end - task.begin) * packUnitRows(parameter.layout) *
+                   scalesOfRow(parameter.shape, parameter.dtype) *
                    int64_t(sizeof(float));
         }
         char *destination =

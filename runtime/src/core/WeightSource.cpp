@@ -2,6 +2,7 @@
 #include "WeightSource.h"
 
 #include "Session.h"
+#include "tnrt/formats/Quantize.h"
 #include "tnrt/formats/Text.h"
 
 #include <algorithm>
@@ -17,7 +18,6 @@ using Parameter = Manifest::Parameter;
 
 // Elements of one task: enough to hide the counter, little enough to balance.
 constexpr int64_t taskElements = 1 << 20;
-constexpr size_t none = SIZE_MAX;
 
 bool sameData(const Parameter &a, const Parameter &b) {
   return a.tensor == b.tensor && a.dtype == b.dtype && a.layout == b.layout &&
@@ -51,7 +51,8 @@ struct Piece {
     PackOptions packing;
     packing.firstRow = firstRow;
     if (rowScales)
-      packing.rowScales = rowScales + firstRow;
+      packing.rowScales =
+          rowScales + firstRow * scalesOfRow(parameter.shape, parameter.dtype);
     return packRange(view, parameter.dtype, parameter.layout, 0,
                      packUnits(view.shape, parameter.layout), destination,
                      packing);
@@ -190,6 +191,24 @@ const unsigned char *WeightSource::mapped(size_t index) const {
                              static_cast<uintptr_t>(dtypeBytes(view->dtype)) ==
                          0;
   return view->dtype == parameter.dtype && isAligned ? view->data : nullptr;
+}
+
+size_t WeightSource::scalesOf(size_t index) const {
+  const std::vector<Parameter> &parameters = manifest->parameters;
+  const Parameter &weight = parameters[index];
+  if (!isQuantisedDType(weight.dtype) || stored)
+    return none;
+  size_t found = none;
+  for (size_t i = 0; i < parameters.size(); ++i) {
+    const Parameter &other = parameters[i];
+    if (other.tensor != weight.tensor || other.shape != weight.shape)
+      continue;
+    if (other.dtype == weight.dtype && i < index)
+      return none;
+    if (other.layout == scalesLayout(weight.dtype) && same(i) == i)
+      found = i;
+  }
+  return found;
 }
 
 void WeightSource::addTasks(size_t index, std::vector<Task> &tasks) const {

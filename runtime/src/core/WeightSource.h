@@ -42,12 +42,19 @@ public:
   // Embedded parameters are all mapped.
   const unsigned char *mapped(size_t index) const;
 
+  // The parameter that holds the scales of quantised parameter `index`, where
+  // this is the first of its tensor and type; else `none`. Two must not write
+  // them at once.
+  static constexpr size_t none = SIZE_MAX;
+  size_t scalesOf(size_t index) const;
+
   // Adds the tasks of one parameter.
   void addTasks(size_t index, std::vector<Task> &tasks) const;
   int64_t taskBytes(const Task &task) const;
   // Packs a task to `destination`, where its first unit goes. `rowScales`, of a
-  // parameter of dtype I8: where the scales of the whole tensor's rows go too,
-  // or null. Errors: a weight that cannot be quantised, with the file's name.
+  // quantised parameter: where the scales of the whole tensor's rows go too, or
+  // null. Not of the executable's own parameters. Errors: a weight that cannot
+  // be quantised, with the file's name.
   Status pack(const Task &task, void *destination, float *rowScales) const;
 
   // Calls `run` for every task on the pool. The error is that of the first task

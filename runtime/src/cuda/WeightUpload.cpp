@@ -4,6 +4,7 @@
 #include "core/Progress.h"
 
 #include <algorithm>
+#include <cstring>
 #include <deque>
 #include <mutex>
 
@@ -120,9 +121,18 @@ Status uploadWeights(const std::shared_ptr<Device> &device,
                      const Manifest &manifest, const WeightSource &source,
                      const WeightPlan &plan, DevicePointer base,
                      ThreadPool &pool, bool showsProgress) {
+  // A quantised tensor's tasks find its scales too, which follow when all are
+  // known.
+  const size_t count = manifest.parameters.size();
+  std::vector<std::vector<float>> scales(
+      count); // by the parameter that they are
+  for (size_t i = 0; i < count; ++i)
+    if (const size_t at = source.scalesOf(i);
+        at != WeightSource::none && source.same(i) == i)
+      scales[at].resize(static_cast<size_t>(source.bytes(at)) / sizeof(float));
   std::vector<WeightSource::Task> tasks;
-  for (size_t i = 0; i < manifest.parameters.size(); ++i)
-    if (source.same(i) == i)
+  for (size_t i = 0; i < count; ++i)
+    if (source.same(i) == i && scales[i].empty())
       source.addTasks(i, tasks);
   if (tasks.empty())
     return {};
@@ -147,11 +157,31 @@ Status uploadWeights(const std::shared_ptr<Device> &device,
         const int64_t bytes = source.taskBytes(task);
         Status sent = staging.send(
             base + static_cast<DevicePointer>(offset), bytes,
-            [&](void *buffer) { return source.pack(task, buffer, nullptr); });
+            [&](void *buffer) {
+              const size_t at = source.scalesOf(task.parameter);
+              return source.pack(task, buffer,
+                                 at == WeightSource::none ? nullptr
+                                                          : scales[at].data());
+            });
         if (sent)
           progress.advance(bytes);
         return sent;
       });
+  for (size_t i = 0; i < count && status; ++i) {
+    const char *data = reinterpret_cast<const char *>(scales[i].data());
+    const int64_t bytes =
+        static_cast<int64_t>(scales[i].size() * sizeof(float));
+    for (int64_t begin = 0; begin < bytes && status; begin += largest) {
+      const int64_t piece = std::min(largest, bytes - begin);
+      status = staging.send(
+          base + static_cast<DevicePointer>(plan.offsets[i] + begin), piece,
+          [&](void *buffer) -> Status {
+            std::memcpy(buffer, data + begin, static_cast<size_t>(piece));
+            return {};
+          });
+      progress.advance(piece);
+    }
+  }
   return status ? staging.finish() : std::move(status);
 }
 

@@ -125,12 +125,14 @@ Status findScales(const TensorView &source, int64_t begin, int64_t end,
 
 // Rows [begin, end) quantised, `rowBytes` each.
 Status quantizeRows(const TensorView &source, int64_t begin, int64_t end,
-                    int64_t firstRow, DType to, int64_t rowBytes,
-                    char *destination) {
+                    DType to, int64_t rowBytes, char *destination,
+                    const PackOptions &options) {
+  const int64_t scales = scalesOfRow(source.shape, to);
   for (int64_t row = begin; row < end; ++row, destination += rowBytes)
-    if (!quantizeRow(source.dtype, rowOf(source, row), source.shape[1], to,
-                     destination))
-      return nonFinite(source, row, firstRow, to);
+    if (!quantizeRow(
+            source.dtype, rowOf(source, row), source.shape[1], to, destination,
+            options.rowScales ? options.rowScales + row * scales : nullptr))
+      return nonFinite(source, row, options.firstRow, to);
   return {};
 }
 
@@ -345,6 +347,21 @@ int64_t packedBytes(const std::vector<int64_t> &shape, DType dtype,
   return packUnits(shape, layout) * packedUnitBytes(shape, dtype, layout);
 }
 
+Layout scalesLayout(DType dtype) {
+  switch (dtype) {
+  case DType::F8E4M3:
+    return {Layout::Kind::RowScalesF8};
+  case DType::I4:
+    return {Layout::Kind::GroupScales, kI4Group};
+  default:
+    return {Layout::Kind::RowScales};
+  }
+}
+
+int64_t scalesOfRow(const std::vector<int64_t> &shape, DType dtype) {
+  return dtype == DType::I4 ? shape[1] / kI4Group : 1;
+}
+
 // The type whose scales these are.
 static DType quantisedBy(const Layout &layout) {
   switch (layout.kind) {
@@ -364,15 +381,8 @@ Status packRange(const TensorView &source, DType to, const Layout &layout,
   char *target = static_cast<char *>(destination) + begin * bytes;
   switch (layout.kind) {
   case Layout::Kind::Rows: {
-    if (to == DType::I8 && options.rowScales)
-      if (Status status =
-              findScales(source, begin, end, options.firstRow,
-                         options.rowScales + begin, to, source.shape[1]);
-          !status)
-        return status;
     if (isQuantisedDType(to))
-      return quantizeRows(source, begin, end, options.firstRow, to, bytes,
-                          target);
+      return quantizeRows(source, begin, end, to, bytes, target, options);
     const int64_t elements = bytes / dtypeBytes(to);
     convertElements(source.dtype,
                     source.data + begin * elements * dtypeBytes(source.dtype),

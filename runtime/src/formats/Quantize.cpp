@@ -172,7 +172,7 @@ void quantizeElements(DType from, const void *source, float scale,
 }
 
 bool quantizeRow(DType from, const void *row, int64_t count, DType to,
-                 void *destination) {
+                 void *destination, float *scales) {
   // What has a scale of its own.
   const int64_t group = to == DType::I4 ? kI4Group : count;
   const char *in = static_cast<const char *>(row);
@@ -183,6 +183,8 @@ bool quantizeRow(DType from, const void *row, int64_t count, DType to,
         rowScale(from, in + begin * dtypeBytes(from), group, to);
     if (!scale)
       return false;
+    if (scales)
+      *scales++ = *scale;
     for (int64_t i = begin; i < begin + group; i += chunkElements) {
       const int64_t piece = std::min(chunkElements, begin + group - i);
       const void *source = in + i * dtypeBytes(from);

@@ -1,11 +1,17 @@
 // GPU programs on a fake driver: the same floats as the CPU program, decoding
 // as a graph, and what is queued.
 #include "core/Session.h"
+#include "core/WeightSource.h"
+#include "cuda/Device.h"
+#include "cuda/WeightUpload.h"
+#include "tnrt/formats/Pack.h"
+#include "tnrt/formats/RandomInit.h"
 
 #include "FakeDeviceModule.h"
 #include "TestFiles.h"
 
 #include <algorithm>
+#include <cstring>
 
 using namespace tnrt;
 using namespace tnrt::test;
@@ -255,6 +261,49 @@ TEST_F(CudaSessionTest, UploadsACheckpoint) {
   EXPECT_EQ(model->parameterBytes(), 2 * 4096 * 4);
   EXPECT_EQ(model->device(), "Fake H100");
   EXPECT_GT(model->deviceBytes(), 2 * 4096 * 4 + 4096 + (32 << 20));
+}
+
+// Quantised rows and, found in the same pass, their scales are what packing
+// gives.
+TEST_F(CudaSessionTest, UploadsQuantisedTensors) {
+  constexpr int64_t N = 3001, K = 256;
+  const InitSpec init{InitSpec::Kind::Normal, 0.1, 0};
+  Manifest manifest;
+  manifest.weights = {Manifest::Weights::Kind::Random, "", 5};
+  for (DType dtype : {DType::I8, DType::F8E4M3, DType::I4}) {
+    const std::string tensor = dtypeName(dtype);
+    manifest.parameters.push_back(
+        {tensor, {N, K}, DType::F32, scalesLayout(dtype), init});
+    manifest.parameters.push_back({tensor, {N, K}, dtype, {}, init});
+  }
+  auto device = cuda::Device::open(0);
+  ASSERT_TRUE(device) << device.message();
+  auto source = WeightSource::open(manifest, kQuiet);
+  ASSERT_TRUE(source) << source.message();
+  auto plan = cuda::planWeights(manifest, *source);
+  ASSERT_TRUE(plan) << plan.message();
+  auto memory = cuda::DeviceMemory::allocate(*device, plan->bytes, "weights");
+  ASSERT_TRUE(memory) << memory.message();
+  ThreadPool pool(3);
+  ASSERT_TRUE(cuda::uploadWeights(*device, manifest, *source, *plan,
+                                  memory->address(), pool, false));
+  std::vector<float> values(N * K);
+  TensorView view{"w", DType::F32, {N, K}, nullptr, N * K * sizeof(float)};
+  view.data = reinterpret_cast<const unsigned char *>(values.data());
+  for (size_t i = 0; i < manifest.parameters.size(); ++i) {
+    const Manifest::Parameter &parameter = manifest.parameters[i];
+    randomFill(init, randomKey(5, parameter.tensor), N * K, 0, N * K,
+               values.data());
+    std::vector<char> expected(static_cast<size_t>(
+        packedBytes(parameter.shape, parameter.dtype, parameter.layout)));
+    ASSERT_TRUE(packRange(view, parameter.dtype, parameter.layout, 0, N,
+                          expected.data()));
+    EXPECT_EQ(std::memcmp(static_cast<const char *>(memory->data()) +
+                              plan->offsets[i],
+                          expected.data(), expected.size()),
+              0)
+        << parameter.tensor << " " << layoutName(parameter.layout);
+  }
 }
 
 // Two parameters of the same tensor are one in device memory.

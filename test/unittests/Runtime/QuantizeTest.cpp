@@ -202,6 +202,157 @@ TEST(Quantize, RefusesWhatIsNotFinite) {
       }
 }
 
+// Every e4m3 by its definition: 1.mmm * 2^(e - 7), 0.mmm * 2^-6 below, no
+// infinities.
+float valueOfF8(int bits) {
+  const int exponent = bits >> 3 & 15, mantissa = bits & 7;
+  const float magnitude = exponent == 0
+                              ? std::ldexp(float(mantissa), -9)
+                              : std::ldexp(float(8 + mantissa), exponent - 10);
+  return bits & 0x80 ? -magnitude : magnitude;
+}
+
+// The nearest one, of two the one whose last bit is zero.
+int naiveF8(float value) {
+  int best = 0;
+  double least = std::numeric_limits<double>::infinity();
+  for (int bits = 0; bits < 0x7F; ++bits) {
+    const double distance =
+        std::fabs(std::fabs(double(value)) - double(valueOfF8(bits)));
+    if (distance < least || (distance == least && bits % 2 == 0)) {
+      least = distance;
+      best = bits;
+    }
+  }
+  return best | (std::signbit(value) ? 0x80 : 0);
+}
+
+TEST(Quantize, F8IsTheNearest) {
+  // The scale is 1.
+  std::vector<float> row{448, -448};
+  for (int bits = 0; bits < 0x7E; ++bits) {
+    const float low = valueOfF8(bits), high = valueOfF8(bits + 1);
+    const float middle = low + (high - low) / 2;
+    for (float value : {low, middle, std::nextafter(middle, 0.0f),
+                        std::nextafter(middle, 500.0f), low + (high - low) / 3})
+      row.insert(row.end(), {value, -value});
+  }
+  row.insert(row.end(), {0.0f, -0.0f, 1e-30f, -1e-30f, 0x1p-140f});
+  std::vector<uint8_t> packed(row.size());
+  ASSERT_EQ(
+      rowScale(DType::F32, row.data(), int64_t(row.size()), DType::F8E4M3),
+      1.0f);
+  ASSERT_TRUE(quantizeRow(DType::F32, row.data(), int64_t(row.size()),
+                          DType::F8E4M3, packed.data()));
+  for (size_t k = 0; k < row.size(); ++k)
+    EXPECT_EQ(int(packed[k]), naiveF8(row[k])) << row[k];
+}
+
+// Where Pack.h says that column k of a row of I4 stands, less 8.
+int numberOfI4(const uint8_t *row, int64_t k) {
+  uint32_t word = 0;
+  for (int i = 3; i >= 0; --i)
+    word = word << 8 | row[k / 8 * 4 + i];
+  return int(word >> (k % 8 / 2 * 4 + k % 2 * 16) & 15) - 8;
+}
+
+// Rows of all quantised types, packed in two ranges, and their scales.
+void checkRows(DType from, DType to, int64_t N, int64_t K, size_t shift) {
+  SCOPED_TRACE(std::string(dtypeName(from)) + " " + dtypeName(to) + " " +
+               shapeText({N, K}));
+  const int64_t group = to == DType::I4 ? kI4Group : K;
+  const float largest = to == DType::I8 ? 127 : to == DType::I4 ? 7 : 448;
+  Layout scalesLayout{Layout::Kind::RowScales};
+  if (to == DType::F8E4M3)
+    scalesLayout.kind = Layout::Kind::RowScalesF8;
+  if (to == DType::I4)
+    scalesLayout = {Layout::Kind::GroupScales, kI4Group};
+  const Matrix matrix = makeMatrix(from, N, K, shift);
+  ASSERT_TRUE(checkLayout(matrix.view.shape, to, {}));
+  ASSERT_TRUE(checkLayout(matrix.view.shape, DType::F32, scalesLayout));
+  const size_t bytes = size_t(to == DType::I4 ? N * K / 2 : N * K);
+  const size_t groups = size_t(N * K / group);
+  ASSERT_EQ(packedBytes(matrix.view.shape, to, {}), int64_t(bytes));
+  ASSERT_EQ(packedBytes(matrix.view.shape, DType::F32, scalesLayout),
+            int64_t(4 * groups));
+  std::vector<uint8_t> packed(bytes + 1, 0x5B);
+  std::vector<float> scales(groups + 1, -7);
+  for (auto [begin, end] :
+       {std::pair<int64_t, int64_t>{N / 2, N}, {0, N / 2}}) {
+    ASSERT_TRUE(packRange(matrix.view, to, {}, begin, end, packed.data()));
+    ASSERT_TRUE(packRange(matrix.view, DType::F32, scalesLayout, begin, end,
+                          scales.data()));
+  }
+  ASSERT_EQ(packed.back(), 0x5B);
+  ASSERT_EQ(scales.back(), -7);
+  for (int64_t i = 0; i < N * K; ++i) {
+    const float *begin = matrix.values.data() + i / group * group;
+    float most = 0;
+    for (int64_t k = 0; k < group; ++k)
+      most = std::max(most, std::fabs(begin[k]));
+    const float scale =
+        most == 0 ? 1
+                  : std::max(most / largest, std::numeric_limits<float>::min());
+    ASSERT_EQ(scales[size_t(i / group)], scale) << i;
+    const float quotient = matrix.values[size_t(i)] / scale;
+    const int n = int(i / K), k = int(i % K);
+    if (to == DType::I4)
+      ASSERT_EQ(numberOfI4(packed.data() + n * K / 2, k),
+                int(std::nearbyint(quotient)));
+    else if (to == DType::I8)
+      ASSERT_EQ(int(int8_t(packed[size_t(i)])), int(std::nearbyint(quotient)));
+    else
+      ASSERT_EQ(int(packed[size_t(i)]), naiveF8(quotient));
+  }
+}
+
+TEST(Quantize, RowsMatchTheFormula) {
+  for (DType from : {DType::F32, DType::F16, DType::BF16})
+    for (size_t shift : {size_t(0), size_t(1)}) {
+      for (DType to : {DType::I8, DType::F8E4M3})
+        for (auto [N, K] :
+             {std::pair<int64_t, int64_t>{1, 1}, {7, 600}, {13, 35}})
+          checkRows(from, to, N, K, shift);
+      for (auto [N, K] : {std::pair<int64_t, int64_t>{1, 128}, {5, 640}})
+        checkRows(from, DType::I4, N, K, shift);
+    }
+}
+
+TEST(Quantize, RowsRefuseWhatIsNotFinite) {
+  for (DType to : {DType::I8, DType::F8E4M3, DType::I4}) {
+    Matrix matrix = makeMatrix(DType::F32, 5, 256, 0);
+    const float bad = std::numeric_limits<float>::infinity();
+    std::memcpy(matrix.bytes.data() + (3 * 256 + 200) * 4, &bad, 4);
+    std::vector<char> out(5 * 256);
+    Status status = packRange(matrix.view, to, {}, 0, 5, out.data());
+    ASSERT_FALSE(status);
+    EXPECT_TRUE(contains(status.message(),
+                         "'w': the weight in row 3, column 200 is infinite"));
+  }
+}
+
+TEST(Quantize, LayoutsOfNarrowTypes) {
+  auto refusal = [](DType dtype, Layout layout, std::vector<int64_t> shape) {
+    return checkLayout(shape, dtype, layout).message();
+  };
+  const Layout panels{Layout::Kind::Panels, 16, 1};
+  EXPECT_EQ(refusal(DType::F8E4M3, panels, {4, 128}),
+            "dtype 'f8e4m3' needs layout 'rows'");
+  EXPECT_EQ(
+      refusal(DType::I4, {}, {4, 100}),
+      "dtype 'i4' needs a multiple of 128 columns, the shape is [4, 100]");
+  EXPECT_EQ(refusal(DType::I8, {}, {128}),
+            "dtype 'i8' needs a matrix, the shape is [128]");
+  EXPECT_EQ(refusal(DType::I8, rowScales, {4, 128}),
+            "dtype 'i8' needs layout 'rows' or 'panels'");
+  EXPECT_EQ(refusal(DType::F32, {Layout::Kind::GroupScales, 64}, {4, 128}),
+            "layout 'group_scales' needs a width of 128 that divides the "
+            "columns, [4, 128]");
+  EXPECT_EQ(refusal(DType::BF16, {Layout::Kind::RowScalesF8}, {4, 128}),
+            "layout 'row_scales_f8' needs dtype 'f32'");
+  EXPECT_FALSE(parseDType("I4")) << "no type of a checkpoint's file";
+}
+
 // Loading: from a file and random, the scales before, after and without the
 // matrix, with any number of threads.
 class QuantizedModel : public ::testing::Test {

@@ -70,10 +70,15 @@ int64_t packedUnitBytes(const std::vector<int64_t> &shape, DType dtype,
 // Rows of the tensor that one piece is made of; the last may have fewer.
 int64_t packUnitRows(const Layout &layout);
 
+// The layout of the scales of a tensor packed as I8, F8E4M3 or I4, and how many
+// a row of [N, K] has.
+Layout scalesLayout(DType dtype);
+int64_t scalesOfRow(const std::vector<int64_t> &shape, DType dtype);
+
 // What else packRange is told.
 struct PackOptions {
-  // Of a tensor packed as I8: where the scales of its rows go too, one for each
-  // row of `source`; null: nowhere.
+  // Of a tensor packed as I8, F8E4M3 or I4: where the scales of its rows go
+  // too, for each row of `source`; null: nowhere.
   float *rowScales = nullptr;
   // The row of the whole tensor that `source` begins at, for messages.
   int64_t firstRow = 0;

@@ -44,7 +44,7 @@ void quantizeElements(DType from, const void *source, float scale,
 // of `to` (Pack.h), each group by its own scale. False when one of them is
 // infinite or no number.
 bool quantizeRow(DType from, const void *row, int64_t count, DType to,
-                 void *destination);
+                 void *destination, float *scales = nullptr);
 
 } // namespace tnrt
 
