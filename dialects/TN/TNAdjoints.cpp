@@ -36,8 +36,8 @@ LogicalResult EmbeddingOp::buildAdjoint(AdjointBuilder &adjoint) {
 
 LogicalResult LinearOp::buildAdjoint(AdjointBuilder &adjoint) {
   if (getScales())
-    return emitOpError("cannot be differentiated: its weight is i8, expected "
-                       "f32 or bf16");
+    return emitOpError("cannot be differentiated: its weight is quantised, "
+                       "expected f32 or bf16");
   ImplicitLocOpBuilder &b = adjoint.b;
   Value dy = adjoint.gradientOf(getResult());
   if (getBias())

@@ -1,6 +1,7 @@
 // Parameters, calls, fused groups and probes.
 // RUN: tnllm-opt %s --tn-interpret="function=main batch=1 length=2" -o /dev/null | FileCheck %s
 // RUN: tnllm-opt %s --tn-interpret="function=quantised" -o /dev/null | FileCheck %s --check-prefix=QUANTISED
+// RUN: tnllm-opt %s --tn-interpret="function=narrow" -o /dev/null | FileCheck %s --check-prefix=NARROW
 
 tn.param @half : tensor<1x2xf32> init <constant, 5.0e-01 : f64>
 tn.param @rounded : tensor<1xbf16> init <constant, 2.57e+02 : f64>
@@ -35,6 +36,25 @@ func.func private @inner(%x: tensor<?x?x2xf32>) -> tensor<?x?x2xf32> {
   tn.probe "inner" %x : tensor<?x?x2xf32>
   %0 = tn.add %x, %x : tensor<?x?x2xf32>
   return %0 : tensor<?x?x2xf32>
+}
+
+// Rows of 896s: the scale is 2 and the numbers are 448. Of i4, 14s: 7s of scale 2, a scale
+// for each 128 columns. x . row = 256 * 7 * 2.
+// NARROW: result0 [1x2]: 448 448 |
+// NARROW-NEXT: result1 [1]: 2 |
+// NARROW-NEXT: result2 [1x2]: 2 2 |
+// NARROW-NEXT: result3 [1x1]: 3584 |
+tn.param @f8 : tensor<1x2xf8E4M3FN> init <constant, 8.96e+02 : f64>
+tn.param @i4 : tensor<1x256xi4> init <constant, 1.4e+01 : f64>
+func.func @narrow() -> (tensor<1x2xf8E4M3FN>, tensor<1xf32>, tensor<1x2xf32>, tensor<1x1xf32>) {
+  %w = tn.get_param @f8 : tensor<1x2xf8E4M3FN>
+  %s = tn.row_scales @f8 : tensor<1xf32>
+  %v = tn.get_param @i4 : tensor<1x256xi4>
+  %t = tn.row_scales @i4 : tensor<1x2xf32>
+  %x = arith.constant dense<1.0> : tensor<1x256xf32>
+  %0 = tn.linear %x, %v scales %t : tensor<1x2xf32>
+     : tensor<1x256xf32>, tensor<1x256xi4> -> tensor<1x1xf32>
+  return %w, %s, %t, %0 : tensor<1x2xf8E4M3FN>, tensor<1xf32>, tensor<1x2xf32>, tensor<1x1xf32>
 }
 
 // Rows of 254s: the scale is 2 and the integers are 127. A row of zeros has scale 1.

@@ -146,6 +146,22 @@ Error checkHasKernels(const ModelSpec &spec, const GPUTarget &gpu,
   return Error::success();
 }
 
+// Matrices of i4 are whole groups.
+Error checkGroups(const ModelSpec &spec, StringRef path) {
+  constexpr int64_t group = 128;
+  const std::pair<StringRef, int64_t> widths[] = {
+      {"decoder_embed_dim", spec.embedDim},
+      {"hidden_dim", spec.hiddenDim},
+      {"glu_dim", spec.gluDim}};
+  for (auto [name, width] : widths)
+    if (width % group != 0)
+      return createStringError(
+          printable(path) + ": --dtype=int4 has a scale for each 128 columns " +
+          "of a matrix: expected a multiple of 128 for " + name + ", got " +
+          Twine(width));
+  return Error::success();
+}
+
 // Makes the folder that `option` names, if it names one.
 Error createDirectory(StringRef option, StringRef directory) {
   if (directory.empty())
@@ -182,6 +198,9 @@ Error Compilation::load() {
     errs() << warning << '\n';
   if (gpu())
     if (Error error = checkHasKernels(model.spec, *gpu(), options.model))
+      return error;
+  if (options.compile.dtype == DType::I4)
+    if (Error error = checkGroups(model.spec, options.model))
       return error;
   if (!stopsAt(Stage::Executable) || options.weights == WeightsSource::Embed)
     return Error::success();

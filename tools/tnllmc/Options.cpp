@@ -51,11 +51,11 @@ cl::opt<std::string>
                 cl::desc("NVIDIA's assembler, for a GPU ($CUDA_HOME/bin, PATH "
                          "or /usr/local/cuda/bin)"),
                 cl::cat(category));
-cl::opt<std::string>
-    dtypeOption("dtype", cl::value_desc("f32|bf16|int8"), cl::init("f32"),
-                cl::desc("Type of the weights in memory (f32); "
-                         "states and sums are f32 with any"),
-                cl::cat(category));
+cl::opt<std::string> dtypeOption(
+    "dtype", cl::value_desc("f32|bf16|int8|fp8|int4"), cl::init("f32"),
+    cl::desc("Type of the weights in memory (f32), fp8 and int4 for "
+             "a GPU alone; states and sums are f32 with any"),
+    cl::cat(category));
 cl::opt<std::string>
     weightsOption("weights", cl::value_desc("link|embed"), cl::init("link"),
                   cl::desc("Map the checkpoint's files at start-up (link), or "
@@ -69,8 +69,9 @@ cl::opt<std::string> emitOption(
     cl::cat(category));
 cl::opt<std::string> samplingOption(
     "sampling", cl::value_desc("program|runtime"),
-    cl::desc("Who chooses tokens: generated code, so that logits stay on a GPU, "
-             "or the runtime (program on a GPU, runtime on a CPU)"),
+    cl::desc(
+        "Who chooses tokens: generated code, so that logits stay on a GPU, "
+        "or the runtime (program on a GPU, runtime on a CPU)"),
     cl::cat(category));
 cl::opt<std::string>
     saveTempsOption("save-temps", cl::value_desc("dir"),
@@ -173,7 +174,9 @@ const Choice<Stage> stages[] = {
     {"exe", Stage::Executable}};
 const Choice<tnllm::DType> dtypes[] = {{"f32", tnllm::DType::F32},
                                        {"bf16", tnllm::DType::BF16},
-                                       {"int8", tnllm::DType::I8}};
+                                       {"int8", tnllm::DType::I8},
+                                       {"fp8", tnllm::DType::F8},
+                                       {"int4", tnllm::DType::I4}};
 const Choice<StringRef> recomputes[] = {
     {"none", "none"}, {"selective", "selective"}, {"full", "full"}};
 
@@ -258,8 +261,9 @@ Error setTraining(Options &options) {
   if (!trainOption) {
     for (auto *option : {&recomputeOption, &trainTokensOption, &ampOption})
       if (option->getNumOccurrences())
-        return createStringError("--" + option->ArgStr +
-                                 " says how to train, expected it with --train");
+        return createStringError(
+            "--" + option->ArgStr +
+            " says how to train, expected it with --train");
     return Error::success();
   }
   if (StringRef(trainTokensOption)
@@ -287,8 +291,9 @@ Error setTraining(Options &options) {
     return createStringError("--train: a trainer changes its weights, expected "
                              "--weights=link");
   if (!options.traceDirectory.empty())
-    return createStringError("--trace-tensors: a trainer has no 'run', expected "
-                             "it without --train");
+    return createStringError(
+        "--trace-tensors: a trainer has no 'run', expected "
+        "it without --train");
   return Error::success();
 }
 
@@ -370,10 +375,6 @@ Error setGPU(Options &options) {
       return createStringError(
           "--gpu-without: unknown feature '" + tnllm::printable(feature) +
           "', expected some of " + tnllm::listGPUFeatures());
-  if (options.compile.dtype == tnllm::DType::I8)
-    return createStringError("--dtype=int8: GPUs have no 8-bit weights yet, "
-                             "expected f32 or bf16 with --target=" +
-                             gpu->chip);
   return Error::success();
 }
 
@@ -398,6 +399,11 @@ Error setTarget(Options &options) {
   if (onGPU)
     if (Error error = setGPU(options))
       return error;
+  if (!onGPU && (*dtype == tnllm::DType::F8 || *dtype == tnllm::DType::I4))
+    return createStringError("--dtype=" + tnllm::stringify(*dtype) +
+                             ": the CPU has no such kernels yet, expected f32, "
+                             "bf16 or int8, or --target to be one of " +
+                             tnllm::listGPUTargets());
   if (!onGPU && !gpuWithoutOption.empty())
     return createStringError("--gpu-without leaves out what a GPU's code does, "
                              "expected it with --target to be one of " +
@@ -467,8 +473,7 @@ void registerOptions() {
       entry.second->addCategory(mlirCategory);
   cl::HideUnrelatedOptions({&category, &mlirCategory});
   cl::SetVersionPrinter([](raw_ostream &out) {
-    out << tnllm::getCompilerVersion() << '\n'
-        << getLinkedVersions() << '\n';
+    out << tnllm::getCompilerVersion() << '\n' << getLinkedVersions() << '\n';
   });
 }
 

@@ -44,6 +44,15 @@ Layout kernels::plainLayout(MLIRContext *context, tnrt::LayoutKind kind) {
   return Layout::get(context, kind, /*width=*/0, /*step=*/0);
 }
 
+Layout kernels::scalesLayout(MLIRContext *context, RankedTensorType type) {
+  if (type.getElementType().isInteger(4))
+    return Layout::get(context, tnrt::LayoutKind::GroupScales, tn::kScaleGroup,
+                       /*step=*/0);
+  return plainLayout(context, type.getElementType().isInteger(8)
+                                  ? tnrt::LayoutKind::RowScales
+                                  : tnrt::LayoutKind::RowScalesF8);
+}
+
 FailureOr<Layout>
 kernels::layoutOf(Value value, const SymbolTable &symbols,
                   llvm::function_ref<Layout(tn::LinearOp)> weights) {
@@ -108,9 +117,10 @@ static bool goesToState(Value value, const SymbolTable &symbols) {
     if (auto copy = dyn_cast<tn::CopyOp>(op))
       return goesToState(copy.getResult(), symbols);
     auto call = dyn_cast<func::CallOp>(op);
-    return call && goesToState(calleeOf(call, symbols)
-                                   .getArgument(use.getOperandNumber()),
-                               symbols);
+    return call &&
+           goesToState(
+               calleeOf(call, symbols).getArgument(use.getOperandNumber()),
+               symbols);
   });
 }
 
@@ -133,7 +143,19 @@ Layout kernels::panelLayout(tn::LinearOp op, const TileSizes &sizes) {
                      sizes.panelWidth, step);
 }
 
+// Narrow numbers lie in bytes, those of i4 two in one.
+static RankedTensorType inBytes(RankedTensorType type) {
+  Type element = type.getElementType();
+  if (type.getRank() != 2 || !tn::isQuantised(element))
+    return type;
+  int64_t bits = element.getIntOrFloatBitWidth();
+  return RankedTensorType::get(
+      {type.getDimSize(0), type.getDimSize(1) * bits / 8},
+      IntegerType::get(type.getContext(), 8));
+}
+
 MemRefType kernels::parameterBufferType(RankedTensorType type, Layout layout) {
+  type = inBytes(type);
   // [ceil(N/W), K/step, step W]; the step divides K.
   if (layout.getKind() == tnrt::LayoutKind::Panels)
     return MemRefType::get(

@@ -52,12 +52,16 @@ mlir::FailureOr<Layout>
 layoutOf(mlir::Value value, const mlir::SymbolTable &symbols,
          llvm::function_ref<Layout(tn::LinearOp)> weights);
 
+// How the scales of a quantised parameter of this type lie in memory.
+Layout scalesLayout(mlir::MLIRContext *context, mlir::RankedTensorType type);
+
 // The panels that the kernel of a linear map reads: in fours where it
 // multiplies bytes, in pairs where it multiplies pairs of bf16, which needs an
 // even depth.
 Layout panelLayout(tn::LinearOp op, const TileSizes &sizes);
 
-// Matrices as they are or in panels; vectors and theta [H, 1, d] as one row.
+// Matrices as they are or in panels, quantised ones as bytes; vectors and theta
+// [H, 1, d] as one row.
 mlir::MemRefType parameterBufferType(mlir::RankedTensorType type,
                                      Layout layout);
 

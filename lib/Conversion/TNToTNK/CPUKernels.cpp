@@ -16,6 +16,9 @@ public:
       : KernelChoice(sizes), weights(weights) {}
 
   LogicalResult check(Operation *op) const override {
+    if (auto linear = dyn_cast<tn::LinearOp>(op))
+      if (failed(checkWeight(linear)))
+        return failure();
     auto rounding = dyn_cast<tn::RoundGroupsOp>(op);
     return success(!rounding || succeeded(checkRounding(rounding)));
   }
@@ -65,6 +68,16 @@ public:
   }
 
 private:
+  static LogicalResult checkWeight(tn::LinearOp op) {
+    Type x = getElementTypeOrSelf(op.getX().getType());
+    Type weight = op.getWeight().getType().getElementType();
+    if (!op.getScales() || (weight.isInteger(8) && x.isF32()))
+      return success();
+    return op.emitOpError("expected f32 and i8 of a quantised map on a CPU, "
+                          "got ")
+           << x << " and " << weight;
+  }
+
   // Bytes with scales are what the products of linear maps read, and a tile of
   // any kernel stores whole groups of them.
   LogicalResult checkRounding(tn::RoundGroupsOp op) const {

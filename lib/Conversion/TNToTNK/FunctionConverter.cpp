@@ -177,8 +177,9 @@ LogicalResult FunctionConverter::convertOp(Operation &op) {
         return success();
       })
       .Case<tn::RowScalesOp>([&](tn::RowScalesOp o) {
+        auto param = state.symbols.lookup<tn::ParamOp>(o.getParam());
         convertParam(o.getResult(), o.getParamAttr(),
-                     plainLayout(b.getContext(), tnrt::LayoutKind::RowScales));
+                     scalesLayout(b.getContext(), param.getTensorType()));
         return success();
       })
       .Case<tn::DecaySlopesOp>([&](tn::DecaySlopesOp o) {
@@ -298,6 +299,33 @@ void FunctionConverter::castParameter(tn::CastOp op) {
          });
 }
 
+Value FunctionConverter::allocateWidened(tn::LinearOp linear) {
+  ArrayRef<int64_t> shape = linear.getWeight().getType().getShape();
+  return tnrt::AllocOp::create(b, MemRefType::get(shape, b.getBF16Type()));
+}
+
+// A task is a row of the weight.
+void FunctionConverter::widen(tn::LinearOp linear, Value matrix) {
+  RankedTensorType weight = linear.getWeight().getType();
+  Type element = weight.getElementType();
+  TileSizes sizes = state.target.rowSizes(weight.getDimSize(1));
+  sizes.overlaps = false; // the library's product follows
+  Value arguments[] = {bufferOf(linear.getWeight()),
+                       bufferOf(linear.getScales()), matrix};
+  std::string key;
+  llvm::raw_string_ostream(key) << "widen " << element;
+  Work work;
+  work.whole = matrix;
+  launch("widen_k" + std::to_string(weight.getDimSize(1)) + "_n" +
+             std::to_string(weight.getDimSize(0)),
+         arguments, index(weight.getDimSize(0)), sizes, key, work,
+         [&](KernelBuilder &k) {
+           tnk::WidenRowOp::create(k.b, k.argument(0), element, k.argument(1),
+                                   k.task(), k.argument(2));
+           k.finish();
+         });
+}
+
 Value FunctionConverter::contiguous(Value tensor) {
   Value buffer = bufferOf(tensor);
   auto type = cast<MemRefType>(buffer.getType());
@@ -330,8 +358,9 @@ int64_t FunctionConverter::parameterIndex(FlatSymbolRefAttr symbol,
       {param.getSymNameAttr(), layout}, state.parameterEntries.size());
   if (inserted) {
     Builder builder(b.getContext());
-    if (layout.getKind() == tnrt::LayoutKind::RowScales)
-      type = type.clone(builder.getF32Type());
+    if (layout.getKind() != tnrt::LayoutKind::Rows &&
+        layout.getKind() != tnrt::LayoutKind::Panels)
+      type = type.clone(builder.getF32Type()); // scales
     state.parameterEntries.push_back(builder.getDictionaryAttr({
         {parameter_keys::kTensor, param.getTensorName()},
         {parameter_keys::kType, TypeAttr::get(type)},

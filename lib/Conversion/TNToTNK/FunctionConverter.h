@@ -97,6 +97,11 @@ public:
               tnrt::MatmulForm form = tnrt::MatmulForm::Linear,
               bool accumulate = false, mlir::Value addend = {});
 
+  // A matrix of bf16 for the quantised weight of a map, and the launch that
+  // fills it.
+  mlir::Value allocateWidened(tn::LinearOp linear);
+  void widen(tn::LinearOp linear, mlir::Value matrix);
+
   // Does one thing when the call has at most `limit` rows and another when it
   // has more; the choice is made at run time where it must be. Neither may make
   // buffers; `few` may do nothing.

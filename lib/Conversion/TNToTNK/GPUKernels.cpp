@@ -64,13 +64,16 @@ public:
       return op->emitOpError("expected inputs that are not rounded to 8 bits "
                              "on a GPU");
     if (isBaselineOp(op))
-      return op->emitOpError("expected a program for a CPU: a GPU has no kernel "
-                             "for it yet");
+      return op->emitOpError(
+          "expected a program for a CPU: a GPU has no kernel "
+          "for it yet");
     auto linear = dyn_cast<tn::LinearOp>(op);
-    if (!linear || !linear.getScales())
+    if (!linear || !linear.getScales() ||
+        getElementTypeOrSelf(linear.getX().getType()).isBF16())
       return success();
-    return op->emitOpError("expected a weight of f32 or bf16 on a GPU, got ")
-           << linear.getWeight().getType();
+    return op->emitOpError("expected inputs of bf16 with a quantised weight on "
+                           "a GPU, got ")
+           << linear.getX().getType();
   }
 
   Layout weightLayout(tn::LinearOp op) const override {
@@ -142,12 +145,17 @@ public:
         getElementTypeOrSelf(output.getType()).isBF16())
       sums = converter.allocateRows(
           linear.getResult().getType().getShape().back());
-    // The library adds a residual where it stores.
+    // The library adds a residual where it stores, and reads a quantised weight
+    // as bf16.
     Value residual = residualOf(converter, linear, group, output);
+    bool isQuantised = static_cast<bool>(linear.getScales());
+    Value weight = isQuantised ? converter.allocateWidened(linear)
+                               : converter.bufferOf(linear.getWeight());
     auto library = [&] {
-      converter.matmul(x, converter.bufferOf(linear.getWeight()), sums,
-                       tnrt::MatmulForm::Linear, /*accumulate=*/false,
-                       residual);
+      if (isQuantised)
+        converter.widen(linear, weight);
+      converter.matmul(x, weight, sums, tnrt::MatmulForm::Linear,
+                       /*accumulate=*/false, residual);
       if (!residual && (linear.getBias() || !isStored(group.tail, sums)))
         launchTail(converter, linear, group, sums);
     };
@@ -163,6 +171,8 @@ public:
           [&] { launchNarrow(converter, linear, x, product->factor, group); },
           library);
     };
+    if (!product && isQuantised)
+      return library();
     if (!product)
       return converter.forFewRows(
           kGemvRows, [&] { launchGemv(converter, linear, group); }, many);
@@ -244,7 +254,7 @@ private:
                      [&](int64_t column) { return column % width != 0; }))
       return false;
     return options.tiledLinears && options.tensorCores && plan.match(linear) &&
-           options.bf16Storage &&
+           options.bf16Storage && !linear.getScales() &&
            getElementTypeOrSelf(linear.getX().getType()).isBF16() &&
            weight.getDimSize(0) >= kMinColumns &&
            weight.getDimSize(0) <= kMaxColumns;

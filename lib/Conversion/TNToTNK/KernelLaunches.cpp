@@ -73,6 +73,10 @@ static std::string describe(ArrayRef<Operation *> operations,
       stream << (it == arguments.end() ? -1 : static_cast<int>(it->second))
              << ' ';
     }
+    // Bytes do not tell what they hold.
+    auto linear = dyn_cast<tn::LinearOp>(op);
+    if (linear && linear.getScales())
+      stream << linear.getWeight().getType().getElementType();
     auto type = cast<RankedTensorType>(op->getResult(0).getType());
     stream << ')' << type.getShape().back() << type.getElementType();
   };
@@ -164,7 +168,8 @@ void FunctionConverter::launchGroup(const Group &group,
                                     ArrayRef<Value> made,
                                     const TileSizes &sizes, Value tasks,
                                     GroupBody body) {
-  launchGroup(group, more, made, sizes, tasks, llvm::DenseMap<Value, Value>(), body);
+  launchGroup(group, more, made, sizes, tasks, llvm::DenseMap<Value, Value>(),
+              body);
 }
 
 void FunctionConverter::launchGroup(const Group &group,
@@ -197,9 +202,8 @@ void FunctionConverter::launchTail(const Group &group, Value bias,
                    llvm::DenseMap<Value, Value>(), body);
 }
 
-void FunctionConverter::matmul(Value x, Value w, Value y,
-                               tnrt::MatmulForm form, bool accumulate,
-                               Value addend) {
+void FunctionConverter::matmul(Value x, Value w, Value y, tnrt::MatmulForm form,
+                               bool accumulate, Value addend) {
   tnrt::MatmulOp::create(b, context, x, w, y, rows, addend, form, accumulate);
 }
 

@@ -62,13 +62,20 @@ static SmallVector<Operation *> tailOf(tn::LinearOp linear) {
 }
 
 // Columns of a task. Many rows want many, since each task reads all of x.
-static int64_t columnsOfTask(int64_t columns, int64_t rows, bool isJoined) {
+// Narrow weights want many too, as far as all multiprocessors have several: x
+// is then read and rounded for more of them.
+static int64_t columnsOfTask(tn::LinearOp linear, int64_t rows, bool isJoined) {
+  RankedTensorType weight = linear.getWeight().getType();
+  int64_t columns = weight.getDimSize(0);
   auto divides = [&](int64_t width) { return columns % width == 0; };
   auto fills = [&](int64_t width) {
     return divides(width) && columns / width >= kFewTasks;
   };
   // Two weights of 16 columns each are many registers: worth it for so many
   // tasks that more of them are not needed to keep every multiprocessor busy.
+  if (rows <= kFoldedRows && tn::isQuantised(weight.getElementType()) &&
+      !isJoined && divides(32) && columns / 32 >= 4 * kFewTasks)
+    return 32;
   if (rows <= kFoldedRows)
     return fills(16) && (!isJoined || columns >= kManyColumns) ? 16 : 8;
   if (fills(32) && !isJoined)
@@ -76,18 +83,20 @@ static int64_t columnsOfTask(int64_t columns, int64_t rows, bool isJoined) {
   return divides(16) ? 16 : 8;
 }
 
-// Tensor cores take 32 depths of bf16 at a time; a task has whole columns of
-// the map, and an activation of some columns begins and ends with a task.
+// A warp takes 32 depths of bf16 at a time, of narrower weights more; a task
+// has whole columns of the map, and an activation of some columns begins and
+// ends with a task.
 bool RowProductPlan::isCandidate(tn::LinearOp linear) const {
   RankedTensorType weight = linear.getWeight().getType();
+  Type element = weight.getElementType();
   int64_t columns = weight.getDimSize(0), depth = weight.getDimSize(1);
-  if (!options.enabled || linear.getBias() || linear.getScales() ||
-      !weight.getElementType().isBF16() ||
-      depth % tnk::MultiplyRowsOp::kStepDepth != 0 ||
+  if (!options.enabled || linear.getBias() ||
+      (!element.isBF16() && !tn::isQuantised(element)) ||
+      depth % tnk::MultiplyRowsOp::getStepDepth(element) != 0 ||
       columns % kLeastColumns != 0)
     return false;
-  int64_t width = std::max(columnsOfTask(columns, kFoldedRows, false),
-                           columnsOfTask(columns, kProductRows, false));
+  int64_t width = std::max(columnsOfTask(linear, kFoldedRows, false),
+                           columnsOfTask(linear, kProductRows, false));
   return llvm::all_of(tailOf(linear), [&](Operation *op) {
     auto activation = dyn_cast<tn::ActivationOp>(op);
     return !activation || !activation.getColumns() ||
@@ -202,10 +211,11 @@ TileSizes kernels::rowProductSizes(TileSizes sizes, const RowProduct &product,
                                    int64_t rows) {
   constexpr int64_t kMaxElements = 8; // of a tile, for each thread
   RankedTensorType weight = tn::LinearOp(product.linear).getWeight().getType();
-  int64_t steps = weight.getDimSize(1) / tnk::MultiplyRowsOp::kStepDepth;
+  int64_t steps = weight.getDimSize(1) /
+                  tnk::MultiplyRowsOp::getStepDepth(weight.getElementType());
   sizes.tileRows = rows;
   sizes.panelWidth =
-      columnsOfTask(weight.getDimSize(0), rows, product.factor != nullptr);
+      columnsOfTask(product.linear, rows, product.factor != nullptr);
   sizes.threads = std::max(kWarp * std::min(kMaxWarps, steps),
                            rows * sizes.panelWidth / kMaxElements);
   return sizes;
@@ -265,10 +275,17 @@ Value RowProductKernel::inverseDeviation(Value squares) {
 
 SmallVector<Value> RowProductKernel::multiply() {
   tn::LinearOp linear = product.linear, factor = product.factor;
-  SmallVector<Value> weights, sums;
-  if (factor)
-    weights.push_back(in.lookup(factor.getWeight()));
-  weights.push_back(in.lookup(linear.getWeight()));
+  SmallVector<Value> weights, scales, sums;
+  for (tn::LinearOp each : {factor, linear}) {
+    if (!each)
+      continue;
+    weights.push_back(in.lookup(each.getWeight()));
+    if (each.getScales())
+      scales.push_back(in.lookup(each.getScales()));
+  }
+  TypeAttr weightType;
+  if (linear.getScales())
+    weightType = TypeAttr::get(linear.getWeight().getType().getElementType());
   for (size_t i = 0; i < weights.size(); ++i)
     sums.push_back(shared());
   Value x = in.lookup(linear.getX()), gate, squares;
@@ -278,8 +295,8 @@ SmallVector<Value> RowProductKernel::multiply() {
     if (product.norm->norm)
       squares = shared();
   }
-  tnk::MultiplyRowsOp::create(b, x, gate, weights, place().column, rows, sums,
-                              squares);
+  tnk::MultiplyRowsOp::create(b, x, gate, weights, weightType, scales,
+                              place().column, rows, sums, squares);
   SmallVector<Value> tiles =
       llvm::map_to_vector(sums, [&](Value buffer) { return tile(buffer); });
   if (squares) {

@@ -1,5 +1,7 @@
 // tnk-lower-multiply-rows: products of few rows by mma.sync, the weights
 // streamed once through registers.
+#include "WidenWeights.h"
+
 #include "TNK/TNKDialect.h"
 #include "tnllm/Transforms/Passes.h"
 
@@ -25,12 +27,13 @@ using namespace tnllm;
 
 static constexpr int64_t kWarp = 32;
 static constexpr int64_t kRows = 8;  // of x: the columns of one instruction
-static constexpr int64_t kPiece = 8; // depths that a thread loads at once
-static constexpr int64_t kStep = tnk::MultiplyRowsOp::kStepDepth;
+static constexpr int64_t kPiece = 8; // depths of x that a thread loads at once
 static constexpr int64_t kAlignment = 16;
 // Registers of a thread that hold weights which have been asked for; with many
 // rows, whose pieces and sums take most of them.
 static constexpr int64_t kWeightRegisters = 64, kFewWeightRegisters = 32;
+// Those that hold x beside quantised weights, of which few are many depths.
+static constexpr int64_t kRowRegisters = 32;
 
 namespace {
 
@@ -43,7 +46,10 @@ public:
   explicit RowProducts(tnk::MultiplyRowsOp op)
       : op(op), b(op.getLoc(), op), type(op.getSumsType()),
         columns(type.getDimSize(1)), rowGroups(type.getDimSize(0) / kRows),
-        steps(op.getDepth() / kStep) {
+        element(op.getWeightElement()),
+        pieceDepth(tnk::MultiplyRowsOp::getPieceDepth(element)),
+        stepDepth(tnk::MultiplyRowsOp::getStepDepth(element)),
+        steps(op.getDepth() / stepDepth) {
     auto kernel = op->getParentOfType<tnk::KernelOp>();
     threads = *kernel.getThreads();
     warps = threads / kWarp;
@@ -76,14 +82,21 @@ private:
     SmallVector<Value> products; // [16 columns of a weight][row group][4]
     SmallVector<Value> squares;  // [row group], or empty
   };
-  // Weights of some rounds: [round][weight][8 columns].
+  // Weights of some rounds: [round][weight][8 columns], and after those of a
+  // round the scales of groups, if any, in the same order.
   using Block = SmallVector<Value>;
 
   int64_t halves() const { return columns / 8; }
   int64_t numWeights() { return static_cast<int64_t>(op.getWeights().size()); }
   int64_t piecesOfRound() { return numWeights() * halves(); }
+  bool isQuantised() { return op.getWeightType().has_value(); }
+  // A step is then one group of columns.
+  bool hasGroups() const { return element.isInteger(4); }
+  int64_t valuesOfRound() { return piecesOfRound() * (hasGroups() ? 2 : 1); }
   int64_t weightRegisters() const {
-    return rowGroups == 1 ? kWeightRegisters : kFewWeightRegisters;
+    // Those of i4 become four times as many.
+    return rowGroups == 1 && !hasGroups() ? kWeightRegisters
+                                          : kFewWeightRegisters;
   }
   // Instructions' A of a weight.
   int64_t factors() const { return llvm::divideCeil(columns, 16); }
@@ -91,13 +104,24 @@ private:
   void locate();
   bool isReadEarly(Operation *user);
   void waitForInputs();
-  // The first depth of this thread in a round, and whether its warp has one.
-  std::pair<Value, Value> depthOf(Value round);
+  void loadRowScales();
+  // Of a round: the step of this thread's warp, its first depth there, and
+  // whether the warp has one, or null where each has.
+  struct Place {
+    Value step, depth, exists;
+  };
+  Place placeOf(Value round);
   Value piece(Value memory, Value row, Value depth);
   Value streamedPiece(Value memory, Value row, Value depth);
   Block loadWeights(Value first, int64_t count);
-  Value loadRows(Value round, int64_t rowGroup, Sums &sums);
-  using Words = SmallVector<Value>;
+  using Words = SmallVector<Value>; // pairs of bf16
+  Words loadRows(Value round, int64_t rowGroup, Sums &sums);
+  Value loadRows(const Place &place, int64_t offset, int64_t rowGroup,
+                 Sums &sums);
+  Words wordsOfWeight(Value piece);
+  // Adds low and high (16 columns of a weight) times rows to four sums.
+  void multiplyWords(const Words &low, const Words &high, const Words &rows,
+                     MutableArrayRef<Value> sums);
   void multiplyRound(ArrayRef<Value> weights, ArrayRef<Words> rows, Sums &sums);
   void multiply(Value first, const Block &weights, Sums &sums);
   void multiplyAll(Sums &sums);
@@ -105,13 +129,16 @@ private:
   void meet(const Sums &sums);
   void leaveParts(const Sums &sums);
   void addParts();
-  void forEachElement(llvm::function_ref<void(Value element)> body);
+  // Of this thread: its number among these, and its place among all.
+  void forEachElement(llvm::function_ref<void(int64_t i, Value element)> body);
 
   tnk::MultiplyRowsOp op;
   ImplicitLocOpBuilder b;
   MemRefType type; // of the sums
   int64_t columns; // C
   int64_t rowGroups;
+  Type element; // what the weights' numbers are
+  int64_t pieceDepth, stepDepth;
   int64_t steps; // of the depth
   int64_t threads, warps;
   int64_t rounds;                   // in each, every warp does a step
@@ -119,6 +146,7 @@ private:
   Value thread, warp, group, place; // place in the group: t
   SmallVector<Value> rows;          // of x, in each row group
   Value parts, squareParts;         // [warp, element]
+  SmallVector<Value> rowScales; // [element of this thread][weight], or empty
 };
 
 } // namespace
@@ -135,7 +163,7 @@ void RowProducts::locate() {
         arith::MinUIOp::create(b, add(group, index(i * kRows)), last));
 }
 
-std::pair<Value, Value> RowProducts::depthOf(Value round) {
+RowProducts::Place RowProducts::placeOf(Value round) {
   Value step = add(mul(round, index(warps)), warp);
   Value exists;
   APInt number;
@@ -145,7 +173,8 @@ std::pair<Value, Value> RowProducts::depthOf(Value round) {
     exists = below(step, index(steps));
     step = arith::MinUIOp::create(b, step, index(steps - 1));
   }
-  return {add(mul(step, index(kStep)), mul(place, index(kPiece))), exists};
+  Value depth = add(mul(step, index(stepDepth)), mul(place, index(pieceDepth)));
+  return {step, depth, exists};
 }
 
 Value RowProducts::piece(Value memory, Value row, Value depth) {
@@ -161,10 +190,13 @@ Value RowProducts::piece(Value memory, Value row, Value depth) {
 Value RowProducts::streamedPiece(Value memory, Value row, Value depth) {
   auto type = cast<MemRefType>(memory.getType());
   auto [strides, offset] = type.getStridesAndOffset();
+  if (hasGroups()) // two in a byte
+    depth = b.createOrFold<arith::DivUIOp>(depth, index(2));
   Value element = add(mul(row, index(strides[0])), add(depth, index(offset)));
   Value base = memref::ExtractAlignedPointerAsIndexOp::create(b, memory);
-  Value address = arith::IndexCastOp::create(b, b.getI64Type(),
-                                             add(base, mul(element, index(2))));
+  Value bytes = mul(element, index(type.getElementTypeBitWidth() / 8));
+  Value address =
+      arith::IndexCastOp::create(b, b.getI64Type(), add(base, bytes));
   Type i32 = b.getI32Type();
   auto words =
       LLVM::LLVMStructType::getLiteral(b.getContext(), {i32, i32, i32, i32});
@@ -178,35 +210,63 @@ Value RowProducts::streamedPiece(Value memory, Value row, Value depth) {
           ArrayAttr())
           .getResult(0);
   SmallVector<Value> elements;
-  for (int64_t i = 0; i < kPiece / 2; ++i)
+  for (int64_t i = 0; i < 4; ++i)
     elements.push_back(LLVM::ExtractValueOp::create(b, loaded, i));
-  return vector::FromElementsOp::create(b, VectorType::get({kPiece / 2}, i32),
-                                        elements);
+  return vector::FromElementsOp::create(b, VectorType::get({4}, i32), elements);
 }
 
 RowProducts::Block RowProducts::loadWeights(Value first, int64_t count) {
   Block block;
   for (int64_t i = 0; i < count; ++i) {
-    auto [depth, exists] = depthOf(add(first, index(i)));
-    for (Value weight : op.getWeights())
+    Place place = placeOf(add(first, index(i)));
+    SmallVector<Value> scales;
+    for (auto [w, weight] : llvm::enumerate(op.getWeights()))
       for (int64_t half = 0; half < halves(); ++half) {
         Value at = add(op.getColumn(), add(group, index(8 * half)));
-        Value loaded = streamedPiece(weight, at, depth);
-        if (exists)
-          loaded = arith::SelectOp::create(b, exists, loaded,
+        Value loaded = streamedPiece(weight, at, place.depth);
+        if (place.exists)
+          loaded = arith::SelectOp::create(b, place.exists, loaded,
                                            zeroOf(loaded.getType()));
         block.push_back(loaded);
+        if (hasGroups())
+          scales.push_back(memref::LoadOp::create(b, op.getScales()[w],
+                                                  ValueRange{at, place.step}));
       }
+    block.append(scales);
   }
   return block;
 }
 
-// This thread's piece of x in bf16, with its squares added to the sums.
-Value RowProducts::loadRows(Value round, int64_t rowGroup, Sums &sums) {
-  Value row = rows[rowGroup];
+// The four words of a piece, of x or of a weight.
+static SmallVector<Value> wordsOf(ImplicitLocOpBuilder &b, Value piece) {
+  auto type = cast<VectorType>(piece.getType());
+  Value words = piece;
+  if (!type.getElementType().isInteger(32))
+    words = vector::BitCastOp::create(
+        b, VectorType::get({type.getNumElements() / 2}, b.getI32Type()), piece);
+  SmallVector<Value> all;
+  for (int64_t i = 0; i < 4; ++i)
+    all.push_back(vector::ExtractOp::create(b, words, i));
+  return all;
+}
+
+// This thread's pieces of x in a round.
+RowProducts::Words RowProducts::loadRows(Value round, int64_t rowGroup,
+                                         Sums &sums) {
+  Place place = placeOf(round);
+  Words words;
+  for (int64_t offset = 0; offset < pieceDepth; offset += kPiece)
+    words.append(wordsOf(b, loadRows(place, offset, rowGroup, sums)));
+  return words;
+}
+
+// A piece of x in bf16, with its squares added to the sums.
+Value RowProducts::loadRows(const Place &place, int64_t offset,
+                            int64_t rowGroup, Sums &sums) {
+  Value row = rows[rowGroup], exists = place.exists;
+  Value depth = add(place.depth, index(offset));
   auto wide = VectorType::get({kPiece}, b.getF32Type());
   auto narrow = VectorType::get({kPiece}, b.getBF16Type());
-  auto [depth, exists] = depthOf(round);
   auto widened = [&](Value value) -> Value {
     if (value.getType() == wide)
       return value;
@@ -230,21 +290,21 @@ Value RowProducts::loadRows(Value round, int64_t rowGroup, Sums &sums) {
   return arith::TruncFOp::create(b, narrow, x);
 }
 
-static SmallVector<Value> wordsOf(ImplicitLocOpBuilder &b, Value piece) {
-  Value words = piece;
-  if (!cast<VectorType>(piece.getType()).getElementType().isInteger(32))
-    words = vector::BitCastOp::create(
-        b, VectorType::get({kPiece / 2}, b.getI32Type()), piece);
-  SmallVector<Value> all;
-  for (int64_t i = 0; i < kPiece / 2; ++i)
-    all.push_back(vector::ExtractOp::create(b, words, i));
-  return all;
+// The words of a weight's piece as bf16.
+RowProducts::Words RowProducts::wordsOfWeight(Value piece) {
+  Words words = wordsOf(b, piece);
+  if (!isQuantised())
+    return words;
+  Words pairs;
+  for (Value word : words)
+    pairs.append(widening::widenWord(b, word, element));
+  return pairs;
 }
 
-// Two instructions for each 16 columns and row group: words 0 and 1 of every
-// piece, then 2 and 3.
-void RowProducts::multiplyRound(ArrayRef<Value> weights, ArrayRef<Words> rows,
-                                Sums &sums) {
+// An instruction for each two words.
+void RowProducts::multiplyWords(const Words &low, const Words &high,
+                                const Words &rows,
+                                MutableArrayRef<Value> sums) {
   Type f32 = b.getF32Type();
   auto result =
       LLVM::LLVMStructType::getLiteral(b.getContext(), {f32, f32, f32, f32});
@@ -252,44 +312,64 @@ void RowProducts::multiplyRound(ArrayRef<Value> weights, ArrayRef<Words> rows,
                                          NVVM::MMATypes::bf16};
   std::array<NVVM::MMALayout, 2> layouts = {NVVM::MMALayout::row,
                                             NVVM::MMALayout::col};
+  for (size_t k = 0; k < low.size(); k += 2) {
+    Value a[] = {low[k], high[k], low[k + 1], high[k + 1]};
+    Value x[] = {rows[k], rows[k + 1]};
+    Value made =
+        NVVM::MmaOp::create(b, result, a, x, sums, ArrayRef<int64_t>{16, 8, 16},
+                            std::nullopt, std::nullopt, types, layouts);
+    for (int64_t e = 0; e < 4; ++e)
+      sums[e] = LLVM::ExtractValueOp::create(b, made, e);
+  }
+}
+
+// Words 0 and 1 of every piece, then 2 and 3, for each 16 columns and row
+// group. The sum of a group of columns is added when it is whole, times its
+// scale: sums 0 and 1 are of the first 8 columns, 2 and 3 of the others.
+void RowProducts::multiplyRound(ArrayRef<Value> weights, ArrayRef<Words> rows,
+                                Sums &sums) {
+  ArrayRef<Value> scales = weights.drop_front(piecesOfRound());
   MutableArrayRef<Value> products = sums.products;
+  int64_t ofFactor = std::min<int64_t>(halves(), 2);
   for (int64_t w = 0; w < numWeights() * factors(); ++w) {
-    Words low = wordsOf(b, weights.front()), high;
-    weights = weights.drop_front();
-    if (halves() > 1) {
-      high = wordsOf(b, weights.front());
-      weights = weights.drop_front();
-    } else {
+    Words low = wordsOfWeight(weights.front()), high;
+    if (ofFactor > 1)
+      high = wordsOfWeight(weights[1]);
+    else
       high.assign(low.size(), zeroOf(b.getI32Type()));
-    }
-    for (int64_t r = 0; r < rowGroups; ++r, products = products.drop_front(4))
-      for (int64_t k = 0; k < kPiece / 2; k += 2) {
-        Value a[] = {low[k], high[k], low[k + 1], high[k + 1]};
-        Value x[] = {rows[r][k], rows[r][k + 1]};
-        Value made =
-            NVVM::MmaOp::create(b, result, a, x, products.take_front(4),
-                                ArrayRef<int64_t>{16, 8, 16}, std::nullopt,
-                                std::nullopt, types, layouts);
-        for (int64_t e = 0; e < 4; ++e)
-          products[e] = LLVM::ExtractValueOp::create(b, made, e);
+    for (int64_t r = 0; r < rowGroups; ++r, products = products.drop_front(4)) {
+      if (!hasGroups()) {
+        multiplyWords(low, high, rows[r], products.take_front(4));
+        continue;
       }
+      SmallVector<Value> ofGroup(4, zeroOf(b.getF32Type()));
+      multiplyWords(low, high, rows[r], ofGroup);
+      for (int64_t e = 0; e < 2 * ofFactor; ++e)
+        products[e] =
+            math::FmaOp::create(b, ofGroup[e], scales[e / 2], products[e]);
+    }
+    weights = weights.drop_front(ofFactor);
+    if (hasGroups())
+      scales = scales.drop_front(ofFactor);
   }
 }
 
 // The loads of x, which nothing delays, before the products; of many rows,
 // those of a round.
 void RowProducts::multiply(Value first, const Block &weights, Sums &sums) {
-  int64_t pieces = piecesOfRound();
-  int64_t count = static_cast<int64_t>(weights.size()) / pieces;
-  int64_t together = rowGroups == 1 ? count : 1;
-  for (int64_t begin = 0; begin < count; begin += together) {
+  int64_t values = valuesOfRound();
+  int64_t count = static_cast<int64_t>(weights.size()) / values;
+  int64_t most = rowGroups == 1 ? count : 1;
+  if (isQuantised())
+    most = std::min(most, kRowRegisters / (pieceDepth / 2));
+  for (int64_t begin = 0; begin < count; begin += most) {
+    int64_t together = std::min(most, count - begin);
     SmallVector<Words> words;
     for (int64_t i = 0; i < together; ++i)
       for (int64_t r = 0; r < rowGroups; ++r)
-        words.push_back(
-            wordsOf(b, loadRows(add(first, index(begin + i)), r, sums)));
+        words.push_back(loadRows(add(first, index(begin + i)), r, sums));
     for (int64_t i = 0; i < together; ++i)
-      multiplyRound(ArrayRef(weights).slice((begin + i) * pieces, pieces),
+      multiplyRound(ArrayRef(weights).slice((begin + i) * values, values),
                     ArrayRef(words).slice(i * rowGroups, rowGroups), sums);
   }
 }
@@ -320,6 +400,7 @@ bool RowProducts::isReadEarly(Operation *user) {
 // What the kernel reads after the products is asked for before them, as far as
 // it writes nothing in between.
 void RowProducts::waitForInputs() {
+  loadRowScales();
   tnk::WaitInputsOp::create(b);
   SmallVector<Operation *> rest;
   for (Operation *next = op->getNextNode(); next; next = next->getNextNode())
@@ -409,7 +490,22 @@ void RowProducts::leaveParts(const Sums &sums) {
   }
 }
 
-void RowProducts::forEachElement(llvm::function_ref<void(Value)> body) {
+// The scales of the rows of weights whose sums this thread will add.
+void RowProducts::loadRowScales() {
+  if (!isQuantised() || hasGroups())
+    return;
+  int64_t count = rowGroups * kRows * columns;
+  for (int64_t first = 0; first < count; first += threads) {
+    Value column =
+        arith::RemUIOp::create(b, add(thread, index(first)), index(columns));
+    for (Value scales : op.getScales())
+      rowScales.push_back(memref::LoadOp::create(
+          b, scales, ValueRange{add(op.getColumn(), column)}));
+  }
+}
+
+void RowProducts::forEachElement(
+    llvm::function_ref<void(int64_t, Value)> body) {
   int64_t count = rowGroups * kRows * columns;
   for (int64_t first = 0; first < count; first += threads) {
     Value element = add(thread, index(first));
@@ -418,7 +514,7 @@ void RowProducts::forEachElement(llvm::function_ref<void(Value)> body) {
       auto exists = scf::IfOp::create(b, below(element, index(count)), false);
       b.setInsertionPointToStart(exists.thenBlock());
     }
-    body(element);
+    body(first / threads, element);
   }
 }
 
@@ -433,13 +529,16 @@ void RowProducts::addParts() {
     }
     return sum;
   };
-  forEachElement([&](Value element) {
+  forEachElement([&](int64_t i, Value element) {
     Value r = arith::DivUIOp::create(b, element, index(columns));
     Value c = arith::RemUIOp::create(b, element, index(columns));
     for (auto [w, sums] : llvm::enumerate(op.getSums())) {
       Value at =
           add(element, index(static_cast<int64_t>(w) * type.getNumElements()));
-      memref::StoreOp::create(b, total(parts, at), sums, ValueRange{r, c});
+      Value sum = total(parts, at);
+      if (!rowScales.empty())
+        sum = arith::MulFOp::create(b, sum, rowScales[i * numWeights() + w]);
+      memref::StoreOp::create(b, sum, sums, ValueRange{r, c});
     }
     if (op.getSquares())
       memref::StoreOp::create(b, total(squareParts, r), op.getSquares(),
@@ -486,6 +585,10 @@ struct LowerMultiplyRowsPass
     });
     for (tnk::MultiplyRowsOp op : products)
       RowProducts(op).lower();
+    SmallVector<tnk::WidenRowOp> rows;
+    getOperation().walk([&](tnk::WidenRowOp op) { rows.push_back(op); });
+    for (tnk::WidenRowOp op : rows)
+      widening::lower(op);
   }
 };
 

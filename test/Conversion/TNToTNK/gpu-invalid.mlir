@@ -7,7 +7,7 @@ tn.param @w : tensor<20x8xi8> init <normal, 1.0>
 func.func @i8(%x: tensor<?x?x8xf32>) -> tensor<?x?x20xf32> attributes {tn.rows = 24 : i64} {
   %w = tn.get_param @w : tensor<20x8xi8>
   %s = tn.row_scales @w : tensor<20xf32>
-  // expected-error @below {{expected a weight of f32 or bf16 on a GPU, got 'tensor<20x8xi8>'}}
+  // expected-error @below {{expected inputs of bf16 with a quantised weight on a GPU, got 'tensor<?x?x8xf32>'}}
   %y = tn.linear %x, %w scales %s : tensor<20xf32>
       : tensor<?x?x8xf32>, tensor<20x8xi8> -> tensor<?x?x20xf32>
   return %y : tensor<?x?x20xf32>

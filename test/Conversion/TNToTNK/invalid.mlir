@@ -215,3 +215,15 @@ func.func @unmarked(%x: tensor<?x1x2x4xf32>, %o: tensor<?xi64>, %s: tensor<?x2x4
      -> tensor<?x1x2x4xf32>, tensor<?x2x4x4xf32>
   return %y, %n : tensor<?x1x2x4xf32>, tensor<?x2x4x4xf32>
 }
+
+// -----
+
+tn.param @w : tensor<20x8xi8> init <normal, 1.0>
+func.func @rounded_inputs(%x: tensor<?x?x8xbf16>) -> tensor<?x?x20xf32> attributes {tn.rows = 24 : i64} {
+  %w = tn.get_param @w : tensor<20x8xi8>
+  %s = tn.row_scales @w : tensor<20xf32>
+  // expected-error @below {{expected f32 and i8 of a quantised map on a CPU, got 'bf16' and 'i8'}}
+  %y = tn.linear %x, %w scales %s : tensor<20xf32>
+      : tensor<?x?x8xbf16>, tensor<20x8xi8> -> tensor<?x?x20xf32>
+  return %y : tensor<?x?x20xf32>
+}

@@ -12,8 +12,8 @@ tn.param @"model.lrpe.theta" : tensor<2x1x4xf32> init <lrpe_theta, 0.0 : f64>
 // CHECK: tn.param @again tensor "w" : tensor<12x8xi8> init <normal, 2.000000e-02 : f64>
 tn.param @again tensor "w" : tensor<12x8xi8> init <normal, 2.0e-02 : f64>
 
-// CHECK: tn.param @narrow : tensor<12x256xf8E4M3FN>
-tn.param @narrow : tensor<12x256xf8E4M3FN> init <normal, 2.0e-02 : f64>
+// CHECK: tn.param @floats : tensor<12x256xf8E4M3FN>
+tn.param @floats : tensor<12x256xf8E4M3FN> init <normal, 2.0e-02 : f64>
 // CHECK: tn.param @groups : tensor<12x256xi4>
 tn.param @groups : tensor<12x256xi4> init <normal, 2.0e-02 : f64>
 
@@ -65,9 +65,9 @@ func.func @quantised(%x: tensor<?x8xf32>, %b: tensor<12xf32>) -> tensor<?x12xf32
 
 // CHECK-LABEL: func @narrow_weights
 func.func @narrow_weights(%x: tensor<?x256xbf16>) -> (tensor<?x12xf32>, tensor<?x12xf32>) {
-  %w = tn.get_param @narrow : tensor<12x256xf8E4M3FN>
-  // CHECK: tn.row_scales @narrow : tensor<12xf32>
-  %s = tn.row_scales @narrow : tensor<12xf32>
+  %w = tn.get_param @floats : tensor<12x256xf8E4M3FN>
+  // CHECK: tn.row_scales @floats : tensor<12xf32>
+  %s = tn.row_scales @floats : tensor<12xf32>
   // CHECK: tn.linear %{{.*}}, %{{.*}} scales %{{.*}} : tensor<12xf32> : tensor<?x256xbf16>, tensor<12x256xf8E4M3FN> -> tensor<?x12xf32>
   %0 = tn.linear %x, %w scales %s : tensor<12xf32> : tensor<?x256xbf16>, tensor<12x256xf8E4M3FN> -> tensor<?x12xf32>
   %v = tn.get_param @groups : tensor<12x256xi4>

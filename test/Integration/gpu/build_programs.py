@@ -14,6 +14,8 @@ beside tnllmc, interprets in f64.
 The golden cases are narrow. The case `wide` has random weights, activations in bf16 and
 tensor cores; what is expected of it, in wide-f32.safetensors and wide-bf16.safetensors,
 is what CPU programs of that type compute, which keep f32 between their linear maps.
+
+The cases narrow_int8, narrow_fp8 and narrow_int4 have quantised weights (quantised.py).
 """
 
 import argparse
@@ -32,6 +34,7 @@ GOLDEN = os.path.join(os.path.dirname(os.path.abspath(__file__)),
 
 sys.path[:0] = [os.path.join(os.path.dirname(os.path.abspath(__file__)), path)
                 for path in (".", "..")]
+import quantised
 import safetensors_io
 import training
 from program import Program
@@ -115,6 +118,7 @@ def main():
                           if os.path.isdir(os.path.join(GOLDEN, name))]
     if not args.case:
         build_wide(args.tnllmc, args.folder, args.target, args.dtypes.split(","))
+        quantised.build(args.tnllmc, args.folder, args.target, expect)
     for path in cases:
         case = os.path.basename(os.path.normpath(path))
 

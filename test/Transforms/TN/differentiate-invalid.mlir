@@ -17,7 +17,7 @@ func.func @f(%x: tensor<?xi32>) -> tensor<?xi32> {
 // -----
 
 func.func @f(%x: tensor<?x8xf32>, %w: tensor<4x8xi8>, %s: tensor<4xf32>) -> tensor<?x4xf32> {
-  // expected-error @+1 {{cannot be differentiated: its weight is i8, expected f32 or bf16}}
+  // expected-error @+1 {{cannot be differentiated: its weight is quantised, expected f32 or bf16}}
   %0 = tn.linear %x, %w scales %s : tensor<4xf32> : tensor<?x8xf32>, tensor<4x8xi8> -> tensor<?x4xf32>
   return %0 : tensor<?x4xf32>
 }

@@ -147,3 +147,123 @@ tnk.kernel @many(%x: memref<64x64xbf16>, %w: memref<256x64xbf16>, %z: memref<64x
   vector.store %s, %z[%c0, %c0] : memref<64x32xf32>, vector<2xf32>
   tnk.return
 }
+
+// -----
+
+// Weights of bytes: a warp takes 64 depths, a thread 16 of them. Bytes become pairs of bf16
+// by a permutation, two masks and a subtraction; x is 16 depths in two loads. Each thread has
+// asked for the scales of its sums' columns before the wait, and multiplies the sums.
+// CHECK-LABEL: tnk.kernel @bytes(
+// CHECK-SAME: %[[X:[^:]*]]: memref<64x128xbf16>, %[[W:[^:]*]]: memref<256x128xi8>, %[[C:[^:]*]]: memref<256xf32>
+// CHECK: memref.extract_aligned_pointer_as_index %[[W]]
+// CHECK-COUNT-2: llvm.inline_asm
+// CHECK-NOT: llvm.inline_asm
+// CHECK-COUNT-2: %[[SCALE:.*]] = memref.load %[[C]]
+// CHECK: tnk.wait_inputs
+// CHECK-COUNT-2: vector.load %[[X]]{{.*}} vector<8xbf16>
+// CHECK: %[[P:.*]] = nvvm.prmt
+// CHECK: arith.andi %[[P]]
+// CHECK: arith.andi %[[P]]
+// CHECK: arith.subf {{.*}} : vector<2xbf16>
+// CHECK-COUNT-4: nvvm.mma.sync
+// CHECK-NOT: nvvm.mma.sync
+// CHECK: gpu.barrier
+// CHECK: arith.mulf {{.*}}, %{{.*}} : f32
+// CHECK-NEXT: memref.store
+// CHECK: arith.mulf {{.*}}, %[[SCALE]] : f32
+// CHECK-NEXT: memref.store
+tnk.kernel @bytes(%x: memref<64x128xbf16>, %w: memref<256x128xi8>, %c: memref<256xf32>,
+                  %y: memref<8x16xf32>, %rows: index, %task: index) threads(64) {
+  %c0 = arith.constant 0 : index
+  %sums = tnk.shared : memref<8x16xf32, #gpu.address_space<workgroup>>
+  tnk.multiply_rows %x, weights(%w) as i8 scales(%c) [%task] rows(%rows) to(%sums)
+      : memref<64x128xbf16>, memref<256x128xi8> scales memref<256xf32>
+      to memref<8x16xf32, #gpu.address_space<workgroup>>
+  tnk.return
+}
+
+// -----
+
+// The fields of an e4m3, shifted into those of a bf16, times 2^120.
+// CHECK-LABEL: tnk.kernel @floats(
+// CHECK-COUNT-2: llvm.inline_asm
+// CHECK: nvvm.prmt
+// CHECK: arith.andi
+// CHECK: arith.shrui
+// CHECK: arith.andi
+// CHECK: arith.ori
+// CHECK: arith.mulf %{{.*}}, %{{.*}} : vector<2xbf16>
+// CHECK-COUNT-4: nvvm.mma.sync
+tnk.kernel @floats(%x: memref<64x64xbf16>, %w: memref<256x64xi8>, %c: memref<256xf32>,
+                   %rows: index, %task: index) threads(32) {
+  %sums = tnk.shared : memref<8x16xf32, #gpu.address_space<workgroup>>
+  tnk.multiply_rows %x, weights(%w) as f8E4M3FN scales(%c) [%task] rows(%rows) to(%sums)
+      : memref<64x64xbf16>, memref<256x64xi8> scales memref<256xf32>
+      to memref<8x16xf32, #gpu.address_space<workgroup>>
+  tnk.return
+}
+
+// -----
+
+// A step of i4 is a group: its sums begin at zero and are added times the group's scale,
+// which comes with the weights. 32 depths of a thread are eight instructions.
+// CHECK-LABEL: tnk.kernel @groups(
+// CHECK-SAME: %[[X:[^:]*]]: memref<64x256xbf16>, %[[W:[^:]*]]: memref<256x128xi8>, %[[C:[^:]*]]: memref<256x2xf32>
+// CHECK-DAG: %[[ZERO:.*]] = arith.constant 0.000000e+00 : f32
+// CHECK: llvm.inline_asm
+// CHECK: %[[LOW:.*]] = memref.load %[[C]]
+// CHECK: llvm.inline_asm
+// CHECK: %[[HIGH:.*]] = memref.load %[[C]]
+// CHECK: tnk.wait_inputs
+// CHECK-COUNT-4: vector.load %[[X]]
+// CHECK: arith.subf {{.*}} : vector<2xbf16>
+// CHECK: nvvm.mma.sync {{.*}} C[%[[ZERO]], %[[ZERO]], %[[ZERO]], %[[ZERO]]]
+// CHECK-COUNT-7: nvvm.mma.sync
+// CHECK-NOT: nvvm.mma.sync
+// CHECK: math.fma %{{.*}}, %[[LOW]], %[[ZERO]]
+// CHECK: math.fma %{{.*}}, %[[LOW]], %[[ZERO]]
+// CHECK: math.fma %{{.*}}, %[[HIGH]], %[[ZERO]]
+// CHECK: math.fma %{{.*}}, %[[HIGH]], %[[ZERO]]
+tnk.kernel @groups(%x: memref<64x256xbf16>, %w: memref<256x128xi8>, %c: memref<256x2xf32>,
+                   %rows: index, %task: index) threads(64) {
+  %sums = tnk.shared : memref<8x16xf32, #gpu.address_space<workgroup>>
+  tnk.multiply_rows %x, weights(%w) as i4 scales(%c) [%task] rows(%rows) to(%sums)
+      : memref<64x256xbf16>, memref<256x128xi8> scales memref<256x2xf32>
+      to memref<8x16xf32, #gpu.address_space<workgroup>>
+  tnk.return
+}
+
+// -----
+
+// A row in bf16: 16 bytes a thread at a time.
+// CHECK-LABEL: tnk.kernel @widen(
+// CHECK-SAME: %[[W:[^:]*]]: memref<256x128xi8>, %[[C:[^:]*]]: memref<256x2xf32>, %[[Y:[^:]*]]: memref<256x256xbf16>, %[[TASK:[^:]*]]: index
+// CHECK: %[[T:.*]] = gpu.thread_id x
+// CHECK: scf.for %[[I:.*]] = %[[T]] to %c8 step %c64
+// CHECK: %[[BYTE:.*]] = arith.muli %[[I]], %c16
+// CHECK: %[[GROUP:.*]] = arith.divui
+// CHECK: memref.load %[[C]][%[[TASK]], %[[GROUP]]]
+// CHECK: vector.load %[[W]][%[[TASK]], %[[BYTE]]] {alignment = 16 : i64} : memref<256x128xi8>, vector<16xi8>
+// CHECK-COUNT-4: vector.store {{.*}}, %[[Y]][%[[TASK]], %{{.*}}] {alignment = 16 : i64} : memref<256x256xbf16>, vector<8xbf16>
+// CHECK-NOT: vector.store
+tnk.kernel @widen(%w: memref<256x128xi8>, %c: memref<256x2xf32>, %y: memref<256x256xbf16>,
+                  %task: index) threads(64) {
+  tnk.widen_row %w as i4 scales(%c) [%task] to %y
+      : memref<256x128xi8> scales memref<256x2xf32> to memref<256x256xbf16>
+  tnk.return
+}
+
+// -----
+
+// Rows that begin at any byte: one number at a time.
+// CHECK-LABEL: tnk.kernel @widen_odd(
+// CHECK: scf.for {{.*}} to %c35 step
+// CHECK: vector.load {{.*}} {alignment = 1 : i64} : memref<6x35xi8>, vector<1xi8>
+// CHECK: arith.extui
+// CHECK: memref.store {{.*}} : memref<6x35xbf16>
+tnk.kernel @widen_odd(%w: memref<6x35xi8>, %c: memref<6xf32>, %y: memref<6x35xbf16>,
+                      %task: index) threads(32) {
+  tnk.widen_row %w as f8E4M3FN scales(%c) [%task] to %y
+      : memref<6x35xi8> scales memref<6xf32> to memref<6x35xbf16>
+  tnk.return
+}
