@@ -124,8 +124,8 @@ Error checkIsNoInput(StringRef output, const LoadedModel &model) {
   return Error::success();
 }
 
-// What has kernels for a CPU alone yet, by the key of the spec that asks for
-// it.
+// What has kernels for a CPU alone yet, but for training, by the key of the spec
+// that asks for it.
 Error checkHasKernels(const ModelSpec &spec, const GPUTarget &gpu,
                       StringRef path) {
   auto refuse = [&](const Twine &asked, StringRef expected) {
@@ -196,7 +196,7 @@ Error Compilation::load() {
   model = std::move(*loaded);
   for (const std::string &warning : model.warnings)
     errs() << warning << '\n';
-  if (gpu())
+  if (gpu() && !options.compile.training)
     if (Error error = checkHasKernels(model.spec, *gpu(), options.model))
       return error;
   if (options.compile.dtype == DType::I4)

@@ -1,7 +1,7 @@
 // Bodies of the kernels that ablations and baselines need besides the model's:
 // positions, RoPE and softmax attention with its adjoint. As in
 // KernelBuilder.h: each expects a KernelBuilder whose arguments are those named
-// and leaves it finished. Of a CPU. Private to this folder.
+// and leaves it finished. Private to this folder.
 #ifndef TNLLM_LIB_CONVERSION_TNTOTNK_BASELINEKERNELS_H
 #define TNLLM_LIB_CONVERSION_TNTOTNK_BASELINEKERNELS_H
 
@@ -47,6 +47,16 @@ struct SoftmaxGradBuffers {
   double scale;
 };
 void buildSoftmaxGrad(KernelBuilder &k, const SoftmaxGradBuffers &buffers);
+
+// The same on a GPU, without a cache: rows * heads tasks, a head of a position
+// each. Of the adjoint the first gives dq and c [rows, H], which the second
+// needs for dk and dv.
+void buildSoftmaxOfRow(KernelBuilder &k, const SoftmaxBuffers &buffers);
+void buildSoftmaxGradOfQuery(KernelBuilder &k,
+                             const SoftmaxGradBuffers &buffers,
+                             mlir::Value means);
+void buildSoftmaxGradOfKey(KernelBuilder &k, const SoftmaxGradBuffers &buffers,
+                           mlir::Value means);
 
 } // namespace tnllm::kernels
 

@@ -1,6 +1,5 @@
 // The kernels that a GPU runs. Products of matrices come from the runtime's
 // library; what follows them is a kernel over rows, as norms are.
-#include "BaselineKernels.h"
 #include "FunctionConverter.h"
 #include "KernelChoice.h"
 #include "RowProducts.h"
@@ -63,10 +62,10 @@ public:
     if (isa<tn::RoundGroupsOp>(op))
       return op->emitOpError("expected inputs that are not rounded to 8 bits "
                              "on a GPU");
-    if (isBaselineOp(op))
-      return op->emitOpError(
-          "expected a program for a CPU: a GPU has no kernel "
-          "for it yet");
+    auto softmax = dyn_cast<tn::SoftmaxAttentionOp>(op);
+    if (softmax && softmax.getCache())
+      return op->emitOpError("expected a program for a CPU: a GPU has no kernel "
+                             "for it with a cache yet");
     auto linear = dyn_cast<tn::LinearOp>(op);
     if (!linear || !linear.getScales() ||
         getElementTypeOrSelf(linear.getX().getType()).isBF16())
@@ -86,7 +85,8 @@ public:
     // Logarithms of sums, and what is added up piece by piece, stay f32.
     if (options.bf16Storage && element.isF32() &&
         !isa_and_nonnull<func::CallOp, tn::CrossEntropyOp,
-                         tn::CrossEntropyGradOp>(tensor.getDefiningOp()) &&
+                         tn::CrossEntropyGradOp, tn::SoftmaxAttentionOp>(
+            tensor.getDefiningOp()) &&
         !needsF32(tensor))
       return BFloat16Type::get(tensor.getContext());
     return element;

@@ -23,16 +23,8 @@ func.func @rounded(%x: tensor<?x?x8xf32>) attributes {tn.rows = 24 : i64} {
 
 // -----
 
-func.func @softmax(%x: tensor<?x?x2x4xf32>) -> tensor<?x?x2x4xf32> attributes {tn.rows = 24 : i64} {
-  // expected-error @below {{expected a program for a CPU: a GPU has no kernel for it yet}}
-  %o, %l = tn.softmax_attention %x, %x, %x : tensor<?x?x2x4xf32>, tensor<?x?x2x4xf32>, tensor<?x?x2x4xf32> -> tensor<?x?x2x4xf32>, tensor<?x?x2xf32>
-  return %o : tensor<?x?x2x4xf32>
-}
-
-// -----
-
-func.func @rope(%x: tensor<?x?x2x4xf32>, %theta: tensor<2xf32>, %p: tensor<?xi64>) -> tensor<?x?x2x4xf32> attributes {tn.rows = 24 : i64} {
-  // expected-error @below {{expected a program for a CPU: a GPU has no kernel for it yet}}
-  %0 = tn.rope %x, %theta, %p : tensor<?x?x2x4xf32>, tensor<2xf32>, tensor<?xi64>
-  return %0 : tensor<?x?x2x4xf32>
+func.func @cached(%x: tensor<?x?x2x4xf32>, %c: tensor<?x2x16x8xf32> {tn.state = 0 : i64}, %p: tensor<?xi64>) -> tensor<?x2x16x8xf32> attributes {tn.rows = 24 : i64} {
+  // expected-error @below {{expected a program for a CPU: a GPU has no kernel for it with a cache yet}}
+  %o, %l, %n = tn.softmax_attention %x, %x, %x cache %c : tensor<?x2x16x8xf32> at %p : tensor<?xi64> : tensor<?x?x2x4xf32>, tensor<?x?x2x4xf32>, tensor<?x?x2x4xf32> -> tensor<?x?x2x4xf32>, tensor<?x?x2xf32>, tensor<?x2x16x8xf32>
+  return %n : tensor<?x2x16x8xf32>
 }

@@ -16,6 +16,7 @@ tensor cores; what is expected of it, in wide-f32.safetensors and wide-bf16.safe
 is what CPU programs of that type compute, which keep f32 between their linear maps.
 
 The cases narrow_int8, narrow_fp8 and narrow_int4 have quantised weights (quantised.py).
+The cases of BASELINES have trainers alone.
 """
 
 import argparse
@@ -54,6 +55,42 @@ tokenizer: bytes
 """
 WIDE_SHAPE = (2, 200)
 
+# What ablations are trained with besides: softmax attention, whole and in blocks, RoPE, learned
+# positions and the other norms. There are trainers alone. Heads of 24 and of 20 columns; blocks
+# that end inside of a sequence.
+BASELINE = """vocab_size: 260
+decoder_layers: 2
+pad_token_id: null
+bos_token_id: null
+eos_token_id: null
+tokenizer: bytes
+init_std: 0.05
+gate: false
+glu_act_fun: silu
+max_position_embeddings: 160
+"""
+BASELINES = {
+    "softmax": BASELINE + """decoder_embed_dim: 72
+decoder_attention_heads: 3
+hidden_dim: 72
+glu_dim: 100
+attention: softmax
+position_encoding: rope
+norm_type: rmsnorm
+no_scale_embedding: true
+""",
+    "blocks": BASELINE + """decoder_embed_dim: 128
+decoder_attention_heads: 4
+hidden_dim: 80
+glu_dim: 128
+attention: [diag, linear]
+attention_block: 48
+linear_act_fun: 1+elu
+position_encoding: absolute
+norm_type: layernorm
+""",
+}
+
 
 def expect(executable, folder):
     """What golden cases hold, computed by a CPU program."""
@@ -88,6 +125,15 @@ def build_wide(tnllmc, folder, target, dtypes):
                                   expect(os.path.join(work, dtype), work))
 
 
+def build_baselines(tnllmc, folder, target):
+    with tempfile.TemporaryDirectory() as work:
+        for case, text in BASELINES.items():
+            spec = os.path.join(work, case + ".yaml")
+            with open(spec, "w", encoding="utf-8") as file:
+                file.write(text)
+            training.build(tnllmc, spec, case, folder, target, ["--random-weights=1"])
+
+
 def build_trace(tnllmc, path, folder, target):
     """A traced program, and what the interpreter shows of the same module."""
     arguments = [tnllmc, path, f"--target={target}", f"--trace-tensors={folder}",
@@ -119,6 +165,7 @@ def main():
     if not args.case:
         build_wide(args.tnllmc, args.folder, args.target, args.dtypes.split(","))
         quantised.build(args.tnllmc, args.folder, args.target, expect)
+        build_baselines(args.tnllmc, args.folder, args.target)
     for path in cases:
         case = os.path.basename(os.path.normpath(path))
 
