@@ -107,6 +107,13 @@ public:
   virtual const int32_t *tokens() = 0;
   // logits f32 [rows, V] of hidden f32 [rows, D]; rows <= capacity.head_rows.
   virtual Status head(const float *hidden, int64_t rows, float *out) = 0;
+  // The natural logarithm of softmax(those logits)[labels[row]] of each row,
+  // f32 [rows]; no number where logits are not finite. Only where canScore().
+  virtual bool canScore() const { return false; }
+  virtual Status score(const float * /*hidden*/, int64_t /*rows*/,
+                       const int32_t * /*labels*/, float * /*out*/) {
+    return Error{"the program does not score by itself"};
+  }
 
   // The states of sequences [row, row + rows): f32 [rows, H, Dk, Dv].
   virtual Status readStates(int64_t layer, int64_t row, int64_t rows,

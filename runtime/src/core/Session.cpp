@@ -379,6 +379,23 @@ Status Session::logits(const float *hidden, int64_t rows, float *out) {
   return {};
 }
 
+bool Session::canScore() const { return impl->backend->canScore(); }
+
+Status Session::score(const float *hidden, int64_t rows, const int32_t *labels,
+                      float *out) {
+  if (Status status = impl->checkTokens(labels, 1, 0, rows); !status)
+    return status;
+  const Manifest &manifest = impl->manifest;
+  const int64_t most = manifest.capacity.headRows;
+  for (int64_t row = 0; row < rows; row += most)
+    if (Status status = impl->backend->score(hidden + row * manifest.width,
+                                             std::min(most, rows - row),
+                                             labels + row, out + row);
+        !status)
+      return status;
+  return {};
+}
+
 Result<float *> Session::decode(const int32_t *tokens) {
   if (Status status = impl->checkTokens(tokens, impl->batch, 0, 1); !status)
     return status.takeError();

@@ -94,6 +94,13 @@ public:
   // logits f32 [rows, V] of hidden f32 [rows, D].
   Status logits(const float *hidden, int64_t rows, float *out);
 
+  // What they say of `labels` int32 [rows]: the natural logarithm of each one's
+  // probability, f32 [rows], computed where the program runs. Only where
+  // canScore().
+  bool canScore() const;
+  Status score(const float *hidden, int64_t rows, const int32_t *labels,
+               float *out);
+
   // The same as forward() or forwardRow() and then logits() of each sequence's
   // last token, without the way over host memory: what generation needs. The
   // result, f32 [batch, V] or [V], belongs to the session and holds until its
