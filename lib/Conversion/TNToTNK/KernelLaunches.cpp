@@ -193,12 +193,43 @@ Value FunctionConverter::allocateRows(int64_t columns) {
       b, MemRefType::get({capacity, columns}, b.getF32Type()));
 }
 
+// The first columns, where a tail is an activation of them alone.
+static std::optional<int64_t> columnsOfTail(const Group &group, Value bias) {
+  if (bias || group.tail.size() != 1)
+    return std::nullopt;
+  auto activation = dyn_cast<tn::ActivationOp>(group.tail.front());
+  if (!activation || !activation.getColumns() ||
+      activation.getColumns()->front() != 0)
+    return std::nullopt;
+  return activation.getColumns()->back();
+}
+
+static Value firstColumnsOf(OpBuilder &b, Location loc, Value matrix,
+                            int64_t columns) {
+  auto type = cast<MemRefType>(matrix.getType());
+  SmallVector<int64_t> offsets = {0, 0}, strides = {1, 1};
+  SmallVector<int64_t> sizes = {type.getDimSize(0), columns};
+  auto view = cast<MemRefType>(
+      memref::SubViewOp::inferResultType(type, offsets, sizes, strides));
+  return memref::SubViewOp::create(b, loc, view, matrix, offsets, sizes,
+                                   strides);
+}
+
 void FunctionConverter::launchTail(const Group &group, Value bias,
                                    Value product, const TileSizes &sizes,
                                    GroupBody body) {
   std::string name = bias ? "tail_bias" : "tail";
+  Value output = outputFor(group.result);
+  TileSizes chosen = sizes;
+  // The product's other columns lie where they are wanted.
+  if (std::optional<int64_t> columns = columnsOfTail(group, bias);
+      columns && product == output) {
+    product = output = firstColumnsOf(b, b.getLoc(), output, *columns);
+    chosen = state.target.rowSizes(*columns);
+    chosen.overlaps = sizes.overlaps;
+  }
   launchOperations(name + tailName(group.tail), group.tail, /*made=*/{}, bias,
-                   outputFor(group.result), sizes, rowTasks(sizes), product,
+                   output, chosen, rowTasks(chosen), product,
                    llvm::DenseMap<Value, Value>(), body);
 }
 

@@ -17,7 +17,7 @@ using namespace tnllm::kernels;
 
 static constexpr int64_t kWarp = 32;
 static constexpr int64_t kColumns = 4 * kWarp; // 16 bytes of a thread
-static constexpr int64_t kTogether = 8; // segments whose loads are in flight
+static constexpr int64_t kTogether = 16; // segments whose loads are in flight
 
 TileSizes kernels::segmentScanSizes(TileSizes sizes) {
   sizes.threads = kWarp;

@@ -78,13 +78,13 @@
 // SEGMENTS-NOT: tnk.mma %
 // SEGMENTS: vector.transfer_write %{{.*}}, %[[S]]
 
-// Their scan: eight segments' rows are loaded before the first is stored.
+// Their scan: sixteen segments' rows are loaded before the first is stored.
 // SEGMENTS-LABEL: tnk.kernel @attention_scan(
 // SEGMENTS-SAME: %[[SLOPES:[^:]*]]: memref<3xf32>, %[[STATE:[^:]*]]: memref<2x3x128x128xf32>, %[[S:[^:]*]]: memref<132x128x128xf32>, %[[CHUNKS:[^:]*]]: index, %[[COUNT:[^:]*]]: index, %[[TASK:[^:]*]]: index) threads(32)
 // SEGMENTS: math.exp2
 // SEGMENTS: vector.transfer_read %[[STATE]]
-// SEGMENTS: scf.for %{{.*}} = %c0 to %[[COUNT]] step %c8
-// SEGMENTS-COUNT-8: vector.transfer_read %[[S]]
+// SEGMENTS: scf.for %{{.*}} = %c0 to %[[COUNT]] step %c16
+// SEGMENTS-COUNT-16: vector.transfer_read %[[S]]
 // SEGMENTS: scf.if
 // SEGMENTS-NEXT: arith.addi
 // SEGMENTS-NEXT: vector.transfer_write %{{.*}}, %[[S]]
