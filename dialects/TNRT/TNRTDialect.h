@@ -43,7 +43,8 @@ inline constexpr llvm::StringLiteral kDeviceKernelsAttrName =
 // Of the spec, target and types that the module is compiled for: a string. IR
 // goes on only together with what it was made for.
 inline constexpr llvm::StringLiteral kFingerprintAttrName = "tnrt.fingerprint";
-// Marks the functions that the runtime calls.
+// Marks the functions that the runtime calls, and the kernels that it finds by
+// their names and launches itself.
 inline constexpr llvm::StringLiteral kEntryAttrName = "tnrt.entry";
 
 } // namespace tnllm::tnrt

@@ -14,6 +14,7 @@
 #include "mlir/Dialect/ControlFlow/IR/ControlFlow.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+#include "mlir/Interfaces/FunctionInterfaces.h"
 #include "mlir/Transforms/DialectConversion.h"
 #include "llvm/ADT/MapVector.h"
 #include "llvm/ADT/StringSet.h"
@@ -392,6 +393,16 @@ static DeviceKernels numberDeviceKernels(ModuleOp module) {
     SymbolRefAttr kernel = launch.getKernel();
     if (!kernel.getNestedReferences().empty())
       kernels.try_emplace(kernel, kernels.size());
+  });
+  // What nothing here launches, the runtime finds by its name and launches.
+  module.walk([&](FunctionOpInterface function) {
+    Operation *parent = function->getParentOp();
+    if (parent == module || !function->hasAttr(tnrt::kEntryAttrName))
+      return;
+    auto kernel = SymbolRefAttr::get(
+        cast<SymbolOpInterface>(parent).getNameAttr(),
+        {FlatSymbolRefAttr::get(function.getNameAttr())});
+    kernels.try_emplace(kernel, kernels.size());
   });
   return kernels;
 }

@@ -2,6 +2,7 @@
 // statistics that make a log-sum-exp of them, the loss, and what turns a tile
 // of logits into its gradient. The products are those of ProductKernel.cpp.
 #include "GradKernels.h"
+#include "ScoreKernel.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Math/IR/Math.h"
@@ -155,6 +156,26 @@ void kernels::buildRowLosses(KernelBuilder &k, Value statistics, Value labels,
         k, arith::SelectOp::create(b, counts(k, labels, row), loss, none),
         statistics, row, Target);
   });
+  k.finish();
+}
+
+void kernels::buildScores(KernelBuilder &k, Value logits, Value labels,
+                          Value scores) {
+  ImplicitLocOpBuilder &b = k.b;
+  Value row = k.task();
+  Value largest = largestOfRow(k, logits, row);
+  Value sum = sumOfColumns(
+      k, columnsOf(logits), [&](Value column, int64_t width) -> Value {
+        Value tile = k.loadRow(logits, row, column, width);
+        auto type = cast<VectorType>(tile.getType());
+        return math::ExpOp::create(
+            b, arith::SubFOp::create(b, tile, k.broadcast(largest, type)));
+      });
+  Value target = k.loadScalar(logits, {row, labelOf(k, labels, row)});
+  Value above = arith::SubFOp::create(b, target, largest);
+  memref::StoreOp::create(
+      b, arith::SubFOp::create(b, above, math::LogOp::create(b, sum)), scores,
+      row);
   k.finish();
 }
 

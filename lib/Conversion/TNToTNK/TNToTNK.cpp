@@ -3,6 +3,7 @@
 // beside this one.
 #include "FunctionConverter.h"
 #include "KernelChoice.h"
+#include "ScoreKernel.h"
 
 #include "TN/TNDialect.h"
 #include "TNK/TNKDialect.h"
@@ -126,6 +127,8 @@ struct ConvertTNToTNKPass
   void finish(ModuleOp module, ModuleState &state,
               ArrayRef<func::FuncOp> functions,
               ArrayRef<NamedAttribute> capacity, ArrayAttr states) {
+    if (!training && gpuThreads != 0)
+      addScores(state, functions);
     for (func::FuncOp function : functions)
       function.erase();
     for (auto param : llvm::make_early_inc_range(module.getOps<tn::ParamOp>()))

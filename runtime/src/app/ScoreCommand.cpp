@@ -166,8 +166,7 @@ public:
       : environment(environment), m(environment.manifest), texts(texts),
         report(report), slab(std::max<int64_t>(m.capacity.prefillRows, 1)),
         headRows(std::max<int64_t>(m.capacity.headRows, 1)),
-        hidden(static_cast<size_t>(slab * m.width)),
-        logits(static_cast<size_t>(headRows * m.vocabSize)) {}
+        hidden(static_cast<size_t>(slab * m.width)) {}
 
   // False when it was interrupted, or nobody reads what it writes.
   Result<bool> run(Session &session, const TextGroup &group,
@@ -177,16 +176,20 @@ public:
 
 private:
   Status feed(Session &session, const PackedSteps &steps);
-  Status scoreStep(Session &session, int64_t count);
-  Status scoreToken(const float *row);
+  Status scoreStep(Session &session, const PackedSteps &steps);
+  Status scoreByLogits(Session &session, int64_t count);
+  Status scoreToken(double logProb);
 
   Environment &environment;
   const Manifest &m;
   const std::vector<Text> &texts;
   Report &report;
   int64_t slab, headRows;
-  std::vector<float> hidden, logits;
-  std::vector<int32_t> tokens; // of a group
+  std::vector<float> hidden;
+  std::vector<float> logits;   // where the program leaves their sum to us
+  std::vector<float> scores;   // where it does not
+  std::vector<int32_t> tokens; // of a group,
+  std::vector<int32_t> labels; // and the one after each in its text
   std::vector<int64_t> counts; // of the session's sequences
   size_t text = 0;             // the next to be scored,
   int64_t index = 0;           // and its token before
@@ -200,13 +203,12 @@ Status Scorer::feed(Session &session, const PackedSteps &steps) {
   return session.forwardPacked(from, counts.data(), hidden.data());
 }
 
-// `row` follows from the token `index` of the text.
-Status Scorer::scoreToken(const float *row) {
+// Of the token after `index` of the text.
+Status Scorer::scoreToken(double logProb) {
   const Text &current = texts[text];
   if (index == 0)
     report.begin(current);
   const int32_t id = current.ids[static_cast<size_t>(index + 1)];
-  const double logProb = logProbability(row, m.vocabSize, id);
   if (std::isnan(logProb))
     return Error{"the logits after position " + std::to_string(index) +
                  " are not finite: are the weights those of this model?"};
@@ -219,16 +221,37 @@ Status Scorer::scoreToken(const float *row) {
   return {};
 }
 
-Status Scorer::scoreStep(Session &session, int64_t count) {
+// The logits stay where they are computed.
+Status Scorer::scoreStep(Session &session, const PackedSteps &steps) {
+  if (!session.canScore())
+    return scoreByLogits(session, steps.count());
+  scores.resize(static_cast<size_t>(slab));
+  if (Status status =
+          session.score(hidden.data(), steps.count(),
+                        labels.data() + steps.begin(), scores.data());
+      !status)
+    return status;
+  for (int64_t i = 0; i < steps.count(); ++i)
+    if (Status status = scoreToken(scores[static_cast<size_t>(i)]); !status)
+      return status;
+  return {};
+}
+
+Status Scorer::scoreByLogits(Session &session, int64_t count) {
+  logits.resize(static_cast<size_t>(headRows * m.vocabSize));
   for (int64_t row = 0; row < count; row += headRows) {
     const int64_t rows = std::min(headRows, count - row);
     if (Status status =
             session.logits(hidden.data() + row * m.width, rows, logits.data());
         !status)
       return status;
-    for (int64_t i = 0; i < rows; ++i)
-      if (Status status = scoreToken(logits.data() + i * m.vocabSize); !status)
+    for (int64_t i = 0; i < rows; ++i) {
+      const int32_t id = texts[text].ids[static_cast<size_t>(index + 1)];
+      if (Status status = scoreToken(
+              logProbability(logits.data() + i * m.vocabSize, m.vocabSize, id));
+          !status)
         return status;
+    }
   }
   return {};
 }
@@ -237,9 +260,11 @@ Result<bool> Scorer::run(Session &session, const TextGroup &group,
                          Progress &progress) {
   std::vector<int64_t> lengths;
   tokens.clear();
+  labels.clear();
   for (size_t i = group.begin; i < group.end; ++i) {
     lengths.push_back(texts[i].scored());
     tokens.insert(tokens.end(), texts[i].ids.begin(), texts[i].ids.end() - 1);
+    labels.insert(labels.end(), texts[i].ids.begin() + 1, texts[i].ids.end());
   }
   counts.assign(static_cast<size_t>(session.batch()), 0);
   if (group.begin > 0)
@@ -251,7 +276,7 @@ Result<bool> Scorer::run(Session &session, const TextGroup &group,
       return false;
     if (Status status = feed(session, steps); !status)
       return status.takeError();
-    if (Status status = scoreStep(session, steps.count()); !status)
+    if (Status status = scoreStep(session, steps); !status)
       return status.takeError();
     progress.advance(steps.count());
     if (environment.out.failed())

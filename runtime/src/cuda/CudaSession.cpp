@@ -316,7 +316,7 @@ CudaSession::decodeGraph(const Step &next,
   return &kept;
 }
 
-Status CudaSession::head(const float *rowsHidden, int64_t rows, float *out) {
+Status CudaSession::queueHeadOf(const float *rowsHidden, int64_t rows) {
   const size_t rowBytes =
       static_cast<size_t>(model.manifest.width) * sizeof(float);
   if (Status status = TNRT_CUDA_CALL(
@@ -324,7 +324,52 @@ Status CudaSession::head(const float *rowsHidden, int64_t rows, float *out) {
           static_cast<size_t>(rows) * rowBytes, stream.get());
       !status)
     return status;
-  if (Status status = queueHead(hidden.data(), rows); !status)
+  return queueHead(hidden.data(), rows);
+}
+
+// Labels and scores lie where a step's input does, as many as there is room for
+// at a time.
+Status CudaSession::score(const float *rowsHidden, int64_t rows,
+                          const int32_t *labels, float *out) {
+  constexpr int64_t kWord = sizeof(int32_t);
+  static_assert(sizeof(float) == kWord, "a label is as large as a score");
+  constexpr int64_t kAligned = 16 / kWord; // as kernels take their arguments
+  int64_t room = input.size() / (2 * kWord);
+  if (room > kAligned)
+    room -= room % kAligned;
+  for (int64_t row = 0; row < rows; row += room) {
+    const int64_t count = std::min(room, rows - row);
+    const auto bytes = static_cast<size_t>(count * kWord);
+    const DevicePointer scores =
+        input.address() + static_cast<DevicePointer>(room * kWord);
+    if (Status status =
+            queueHeadOf(rowsHidden + row * model.manifest.width, count);
+        !status)
+      return status;
+    if (Status status =
+            TNRT_CUDA_CALL(driver(), cuMemcpyHtoDAsync_v2, input.address(),
+                           labels + row, bytes, stream.get());
+        !status)
+      return status;
+    void *args[] = {headLogits.data(), input.data(),
+                    reinterpret_cast<void *>(scores)};
+    // What was queued last is a copy, which no kernel may overlap.
+    if (Status status =
+            model.kernels->launch(scoreKernel, count, args, stream.get());
+        !status)
+      return status;
+    if (Status status = TNRT_CUDA_CALL(driver(), cuMemcpyDtoHAsync_v2,
+                                       out + row, scores, bytes, stream.get());
+        !status)
+      return status;
+    if (Status status = finish(); !status)
+      return status;
+  }
+  return {};
+}
+
+Status CudaSession::head(const float *rowsHidden, int64_t rows, float *out) {
+  if (Status status = queueHeadOf(rowsHidden, rows); !status)
     return status;
   if (Status status = TNRT_CUDA_CALL(
           driver(), cuMemcpyDtoHAsync_v2, out, headLogits.address(),

@@ -7,6 +7,7 @@
 
 #include "core/Backend.h"
 #include "core/Executor.h"
+#include "tnrt/score.h"
 
 #include <array>
 #include <functional>
@@ -46,7 +47,10 @@ struct Recorded {
 
 class CudaSession final : public SessionBackend, private Executor {
 public:
-  CudaSession(CudaModel &model, int64_t batch) : model(model), batch(batch) {}
+  CudaSession(CudaModel &model, int64_t batch)
+      : model(model), batch(batch),
+        scoreKernel(model.kernels->find(TNRT_SCORE_KERNEL, TNRT_SCORE_PARAMS)) {
+  }
   ~CudaSession() override;
   Status allocate(SessionPlan plan);
 
@@ -60,6 +64,9 @@ public:
     return static_cast<const int32_t *>(allTokens.data());
   }
   Status head(const float *hidden, int64_t rows, float *out) override;
+  bool canScore() const override { return scoreKernel >= 0; }
+  Status score(const float *hidden, int64_t rows, const int32_t *labels,
+               float *out) override;
   Status readStates(int64_t layer, int64_t row, int64_t rows,
                     float *out) override;
   Status writeStates(int64_t layer, int64_t row, int64_t rows,
@@ -105,6 +112,8 @@ private:
   // These put work on the stream; the step's input lies in `staging`.
   Status queueStep(const Step &step, const void *staging);
   Status queueHead(const void *hidden, int64_t rows);
+  // And before, their way from the host.
+  Status queueHeadOf(const float *rowsHidden, int64_t rows);
   Status queueLogits(const Step &step);
   Status queueTokens(const Step &step);
   // Runs the head on each sequence's last token, rows that lie one after the
@@ -135,6 +144,7 @@ private:
 
   CudaModel &model;
   const int64_t batch;
+  const int64_t scoreKernel; // -1: the program has none
   SessionPlan plan;
   Stream stream;
   DeviceMemory stateMemory, input, hidden, lastHidden, headLogits, chosen;

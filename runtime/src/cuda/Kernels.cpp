@@ -85,6 +85,17 @@ Status Kernels::prepare(const tnrt_device_kernel &kernel) {
   return {};
 }
 
+int64_t Kernels::find(const char *name, int64_t numParams) const {
+  for (int64_t i = 0; i < size(); ++i) {
+    const tnrt_device_kernel &k = table[i];
+    if (std::strcmp(k.name, name) == 0 && k.num_params == numParams &&
+        std::all_of(k.param_kinds, k.param_kinds + numParams,
+                    [](uint8_t kind) { return kind == TNRT_PARAM_SLOT; }))
+      return i;
+  }
+  return -1;
+}
+
 Status Kernels::launch(int64_t index, int64_t tasks, void *const *args,
                        CUstream stream, bool afterKernel) {
   if (index < 0 || index >= size())

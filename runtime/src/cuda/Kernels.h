@@ -23,6 +23,9 @@ public:
 
   int64_t size() const { return static_cast<int64_t>(functions.size()); }
   const tnrt_device_kernel &kernel(int64_t index) const { return table[index]; }
+  // The place of the kernel of that name with so many parameters, none of them
+  // a map; -1 where there is none.
+  int64_t find(const char *name, int64_t numParams) const;
   // Queues `tasks` blocks; `args` as in tnrt_launch_device. No task, no launch.
   // `afterKernel`: what was queued last is a kernel of these, which this one may
   // overlap.

@@ -1,8 +1,9 @@
 // The schedule of a GPU program: kernels by number, products and constants by calls.
 // RUN: tnllm-opt %s --convert-tnrt-to-llvm --allow-unregistered-dialect | FileCheck %s
 
-// The table holds what is launched, in the order of the first launches.
-// CHECK: module attributes {tnrt.device_kernels = [@kernels::@b, @kernels::@a]}
+// The table holds what is launched, in the order of the first launches, and what the runtime
+// launches.
+// CHECK: module attributes {tnrt.device_kernels = [@kernels::@b, @kernels::@a, @kernels::@runtime]}
 
 // CHECK-LABEL: llvm.func @prefill(
 // CHECK-SAME: %[[C:[^:]*]]: !llvm.ptr, %[[N:[^:]*]]: i64, %[[X:[^:]*]]: !llvm.ptr, %[[W:[^:]*]]: !llvm.ptr, %[[Y:[^:]*]]: !llvm.ptr)
@@ -39,6 +40,9 @@ gpu.module @kernels {
     llvm.return
   }
   llvm.func @unused(%x: !llvm.ptr) attributes {gpu.kernel} {
+    llvm.return
+  }
+  llvm.func @runtime(%x: !llvm.ptr) attributes {gpu.kernel, tnrt.entry} {
     llvm.return
   }
   llvm.func @b(%x: !llvm.ptr, %n: i64) attributes {gpu.kernel} {

@@ -100,6 +100,27 @@ def check_sampling(check, gpu, cpu):
               different * 10 <= compared, f"{different} of {compared}")
 
 
+def check_score(check, gpu, cpu):
+    """The logarithms that the GPU sums itself beside those of the CPU program: one text,
+    and two together, one of them longer than a step of the head."""
+    texts = []
+    for i, count in enumerate((1, 9)):
+        texts.append(os.path.join(gpu.folder, f"text{i}"))
+        with open(texts[-1], "w", encoding="utf-8") as file:
+            file.write(" ".join(PROMPTS) * count)
+
+    def scores(program, *files):
+        found = json.loads(program.call("score", "--json", *files))
+        return [np.array([token["logprob"] for token in text["tokens"]])
+                for text in found.get("texts", [found])]
+
+    ours, alone, theirs = scores(gpu, *texts), scores(gpu, texts[1]), scores(cpu, *texts)
+    worst = max(check.difference(a, b, b) for a, b in zip(ours, theirs))
+    check.say("scores, the CPU program's", worst <= check.tolerance, f"{worst:.2e}")
+    worst = check.difference(ours[1], alone[0], alone[0])
+    check.say("scores, each text alone", worst <= check.tolerance, f"{worst:.2e}")
+
+
 def check_case(case, dtype, folder, temporary, options):
     expected = os.path.join(folder, f"{case}-{dtype}.safetensors")
     if not os.path.exists(expected):
@@ -112,6 +133,7 @@ def check_case(case, dtype, folder, temporary, options):
                   os.path.join(temporary, f"{case}-{dtype}-cpu"))
     try:
         check_program(check, gpu, cpu, dtype == "f32")
+        check_score(check, gpu, cpu)
     except RuntimeError as error:
         check.say("runs", False, error)
     return check

@@ -71,6 +71,37 @@ TEST_F(DeviceTest, StateFilesGoBothWays) {
   EXPECT_EQ(resume("gpu"), rest);
 }
 
+// The program's own kernel sums where it has one, else the runtime does; steps
+// of 8 tokens, heads of 4 rows.
+TEST_F(DeviceTest, ScoresOnTheDevice) {
+  const std::string one = write("one", "the quick brown fox"),
+                    two = write("two", "jumps over the lazy dog");
+  const std::vector<std::string> command = {"score", one, two, "--json", "-q"};
+  useDevice();
+  auto byRuntime = nlohmann::json::parse(run(command).out);
+  fake::Config config;
+  config.sampling = true;
+  module = fake::makeDeviceModule(config);
+  fake::cuda().copiedToHost.clear();
+  Outcome outcome = run(command);
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  auto byProgram = nlohmann::json::parse(outcome.out);
+  ASSERT_EQ(byProgram["texts"].size(), 2u);
+  for (size_t text = 0; text < 2; ++text) {
+    const auto &ours = byProgram["texts"][text]["tokens"];
+    const auto &theirs = byRuntime["texts"][text]["tokens"];
+    ASSERT_EQ(ours.size(), theirs.size());
+    for (size_t i = 0; i < ours.size(); ++i) {
+      EXPECT_EQ(ours[i]["id"], theirs[i]["id"]);
+      EXPECT_NEAR(ours[i]["logprob"].get<double>(),
+                  theirs[i]["logprob"].get<double>(), 1e-5);
+    }
+  }
+  // Hidden rows and scores, but no logits.
+  for (int64_t bytes : fake::cuda().copiedToHost)
+    EXPECT_LE(bytes, config.prefillRows * config.width * 4);
+}
+
 TEST_F(DeviceTest, InfoShowsTheDevice) {
   useDevice();
   Outcome outcome = run({"info"});

@@ -9,8 +9,10 @@
 
 #include "cuda/Library.h"
 #include "tnrt/formats/DType.h"
+#include "tnrt/score.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstdlib>
 #include <cstring>
 #include <dlfcn.h>
@@ -132,6 +134,20 @@ inline void runSample(void **p, int64_t tasks) {
   }
 }
 
+// logits, labels, scores (tnrt/score.h).
+inline void runScores(void **p, int64_t tasks) {
+  const int64_t vocabulary = running().config.vocabulary;
+  for (int64_t row = 0; row < tasks; ++row) {
+    const float *of = parameterOf<const float *>(p, 0) + row * vocabulary;
+    double sum = 0;
+    for (int64_t i = 0; i < vocabulary; ++i)
+      sum += std::exp(double(of[i]));
+    const int32_t label = parameterOf<const int32_t *>(p, 1)[row];
+    parameterOf<float *>(p, 2)[row] =
+        static_cast<float>(of[label] - std::log(sum));
+  }
+}
+
 inline void deviceSample(void *context, int64_t rows, const float *logits,
                          const float *settings, int32_t *tokens) {
   ++running().sampleCalls;
@@ -179,6 +195,7 @@ inline Cuda &resetCuda() {
   state.kernels["forward"] = {runForward, std::vector<size_t>(9, 8)};
   state.kernels["mapped"] = {runMapped, {128, 8}};
   state.kernels["sample"] = {runSample, {8, 8, 8}};
+  state.kernels[TNRT_SCORE_KERNEL] = {runScores, {8, 8, 8}};
   state.kernels["packed"] = {runPacked, std::vector<size_t>(9, 8)};
   cuda::libraryNames() = {{TNRT_FAKE_CUDA}, {TNRT_FAKE_CUDA}, {TNRT_FAKE_CUDA}};
   return state;
@@ -202,6 +219,9 @@ inline tnrt_module &makeDeviceModule(const Config &config = {},
       {"mapped", 32, 100000, 2, tables.mappedKinds.data(), 1, 0, 0, 0, 0},
       {"sample", 256, 0, 3, tables.sampleKinds.data(), 0, 0, 1024, 0, 256},
       {"packed", 128, 0, 9, tables.forwardKinds.data(), 1, 1000, 100, 10, 7}};
+  if (config.sampling)
+    tables.kernels.push_back({TNRT_SCORE_KERNEL, 256, 0, 3,
+                              tables.sampleKinds.data(), 0, 0, 0, 0, 0});
   tnrt_module &module = instance.module;
   module.manifest = instance.manifest.data();
   module.manifest_size = instance.manifest.size();
