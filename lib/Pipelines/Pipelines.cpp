@@ -90,11 +90,11 @@ static ConvertTNToTNKOptions kernelOptions(const CompileOptions &options) {
     convert.bf16Depth = GPUTarget::minBF16Depth;
     convert.tensorCores = options.gpu->hasWarpgroupProducts;
     convert.training = options.training;
-    if (options.training) // few rows are none, and every value may be kept
-      return convert;
     const GPUFeatures &features = options.gpuFeatures;
     convert.attentionBlocks =
         features.segments ? options.gpu->multiprocessors : 0;
+    if (options.training) // few rows are none, and every value may be kept
+      return convert;
     convert.rowProducts = features.rowProducts;
     convert.foldNorms = features.foldNorms;
     convert.joinGates = features.joinGates;

@@ -60,11 +60,13 @@ LogicalResult FunctionConverter::convertAttention(tn::LightningAttentionOp op) {
     forFewRows(
         kernel.fewRows, [&] { launchAttention(op, kernel, in); },
         [&] { launchAttention(op, many, in); });
-  } else if (kernel.fillingBlocks > 1 && !in.offsets &&
-             capacity > kMinChunks * kAttentionChunk)
-    launchSegments(op, kernel, in);
-  else
-    launchAttention(op, kernel, in);
+  } else {
+    RankedTensorType q = op.getQ().getType(), v = op.getV().getType();
+    AttentionShape shape{heads, q.getDimSize(3), v.getDimSize(3),
+                         op.getScale().convertToFloat()};
+    launchInSegments(shape, attributesOf(op), flopsOfRow({op}), kernel, in,
+                     [&] { launchAttention(op, kernel, in); });
+  }
   return success();
 }
 
@@ -105,8 +107,12 @@ void FunctionConverter::launchAttention(tn::LightningAttentionOp op,
     arguments.push_back(in.outRows);
   Value tasks = arith::MulIOp::create(b, sequencesOf(in),
                                       index(heads * kernel.tasksPerHead));
+  // Maps do not tell widths, which the state would.
   std::string key =
-      (kernel.name + std::to_string(heads) + attributesOf(op)).str();
+      (kernel.name + Twine(heads) + "x" +
+       Twine(op.getQ().getType().getDimSize(3)) + "x" +
+       Twine(op.getV().getType().getDimSize(3)) + attributesOf(op))
+          .str();
   launch(kernel.name, arguments, tasks, kernel.sizes, key, {flopsOfRow({op})},
          [&](KernelBuilder &k) {
            kernel.build(k, attentionBuffers(k, op, in.state != Value(),
@@ -120,10 +126,14 @@ void FunctionConverter::launchAttention(tn::LightningAttentionOp op,
 
 // As many segments as fill the GPU, of at least kMinChunks. The choice is made
 // when the program runs, since it follows from the call's sequences and length.
-void FunctionConverter::launchSegments(tn::LightningAttentionOp op,
-                                       const AttentionKernel &kernel,
-                                       const AttentionOperands &in) {
-  RankedTensorType q = op.getQ().getType(), v = op.getV().getType();
+void FunctionConverter::launchInSegments(const AttentionShape &shape,
+                                         StringRef key, int64_t flops,
+                                         const AttentionKernel &kernel,
+                                         const AttentionOperands &in,
+                                         llvm::function_ref<void()> whole) {
+  if (kernel.fillingBlocks < 2 || in.offsets ||
+      capacity <= kMinChunks * kAttentionChunk)
+    return whole();
   auto ceilDiv = [&](Value x, Value y) -> Value {
     Value up = arith::SubIOp::create(b, y, index(1));
     return arith::DivUIOp::create(b, arith::AddIOp::create(b, x, up), y);
@@ -131,10 +141,10 @@ void FunctionConverter::launchSegments(tn::LightningAttentionOp op,
   // No more segments than blocks, whatever the number of sequences.
   Value states = tnrt::AllocOp::create(
       b,
-      MemRefType::get({kernel.fillingBlocks, q.getDimSize(3), v.getDimSize(3)},
+      MemRefType::get({kernel.fillingBlocks, shape.keyWidth, shape.valueWidth},
                       b.getF32Type()));
-  Value tasks = arith::MulIOp::create(
-      b, batch, index(q.getDimSize(2) * kernel.tasksPerHead));
+  Value tasks =
+      arith::MulIOp::create(b, batch, index(shape.heads * kernel.tasksPerHead));
   Value wanted = arith::MaxUIOp::create(
       b, arith::DivUIOp::create(b, index(kernel.fillingBlocks), tasks),
       index(1));
@@ -150,11 +160,13 @@ void FunctionConverter::launchSegments(tn::LightningAttentionOp op,
   b.setInsertionPointToStart(branch.thenBlock());
   Value blocks = arith::MulIOp::create(b, tasks, count);
   Value segments[] = {states, chunks, count};
-  launchPart(op, in, /*statesOnly=*/true, blocks, segments);
-  launchScan(op, in, segments);
-  launchPart(op, in, /*statesOnly=*/false, blocks, segments);
+  // The states alone: decay, k v^T and their sum.
+  Work ofStates{flops / 5 * 3}, ofOutputs{flops};
+  launchPart(shape, key, ofStates, in, /*statesOnly=*/true, blocks, segments);
+  launchScan(shape, in, segments);
+  launchPart(shape, key, ofOutputs, in, /*statesOnly=*/false, blocks, segments);
   b.setInsertionPointToStart(branch.elseBlock());
-  launchAttention(op, kernel, in);
+  whole();
 }
 
 static AttentionSegments segmentsFrom(KernelBuilder &k, unsigned argument) {
@@ -162,63 +174,71 @@ static AttentionSegments segmentsFrom(KernelBuilder &k, unsigned argument) {
           k.argument(argument + 2)};
 }
 
-void FunctionConverter::launchPart(tn::LightningAttentionOp op,
-                                   const AttentionOperands &in, bool statesOnly,
-                                   Value tasks, ArrayRef<Value> segments) {
-  RankedTensorType q = op.getQ().getType(), v = op.getV().getType();
+void FunctionConverter::launchPart(const AttentionShape &shape, StringRef key,
+                                   Work work, const AttentionOperands &in,
+                                   bool statesOnly, Value tasks,
+                                   ArrayRef<Value> segments) {
   StringRef name = statesOnly ? "attention_states" : "attention_outputs";
   SmallVector<Value> arguments;
-  if (statesOnly)
+  if (statesOnly) {
     arguments = {in.k, in.v, in.slopes, length};
-  else
-    arguments = {in.q, in.k, in.v, in.slopes, in.state, in.out, length};
+  } else {
+    arguments = {in.q, in.k, in.v, in.slopes};
+    if (in.state)
+      arguments.push_back(in.state);
+    arguments.append({in.out, length});
+  }
   unsigned first = arguments.size();
   llvm::append_range(arguments, segments);
   TiledAttentionBuffers out;
   out.part = statesOnly ? AttentionPart::States : AttentionPart::Outputs;
-  out.heads = q.getDimSize(2);
-  out.keyWidth = q.getDimSize(3);
-  out.valueWidth = v.getDimSize(3);
-  out.scale = op.getScale().convertToFloat();
+  out.heads = shape.heads;
+  out.keyWidth = shape.keyWidth;
+  out.valueWidth = shape.valueWidth;
+  out.scale = shape.scale;
+  out.reversed = shape.reversed;
   TileSizes sizes = state.target.sizes;
   sizes.threads =
       planTiledAttention(out.keyWidth, out.valueWidth, out.part).threads;
-  std::string key = (name + std::to_string(out.heads) + attributesOf(op)).str();
-  // The states alone: decay, k v^T and their sum.
-  Work work{statesOnly ? flopsOfRow({op}) / 5 * 3 : flopsOfRow({op})};
+  std::string text =
+      (name + (shape.reversed ? " reversed " : "") + Twine(out.heads) + key)
+          .str();
   work.whole = segments[0];
-  launch(name, arguments, tasks, sizes, key, work, [&](KernelBuilder &k) {
+  launch(name, arguments, tasks, sizes, text, work, [&](KernelBuilder &k) {
     unsigned next = 0;
     if (!statesOnly)
       out.q = k.argument(next++);
     out.k = k.argument(next++);
     out.v = k.argument(next++);
     out.slopes = k.argument(next++);
-    if (!statesOnly) {
+    if (!statesOnly && in.state)
       out.state = k.argument(next++);
+    if (!statesOnly)
       out.out = k.argument(next++);
-    }
     out.length = k.argument(next++);
     out.segments = segmentsFrom(k, first);
     buildTiledAttention(k, out);
   });
 }
 
-void FunctionConverter::launchScan(tn::LightningAttentionOp op,
+void FunctionConverter::launchScan(const AttentionShape &shape,
                                    const AttentionOperands &in,
                                    ArrayRef<Value> segments) {
-  RankedTensorType q = op.getQ().getType(), v = op.getV().getType();
-  int64_t heads = q.getDimSize(2);
-  SmallVector<Value> arguments = {in.slopes, in.state};
+  SmallVector<Value> arguments = {in.slopes};
+  if (in.state)
+    arguments.push_back(in.state);
+  unsigned first = arguments.size();
   llvm::append_range(arguments, segments);
-  Value tasks = arith::MulIOp::create(b, batch, index(heads * q.getDimSize(3)));
-  std::string key = "attention_scan" + std::to_string(heads);
+  Value tasks =
+      arith::MulIOp::create(b, batch, index(shape.heads * shape.keyWidth));
+  std::string key = "attention_scan" + std::to_string(shape.heads);
   Work work;
   work.whole = segments[0];
   launch(
       "attention_scan", arguments, tasks, segmentScanSizes(state.target.sizes),
       key, work, [&](KernelBuilder &k) {
-        buildSegmentScan(k, {k.argument(0), k.argument(1), segmentsFrom(k, 2),
-                             heads, q.getDimSize(3), v.getDimSize(3)});
+        buildSegmentScan(k, {k.argument(0), in.state ? k.argument(1) : Value(),
+                             segmentsFrom(k, first), shape.heads,
+                             shape.keyWidth, shape.valueWidth});
       });
 }

@@ -319,3 +319,109 @@ void kernels::buildLogitGradientRows(KernelBuilder &k) {
       });
   k.finish();
 }
+
+//===----------------------------------------------------------------------===//
+// Of whole rows of logits
+//===----------------------------------------------------------------------===//
+
+// A row in place: z to scale (exp(z - logSumExp) - [the label]).
+static void storeLogitGradients(KernelBuilder &k, Value logits, Value row,
+                                Value lse, Value label, Value factor) {
+  ImplicitLocOpBuilder &b = k.b;
+  k.forColumns(
+      columnsOf(logits), k.sizes.panelWidth, [&](Value column, int64_t width) {
+        auto type = VectorType::get({width}, b.getF32Type());
+        auto places = VectorType::get({width}, b.getIndexType());
+        Value tile = k.loadRow(logits, row, column, width);
+        tile = math::ExpOp::create(
+            b, arith::SubFOp::create(b, tile, k.broadcast(lse, type)));
+        Value place = arith::AddIOp::create(
+            b, vector::StepOp::create(b, places), k.broadcast(column, places));
+        Value isLabel = arith::CmpIOp::create(
+            b, arith::CmpIPredicate::eq, place, k.broadcast(label, places));
+        Value less = arith::SubFOp::create(b, tile, k.constant(type, 1.0));
+        tile = arith::SelectOp::create(b, isLabel, less, tile);
+        tile = arith::MulFOp::create(b, tile, k.broadcast(factor, type));
+        k.storeRow(tile, logits, row, column);
+      });
+}
+
+void kernels::buildLossGradientRows(KernelBuilder &k) {
+  ImplicitLocOpBuilder &b = k.b;
+  Value logits = k.argument(0), labels = k.argument(1), losses = k.argument(2);
+  Value row = k.task(), rowOfCall = k.add(row, k.argument(4));
+  Value label = labelOf(k, labels, rowOfCall);
+  Value zero = k.constant(b.getF32Type(), 0.0);
+  Value isCounted = counts(k, labels, rowOfCall);
+  // Before anything is stored: the sums below wait for all threads.
+  Value target = targetOf(k, logits, row, label, k.index(0), zero);
+  Value largest = largestOfRow(k, logits, row);
+  Value sum = sumOfColumns(
+      k, columnsOf(logits), [&](Value column, int64_t width) -> Value {
+        Value tile = k.loadRow(logits, row, column, width);
+        auto type = cast<VectorType>(tile.getType());
+        return math::ExpOp::create(
+            b, arith::SubFOp::create(b, tile, k.broadcast(largest, type)));
+      });
+  Value lse = arith::AddFOp::create(b, largest, math::LogOp::create(b, sum));
+  Value loss = arith::SubFOp::create(b, lse, target);
+  memref::StoreOp::create(b, arith::SelectOp::create(b, isCounted, loss, zero),
+                          losses, rowOfCall);
+  Value factor = arith::SelectOp::create(
+      b, isCounted, k.loadScalar(k.argument(3), k.index(0)), zero);
+  storeLogitGradients(k, logits, row, lse, label, factor);
+  k.finish();
+}
+
+void kernels::buildLossPartials(KernelBuilder &k, Value losses, Value labels,
+                                Value partials, Value rows) {
+  ImplicitLocOpBuilder &b = k.b;
+  Type f64 = b.getF64Type();
+  Value zero = k.constant(f64, 0.0), one = k.constant(f64, 1.0);
+  Value from = k.mul(k.task(), k.index(kLossRows));
+  Value end = k.min(k.add(from, k.index(kLossRows)), rows);
+  auto loop =
+      scf::ForOp::create(b, from, end, k.index(1), ValueRange{zero, zero});
+  {
+    OpBuilder::InsertionGuard guard(b);
+    b.setInsertionPointToStart(loop.getBody());
+    Value row = loop.getInductionVar(), sum = loop.getRegionIterArg(0);
+    if (losses)
+      sum = arith::AddFOp::create(
+          b, sum, arith::ExtFOp::create(b, f64, k.loadScalar(losses, row)));
+    Value count = arith::AddFOp::create(
+        b, loop.getRegionIterArg(1),
+        arith::SelectOp::create(b, counts(k, labels, row), one, zero));
+    scf::YieldOp::create(b, ValueRange{sum, count});
+  }
+  for (auto [column, value] : llvm::enumerate(loop.getResults()))
+    memref::StoreOp::create(b, value, partials,
+                            ValueRange{k.task(), k.index(column)});
+  k.finish();
+}
+
+void kernels::buildLossMean(KernelBuilder &k, Value partials, Value gradient,
+                            Value result, Value blocks) {
+  ImplicitLocOpBuilder &b = k.b;
+  Value zero = k.constant(b.getF64Type(), 0.0);
+  auto loop = scf::ForOp::create(b, k.index(0), blocks, k.index(1),
+                                 ValueRange{zero, zero});
+  {
+    OpBuilder::InsertionGuard guard(b);
+    b.setInsertionPointToStart(loop.getBody());
+    SmallVector<Value> sums;
+    for (auto [column, before] : llvm::enumerate(loop.getRegionIterArgs()))
+      sums.push_back(arith::AddFOp::create(
+          b, before,
+          memref::LoadOp::create(
+              b, partials,
+              ValueRange{loop.getInductionVar(), k.index(column)})));
+    scf::YieldOp::create(b, sums);
+  }
+  Value sum = loop.getResult(0);
+  if (gradient)
+    sum = arith::ExtFOp::create(b, b.getF64Type(),
+                                k.loadScalar(gradient, k.index(0)));
+  storeMean(k, sum, loop.getResult(1), result);
+  k.finish();
+}

@@ -4,6 +4,7 @@
 #include "BaselineKernels.h"
 #include "GradKernels.h"
 #include "RoundedRows.h"
+#include "RowClusters.h"
 
 #include "TN/TNDialect.h"
 #include "TNK/TNKDialect.h"
@@ -121,6 +122,10 @@ LogicalResult FunctionConverter::convertBody() {
     else if (!isActivation(cast<RankedTensorType>(old.getType())))
       parameterArguments.insert(buffers[old]);
   }
+  if (state.training && isForGPU()) {
+    narrowRows(source);
+    clusters = clusterRows(source, leadingRank);
+  }
   auto returnOp =
       cast<func::ReturnOp>(source.getBody().front().getTerminator());
   for (auto [index, value] : llvm::enumerate(returnOp.getOperands())) {
@@ -131,9 +136,11 @@ LogicalResult FunctionConverter::convertBody() {
     if (!outputs.try_emplace(value, output).second)
       return refuseResult(index);
   }
+  if (state.training && isForGPU())
+    placePieces();
   for (Operation &op : source.getBody().front()) {
     b.setLoc(op.getLoc());
-    if (failed(convertOp(op)))
+    if (!converted.contains(&op) && failed(convertOp(op)))
       return failure();
   }
   return success();
@@ -146,6 +153,10 @@ LogicalResult FunctionConverter::convertOp(Operation &op) {
   });
   if (checked.wasInterrupted())
     return failure();
+  if (auto cluster = clusters.find(&op); cluster != clusters.end()) {
+    converted.insert_range(cluster->second);
+    return convertCluster(cluster->second), success();
+  }
   if (isGradientOp(&op))
     return convertGradient(op);
   if (isBaselineOp(&op))

@@ -148,13 +148,21 @@ private:
   void launchAttention(tn::LightningAttentionOp op,
                        const AttentionKernel &kernel,
                        const AttentionOperands &in);
-  void launchSegments(tn::LightningAttentionOp op,
-                      const AttentionKernel &kernel,
-                      const AttentionOperands &in);
-  void launchPart(tn::LightningAttentionOp op, const AttentionOperands &in,
-                  bool statesOnly, mlir::Value tasks,
-                  llvm::ArrayRef<mlir::Value> segments);
-  void launchScan(tn::LightningAttentionOp op, const AttentionOperands &in,
+  struct AttentionShape {
+    int64_t heads = 0, keyWidth = 0, valueWidth = 0;
+    double scale = 1;
+    bool reversed = false; // from the last position to the first
+  };
+  // Where sequences are too few, in segments, else as `whole` does. `key` tells
+  // the attention from others, `flops` are those of a row.
+  void launchInSegments(const AttentionShape &shape, llvm::StringRef key,
+                        int64_t flops, const AttentionKernel &kernel,
+                        const AttentionOperands &in,
+                        llvm::function_ref<void()> whole);
+  void launchPart(const AttentionShape &shape, llvm::StringRef key, Work work,
+                  const AttentionOperands &in, bool statesOnly,
+                  mlir::Value tasks, llvm::ArrayRef<mlir::Value> segments);
+  void launchScan(const AttentionShape &shape, const AttentionOperands &in,
                   llvm::ArrayRef<mlir::Value> segments);
   mlir::LogicalResult convertCall(mlir::func::CallOp op);
   mlir::LogicalResult convertReturn(mlir::func::ReturnOp op);
@@ -197,6 +205,13 @@ private:
   mlir::Value accumulatorFor(mlir::Value tensor);
   void accumulate(mlir::Value x, mlir::Value buffer);
   void addGradients(tn::AddOp op);
+  // Operations on rows that one kernel computes: RowClusterKernel.cpp.
+  void convertCluster(llvm::ArrayRef<mlir::Operation *> cluster);
+  mlir::Value storedOperand(mlir::Value tensor);
+  // Pieces that are put together in one buffer are made there:
+  // UnsliceBuffers.cpp.
+  void placePieces();
+  bool placePieces(tn::UnsliceOp op);
   void convertColumnGrad(mlir::Operation *op);
   void launchEmbeddingGrad(tn::EmbeddingGradOp op, mlir::Value result);
   void convertNormWeightGrad(tn::NormWeightGradOp op, mlir::Value result,
@@ -223,19 +238,24 @@ private:
   // Rows [first, first + count) of a matrix, of a constant `first`.
   mlir::Value rowsOf(mlir::Value matrix, mlir::Value first, int64_t count);
   void convertCrossEntropy(tn::CrossEntropyOp op);
+  // A loss and its gradient together: HeadLaunches.cpp. Null where there is no
+  // gradient to compute at once.
+  tn::CrossEntropyGradOp gradientOfLoss(tn::CrossEntropyOp op) const;
+  void convertHead(tn::CrossEntropyOp op, tn::CrossEntropyGradOp gradient);
+  struct HeadBuffers {
+    mlir::Value x, weight, labels, losses, scale, logits, dx, dweight;
+  };
+  void launchHead(const HeadBuffers &in, mlir::Value first, mlir::Value count);
+  void launchLossMean(mlir::Value losses, mlir::Value labels,
+                      mlir::Value gradient, mlir::Value result);
   void convertCrossEntropyGrad(tn::CrossEntropyGradOp op);
   void convertLRPEGrad(tn::LRPEGradOp op);
   void launchAttentionGrad(tn::LightningAttentionGradOp op);
   mlir::LogicalResult attendForGradients(tn::LightningAttentionGradOp op);
-  struct AttentionShape {
-    int64_t heads = 0, keyWidth = 0, valueWidth = 0;
-    double scale = 1;
-    bool reversed = false; // from the last position to the first
-  };
   void attend(const AttentionOperands &in, const AttentionShape &shape,
               const AttentionKernel &kernel, llvm::StringRef key);
-  mlir::Value reverse(mlir::Value matrix);
-  void reverse(mlir::Value from, mlir::Value to);
+  void attendWhole(const AttentionOperands &in, const AttentionShape &shape,
+                   const AttentionKernel &kernel, llvm::StringRef key);
 
   using Body = llvm::function_ref<void(KernelBuilder &)>;
   void launch(llvm::StringRef name, llvm::ArrayRef<mlir::Value> arguments,
@@ -277,6 +297,11 @@ private:
   llvm::DenseMap<mlir::Value, mlir::Value> buffers;
   // Where results that the function returns go.
   llvm::DenseMap<mlir::Value, mlir::Value> outputs;
+  // Of a GPU's training program, by the first operation of each.
+  llvm::DenseMap<mlir::Operation *, llvm::SmallVector<mlir::Operation *>>
+      clusters;
+  // Operations that were converted with another.
+  llvm::DenseSet<mlir::Operation *> converted;
   // Arguments of the host function that are not of rows.
   llvm::DenseSet<mlir::Value> parameterArguments, stateArguments;
 };

@@ -17,12 +17,15 @@ static constexpr int64_t kThreadElements = 8;
 static constexpr int64_t kWarpThreads = 32;
 
 // True where the value must be f32: it goes into a sum (the residual stream),
-// or somebody outside of the function reads it.
+// or somebody outside of the function reads it. What comes back through a
+// linear map is a term of few, all of which come through products of bf16.
 static bool needsF32(Value tensor) {
-  return llvm::any_of(tensor.getUsers(), [](Operation *user) {
+  bool isTerm = tensor.getDefiningOp<tn::LinearInputGradOp>() != nullptr;
+  return llvm::any_of(tensor.getUsers(), [&](Operation *user) {
     if (isa<tn::SliceOp, tn::SplitHeadsOp, tn::MergeHeadsOp>(user))
       return needsF32(user->getResult(0)); // the same buffer
-    return isa<tn::AddOp, tn::ProbeOp, func::CallOp, func::ReturnOp>(user);
+    return (isa<tn::AddOp>(user) && !isTerm) ||
+           isa<tn::ProbeOp, func::CallOp, func::ReturnOp>(user);
   });
 }
 
@@ -47,6 +50,7 @@ static void buildAttentionInTiles(KernelBuilder &k,
                             in.keyWidth, in.valueWidth, in.scale};
   out.offsets = in.offsets;
   out.outRows = in.outRows;
+  out.reversed = in.reversed;
   buildTiledAttention(k, out);
 }
 
@@ -127,7 +131,8 @@ public:
     tiled.threads = plan.threads;
     return {"attention_tiled",     tiled,
             buildAttentionInTiles, plan.valueSlices,
-            /*usesMaps=*/true,     options.attentionBlocks};
+            /*usesMaps=*/true,     options.attentionBlocks,
+            /*mayLackState=*/true};
   }
 
   bool isComputedByUsers(Value value) const override {

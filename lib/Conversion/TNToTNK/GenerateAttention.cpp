@@ -23,10 +23,11 @@ struct GenerateAttentionPass
 
   void runOnOperation() override {
     ModuleOp module = getOperation();
-    if (heads < 1 || sequences < 1 || keyWidth < 8 || keyWidth > 256 ||
+    if (heads < 1 || sequences < 0 || keyWidth < 8 || keyWidth > 256 ||
         valueWidth < 8 || keyWidth % 8 != 0 || valueWidth % 8 != 0) {
       module.emitError("expected widths that are multiples of 8, keys of at "
-                       "most 256, and at least one head and sequence");
+                       "most 256, at least one head, and no fewer than 0 "
+                       "states");
       return signalPassFailure();
     }
     if (segments < 0 || segments == 1) {
@@ -62,6 +63,7 @@ struct GenerateAttentionPass
     in.keyWidth = keyWidth;
     in.valueWidth = valueWidth;
     in.scale = scale;
+    in.reversed = reversed;
     return in;
   }
 
@@ -70,19 +72,36 @@ struct GenerateAttentionPass
     return {k.argument(first), k.argument(first + 1), k.argument(first + 2)};
   }
 
+  // The types, and the state's where there is one.
+  SmallVector<Type> argumentTypes(ArrayRef<Type> before, ArrayRef<Type> after) {
+    SmallVector<Type> types(before);
+    if (sequences != 0)
+      types.push_back(state);
+    llvm::append_range(types, after);
+    return types;
+  }
+
+  // The first arguments of a kernel with outputs; returns the number of them.
+  unsigned takeArguments(KernelBuilder &k, TiledAttentionBuffers &in) {
+    unsigned next = 0;
+    in.q = k.argument(next++);
+    in.k = k.argument(next++);
+    in.v = k.argument(next++);
+    in.out = k.argument(next++);
+    in.slopes = k.argument(next++);
+    if (sequences != 0)
+      in.state = k.argument(next++);
+    in.length = k.argument(next++);
+    return next;
+  }
+
   void generateWhole() {
     ModuleOp module = getOperation();
     TiledAttentionBuffers in = buffersOf(AttentionPart::Whole);
     KernelBuilder k(module, "attention", module.getLoc(),
-                    {map, map, map, map, slopes, state, index},
+                    argumentTypes({map, map, map, map, slopes}, {index}),
                     sizesOf(in.part));
-    in.q = k.argument(0);
-    in.k = k.argument(1);
-    in.v = k.argument(2);
-    in.out = k.argument(3);
-    in.slopes = k.argument(4);
-    in.state = k.argument(5);
-    in.length = k.argument(6);
+    takeArguments(k, in);
     buildTiledAttention(k, in);
   }
 
@@ -103,27 +122,21 @@ struct GenerateAttentionPass
   void generateScan() {
     ModuleOp module = getOperation();
     KernelBuilder k(module, "attention_scan", module.getLoc(),
-                    {slopes, state, states, index, index},
+                    argumentTypes({slopes}, {states, index, index}),
                     segmentScanSizes({}));
-    buildSegmentScan(k, {k.argument(0), k.argument(1), segmentsOf(k, 2), heads,
-                         keyWidth, valueWidth});
+    unsigned next = sequences != 0 ? 2 : 1;
+    buildSegmentScan(k, {k.argument(0), next == 2 ? k.argument(1) : Value(),
+                         segmentsOf(k, next), heads, keyWidth, valueWidth});
   }
 
   void generateOutputs() {
     ModuleOp module = getOperation();
     TiledAttentionBuffers in = buffersOf(AttentionPart::Outputs);
-    KernelBuilder k(
-        module, "attention_outputs", module.getLoc(),
-        {map, map, map, map, slopes, state, index, states, index, index},
-        sizesOf(in.part));
-    in.q = k.argument(0);
-    in.k = k.argument(1);
-    in.v = k.argument(2);
-    in.out = k.argument(3);
-    in.slopes = k.argument(4);
-    in.state = k.argument(5);
-    in.length = k.argument(6);
-    in.segments = segmentsOf(k, 7);
+    KernelBuilder k(module, "attention_outputs", module.getLoc(),
+                    argumentTypes({map, map, map, map, slopes},
+                                  {index, states, index, index}),
+                    sizesOf(in.part));
+    in.segments = segmentsOf(k, takeArguments(k, in));
     buildTiledAttention(k, in);
   }
 

@@ -130,69 +130,172 @@ void kernels::buildEmbeddingGrad(KernelBuilder &k, Value ids, Value dy,
   k.finish();
 }
 
-// A task is a word: it looks through all ids, a vector at a time, and adds the
-// rows of those that are its own, in their order.
+namespace {
+
+// The rows of one word's gradient, summed in their order in registers. The
+// block looks at as many ids at once as it has columns; of those that are the
+// word's it finds one after the other, and has the row of one on its way while
+// it looks for the next.
+class EmbeddingGradOfWord {
+public:
+  EmbeddingGradOfWord(KernelBuilder &k, Value ids, Value dy, Value rows)
+      : k(k), b(k.b), ids(ids), dy(dy), rows(rows),
+        word(arith::IndexCastOp::create(b, b.getI32Type(), k.task())),
+        width(k.sizes.panelWidth) {}
+
+  // The sum for some columns, and how many rows it has, in f32.
+  std::pair<Value, Value> sum(Value column, int64_t columns) {
+    type = VectorType::get({columns}, b.getF32Type());
+    Value full = k.mul(k.div(rows, k.index(width)), k.index(width));
+    Value none = k.constant(b.getF32Type(), 0.0);
+    auto whole = scf::ForOp::create(b, k.index(0), full, k.index(width),
+                                    ValueRange{k.constant(type, 0.0), none});
+    inside(whole, [&](Value from, ValueRange sums) {
+      return sumOfMany(from, column, sums);
+    });
+    auto rest =
+        scf::ForOp::create(b, full, rows, k.index(1), whole.getResults());
+    inside(rest, [&](Value row, ValueRange sums) {
+      return sumOfOne(row, column, sums);
+    });
+    return {rest.getResult(0), rest.getResult(1)};
+  }
+
+private:
+  void inside(scf::ForOp loop,
+              llvm::function_ref<SmallVector<Value>(Value, ValueRange)> body) {
+    OpBuilder::InsertionGuard guard(b);
+    b.setInsertionPointToStart(loop.getBody());
+    scf::YieldOp::create(
+        b, body(loop.getInductionVar(), loop.getRegionIterArgs()));
+  }
+  Value load(Value row, Value column) {
+    return k.loadRow(dy, row, column, type.getDimSize(0));
+  }
+  Value reduce(vector::CombiningKind kind, Value vector) {
+    return vector::ReductionOp::create(b, kind, vector);
+  }
+
+  SmallVector<Value> sumOfOne(Value row, Value column, ValueRange sums) {
+    Value isOwn =
+        k.compare(arith::CmpIPredicate::eq, k.loadScalar(ids, row), word);
+    auto branch = scf::IfOp::create(b, sums.getTypes(), isOwn,
+                                    /*withElseRegion=*/true);
+    OpBuilder::InsertionGuard guard(b);
+    b.setInsertionPointToStart(branch.elseBlock());
+    scf::YieldOp::create(b, sums);
+    b.setInsertionPointToStart(branch.thenBlock());
+    Value one = k.constant(b.getF32Type(), 1.0);
+    Value sum = arith::AddFOp::create(b, sums[0], load(row, column));
+    Value count = arith::AddFOp::create(b, sums[1], one);
+    scf::YieldOp::create(b, ValueRange{sum, count});
+    return SmallVector<Value>(branch.getResults());
+  }
+
+  // Of `width` ids.
+  SmallVector<Value> sumOfMany(Value from, Value column, ValueRange sums) {
+    auto places = VectorType::get({width}, b.getF32Type());
+    auto some = VectorType::get({width}, b.getI32Type());
+    Value these = vector::TransferReadOp::create(
+        b, some, ids, ValueRange{from},
+        arith::ConstantOp::create(b, b.getI32IntegerAttr(0)),
+        ArrayRef<bool>{true});
+    Value isOwn = arith::CmpIOp::create(b, arith::CmpIPredicate::eq, these,
+                                        k.broadcast(word, some));
+    Value found =
+        reduce(vector::CombiningKind::ADD,
+               arith::SelectOp::create(b, isOwn, k.constant(places, 1.0),
+                                       k.constant(places, 0.0)));
+    Value isAny = arith::CmpFOp::create(b, arith::CmpFPredicate::OGT, found,
+                                        k.constant(b.getF32Type(), 0.0));
+    auto branch = scf::IfOp::create(b, sums.getTypes(), isAny,
+                                    /*withElseRegion=*/true);
+    OpBuilder::InsertionGuard guard(b);
+    b.setInsertionPointToStart(branch.elseBlock());
+    scf::YieldOp::create(b, sums);
+    b.setInsertionPointToStart(branch.thenBlock());
+    Value sum = sumOfFound(from, column, isOwn, found, sums[0]);
+    Value count = arith::AddFOp::create(b, sums[1], found);
+    scf::YieldOp::create(b, ValueRange{sum, count});
+    return SmallVector<Value>(branch.getResults());
+  }
+
+  Value sumOfFound(Value from, Value column, Value isOwn, Value found,
+                   Value sum) {
+    Type f32 = b.getF32Type();
+    auto places = VectorType::get({width}, f32);
+    auto indices = VectorType::get({width}, b.getIndexType());
+    auto integers = VectorType::get({width}, b.getI32Type());
+    Value place = arith::SIToFPOp::create(
+        b, places,
+        arith::IndexCastOp::create(b, integers,
+                                   vector::StepOp::create(b, indices)));
+    Value none = k.constant(places, 1e9);
+    Value count = arith::IndexCastOp::create(
+        b, b.getIndexType(), arith::FPToSIOp::create(b, b.getI32Type(), found));
+    // The sum, what is on its way to it, and the place last found.
+    auto loop = scf::ForOp::create(
+        b, k.index(0), count, k.index(1),
+        ValueRange{sum, k.constant(type, 0.0), k.constant(f32, -1.0)});
+    inside(loop, [&](Value, ValueRange before) -> SmallVector<Value> {
+      Value isLater = arith::CmpFOp::create(b, arith::CmpFPredicate::OGT, place,
+                                            k.broadcast(before[2], places));
+      Value candidates = arith::SelectOp::create(
+          b, arith::AndIOp::create(b, isOwn, isLater), place, none);
+      Value next = reduce(vector::CombiningKind::MINIMUMF, candidates);
+      Value row = arith::IndexCastOp::create(
+          b, b.getIndexType(),
+          arith::FPToSIOp::create(b, b.getI32Type(), next));
+      Value coming = load(k.add(from, row), column);
+      return {arith::AddFOp::create(b, before[0], before[1]), coming, next};
+    });
+    return arith::AddFOp::create(b, loop.getResult(0), loop.getResult(1));
+  }
+
+  KernelBuilder &k;
+  ImplicitLocOpBuilder &b;
+  Value ids, dy, rows, word;
+  int64_t width;
+  VectorType type;
+};
+
+} // namespace
+
+// A task is a word.
 void kernels::buildEmbeddingGradOfWord(KernelBuilder &k, Value ids, Value dy,
                                        Value table, Value rows, double scale,
                                        int64_t padding) {
   ImplicitLocOpBuilder &b = k.b;
-  int64_t width = k.sizes.panelWidth;
-  Value word = arith::IndexCastOp::create(b, b.getI32Type(), k.task());
-  auto whenEqual = [&](Value id, llvm::function_ref<void()> body) {
-    scf::IfOp::create(b, k.compare(arith::CmpIPredicate::eq, id, word),
-                      [&](OpBuilder &, Location) {
-                        body();
-                        scf::YieldOp::create(b);
-                      });
-  };
-  auto addRow = [&](Value row) {
-    k.forColumns(columnsOf(dy), width, [&](Value column, int64_t columns) {
-      auto type = VectorType::get({columns}, b.getF32Type());
-      Value gradient = arith::MulFOp::create(
-          b, k.loadRow(dy, row, column, columns), k.constant(type, scale));
-      Value before = k.loadRow(table, k.task(), column, columns);
-      k.storeRow(arith::AddFOp::create(b, before, gradient), table, k.task(),
-                 column);
-    });
-  };
-  auto tryRow = [&](Value row) {
-    whenEqual(k.loadScalar(ids, row), [&] { addRow(row); });
-  };
-  auto type = VectorType::get({width}, b.getI32Type());
-  auto ones = VectorType::get({width}, b.getF32Type());
-  auto tryRows = [&](Value from) {
-    Value some = vector::TransferReadOp::create(
-        b, type, ids, ValueRange{from},
-        arith::ConstantOp::create(b, b.getI32IntegerAttr(0)),
-        ArrayRef<bool>{true});
-    Value isOwn = arith::CmpIOp::create(b, arith::CmpIPredicate::eq, some,
-                                        k.broadcast(word, type));
-    Value found = vector::ReductionOp::create(
-        b, vector::CombiningKind::ADD,
-        arith::SelectOp::create(b, isOwn, k.constant(ones, 1.0),
-                                k.constant(ones, 0.0)));
-    Value isAny = arith::CmpFOp::create(b, arith::CmpFPredicate::OGT, found,
-                                        k.constant(b.getF32Type(), 0.0));
-    scf::IfOp::create(b, isAny, [&](OpBuilder &, Location) {
-      k.forLoop(from, k.add(from, k.index(width)), 1, tryRow);
-      scf::YieldOp::create(b);
-    });
-  };
-  auto tryAll = [&] {
-    Value full = k.mul(k.div(rows, k.index(width)), k.index(width));
-    k.forLoop(k.index(0), full, width, tryRows);
-    k.forLoop(full, rows, 1, tryRow);
+  EmbeddingGradOfWord rowsOfWord(k, ids, dy, rows);
+  auto addAll = [&] {
+    k.forColumns(
+        columnsOf(dy), k.sizes.panelWidth, [&](Value column, int64_t columns) {
+          auto [sum, count] = rowsOfWord.sum(column, columns);
+          Value isAny =
+              arith::CmpFOp::create(b, arith::CmpFPredicate::OGT, count,
+                                    k.constant(b.getF32Type(), 0.0));
+          auto branch = scf::IfOp::create(b, isAny, /*withElseRegion=*/false);
+          OpBuilder::InsertionGuard guard(b);
+          b.setInsertionPointToStart(branch.thenBlock());
+          Value before = k.loadRow(table, k.task(), column, columns);
+          Value scaled =
+              arith::MulFOp::create(b, sum, k.constant(sum.getType(), scale));
+          k.storeRow(arith::AddFOp::create(b, before, scaled), table, k.task(),
+                     column);
+        });
   };
   if (padding < 0) {
-    tryAll();
+    addAll();
     return k.finish();
   }
-  Value counts =
-      k.compare(arith::CmpIPredicate::ne, k.task(), k.index(padding));
-  scf::IfOp::create(b, counts, [&](OpBuilder &, Location) {
-    tryAll();
-    scf::YieldOp::create(b);
-  });
+  auto branch = scf::IfOp::create(
+      b, k.compare(arith::CmpIPredicate::ne, k.task(), k.index(padding)),
+      /*withElseRegion=*/false);
+  {
+    OpBuilder::InsertionGuard guard(b);
+    b.setInsertionPointToStart(branch.thenBlock());
+    addAll();
+  }
   k.finish();
 }
 

@@ -21,6 +21,10 @@ bool isGradientOp(mlir::Operation *op);
 // Rows: one task is `rowBlock` rows; with threads, one row
 //===----------------------------------------------------------------------===//
 
+// f'(x) of a vector. Where f has a kink, the derivative is the one from below.
+mlir::Value derivative(KernelBuilder &k, tn::ActivationKind kind,
+                       mlir::Value x);
+
 // result = dy f'(x) in the columns [begin, end), dy in the others.
 struct ActivationGradBuffers {
   mlir::Value x, dy, result; // [rows, C]
@@ -170,6 +174,27 @@ void buildLogitGradient(KernelBuilder &k, int64_t depth);
 // logits, labels, logSumExp, scale [1], the first word, dz, which may be the
 // logits. A task is a row.
 void buildLogitGradientRows(KernelBuilder &k);
+
+//===----------------------------------------------------------------------===//
+// Cross entropy with its gradient on a GPU, some rows at a time
+//===----------------------------------------------------------------------===//
+
+// Of rows of logits over the whole vocabulary, the call's rows from `first` on:
+// their gradients in the same place, and the loss of each row, 0 for rows that
+// do not count. Arguments: logits [some, V], labels [rows], losses [rows],
+// scale [1], first. A task is a row.
+void buildLossGradientRows(KernelBuilder &k);
+
+// Sums over rows that count of losses (1 each where it is null) and of ones, a
+// block of kLossRows rows a task: partials [*, 2] f64. A task is a warp.
+constexpr int64_t kLossRows = 64;
+void buildLossPartials(KernelBuilder &k, mlir::Value losses, mlir::Value labels,
+                       mlir::Value partials, mlir::Value rows);
+// result [1] = the first sum over the second, 0 where that is 0; or, where
+// there is a `gradient` [1], that over the second sum. Of `blocks` blocks. One
+// task.
+void buildLossMean(KernelBuilder &k, mlir::Value partials, mlir::Value gradient,
+                   mlir::Value result, mlir::Value blocks);
 
 //===----------------------------------------------------------------------===//
 // Lightning attention

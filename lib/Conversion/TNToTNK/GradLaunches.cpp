@@ -153,7 +153,7 @@ void FunctionConverter::launchEmbeddingGrad(tn::EmbeddingGradOp op,
   TileSizes sizes = columnSizes();
   Value tasks = index(columnTasks(widthOf(op.getResult()), sizes));
   if (isForGPU()) {
-    sizes = state.target.rowSizes(1); // a warp, many elements at once
+    sizes = state.target.rowSizes(widthOf(op.getResult())); // a row at once
     tasks = index(op.getResult().getType().getDimSize(0));
   }
   launch("embedding_grad", arguments, tasks, sizes, keyOf(op),
@@ -380,6 +380,8 @@ void FunctionConverter::launchLogits(Value x, Value weight, Value logits,
 }
 
 void FunctionConverter::convertCrossEntropy(tn::CrossEntropyOp op) {
+  if (tn::CrossEntropyGradOp gradient = gradientOfLoss(op))
+    return convertHead(op, gradient);
   Value x = isForGPU() ? contiguous(op.getX()) : bufferOf(op.getX());
   Value weight = bufferOf(op.getWeight()), labels = bufferOf(op.getLabels());
   Value statistics =
@@ -588,32 +590,6 @@ void FunctionConverter::launchAttentionGrad(tn::LightningAttentionGradOp op) {
          });
 }
 
-// The rows of each sequence from the last to the first.
-Value FunctionConverter::reverse(Value matrix) {
-  auto type = cast<MemRefType>(matrix.getType());
-  Value result = tnrt::AllocOp::create(
-      b, MemRefType::get(type.getShape(), type.getElementType()));
-  reverse(matrix, result);
-  return result;
-}
-
-void FunctionConverter::reverse(Value from, Value to) {
-  TileSizes sizes = state.target.rowSizes(columnsOf(from));
-  Value arguments[] = {from, to, length};
-  launch("reverse", arguments, rows, sizes, "reverse", [&](KernelBuilder &k) {
-    Value position = k.rem(k.task(), k.argument(2));
-    Value begin = k.sub(k.task(), position);
-    Value last = k.sub(k.argument(2), k.index(1));
-    Value source = k.add(begin, k.sub(last, position));
-    k.forColumns(columnsOf(k.argument(0)), k.sizes.panelWidth,
-                 [&](Value column, int64_t width) {
-                   k.storeRow(k.loadRow(k.argument(0), source, column, width),
-                              k.argument(1), k.task(), column);
-                 });
-    k.finish();
-  });
-}
-
 // An attention over the sequences of the call, from states of zeros, without an
 // operation of its own. `key` tells it from others.
 void FunctionConverter::attend(const AttentionOperands &in,
@@ -623,21 +599,36 @@ void FunctionConverter::attend(const AttentionOperands &in,
   if (kernel.usesMaps)
     for (Value &matrix : matrices)
       matrix = tensorMap(matrix, shape.heads, /*packed=*/false);
-  Value states = tnrt::AllocOp::create(
-      b, MemRefType::get(
-             {sequences, shape.heads, shape.keyWidth, shape.valueWidth},
-             b.getF32Type()));
-  copyStates(/*from=*/{}, states);
-  Value arguments[] = {matrices[0], matrices[1], matrices[2], in.slopes,
-                       states,      matrices[3], length};
+  AttentionOperands now{matrices[0],    matrices[1],   matrices[2],
+                        in.slopes,      /*state=*/{},  matrices[3],
+                        /*offsets=*/{}, /*outRows=*/{}};
+  if (!kernel.mayLackState) {
+    now.state = tnrt::AllocOp::create(
+        b, MemRefType::get(
+               {sequences, shape.heads, shape.keyWidth, shape.valueWidth},
+               b.getF32Type()));
+    copyStates(/*from=*/{}, now.state);
+  }
+  launchInSegments(shape, key, /*flops=*/0, kernel, now,
+                   [&] { attendWhole(now, shape, kernel, key); });
+}
+
+void FunctionConverter::attendWhole(const AttentionOperands &in,
+                                    const AttentionShape &shape,
+                                    const AttentionKernel &kernel,
+                                    StringRef key) {
+  SmallVector<Value> arguments = {in.q, in.k, in.v, in.slopes, in.out, length};
+  if (in.state)
+    arguments.push_back(in.state);
   Value tasks =
       arith::MulIOp::create(b, batch, index(shape.heads * kernel.tasksPerHead));
   StringRef name = shape.reversed ? "attention_reversed" : kernel.name;
   launch(name, arguments, tasks, kernel.sizes,
          (name + Twine(shape.heads) + key).str(), [&](KernelBuilder &k) {
+           Value states = in.state ? k.argument(6) : Value();
            AttentionBuffers buffers{
                k.argument(0),  k.argument(1),    k.argument(2), k.argument(3),
-               k.argument(4),  k.argument(5),    k.argument(6), shape.heads,
+               states,         k.argument(4),    k.argument(5), shape.heads,
                shape.keyWidth, shape.valueWidth, shape.scale,   shape.reversed};
            kernel.build(k, buffers);
          });
@@ -648,8 +639,7 @@ void FunctionConverter::attend(const AttentionOperands &in,
 //   dk_s = scale sum over t >= s of lambda^(t-s) (v_s . dout_t) q_t
 //   dv_s = scale sum over t >= s of lambda^(t-s) (k_s . q_t) dout_t
 // On a GPU they are therefore the forward's kernel with other operands, for dk
-// and dv backwards in time: the recurrence walks so, the kernel of tiles gets
-// sequences that are turned round.
+// and dv backwards in time.
 LogicalResult
 FunctionConverter::attendForGradients(tn::LightningAttentionGradOp op) {
   if (op.getState() || op.getDNewState() || !op.getDState().use_empty())
@@ -658,16 +648,10 @@ FunctionConverter::attendForGradients(tn::LightningAttentionGradOp op) {
   AttentionShape shape;
   shape.heads = op.getQ().getType().getDimSize(2);
   shape.scale = op.getScale().convertToFloat();
-  llvm::MapVector<Value, Value> turned;
-  auto turn = [&](Value matrix) {
-    Value &made = turned[matrix];
-    if (!made)
-      made = reverse(matrix);
-    return made;
-  };
   auto attendTo = [&](Value q, Value k, Value v, Value out, bool backwards) {
     shape.keyWidth = columnsOf(q) / shape.heads;
     shape.valueWidth = columnsOf(v) / shape.heads;
+    shape.reversed = backwards;
     SmallVector<MemRefType> types;
     for (Value matrix : {q, k, v, out})
       types.push_back(cast<MemRefType>(matrix.getType()));
@@ -675,15 +659,9 @@ FunctionConverter::attendForGradients(tn::LightningAttentionGradOp op) {
         shape.keyWidth, shape.valueWidth, types);
     std::string key = keyOf(op) + std::to_string(shape.keyWidth) + "x" +
                       std::to_string(shape.valueWidth);
-    Value slopes = bufferOf(op.getSlopes());
-    shape.reversed = backwards && !kernel.usesMaps;
-    if (!backwards || shape.reversed)
-      return attend({q, k, v, slopes, /*state=*/{}, out}, shape, kernel, key);
-    Value turnedOut = tnrt::AllocOp::create(
-        b, MemRefType::get(types[3].getShape(), types[3].getElementType()));
-    attend({turn(q), turn(k), turn(v), slopes, /*state=*/{}, turnedOut}, shape,
-           kernel, key);
-    reverse(turnedOut, out);
+    attend({q, k, v, bufferOf(op.getSlopes()), /*state=*/{}, out,
+            /*offsets=*/{}, /*outRows=*/{}},
+           shape, kernel, key);
   };
   Value q = bufferOf(op.getQ()), k = bufferOf(op.getK());
   Value v = bufferOf(op.getV()), dout = bufferOf(op.getDout());

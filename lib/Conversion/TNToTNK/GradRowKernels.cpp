@@ -41,7 +41,7 @@ static Value geluDerivative(KernelBuilder &k, Value x) {
   return arith::AddFOp::create(b, area, slope);
 }
 
-static Value derivative(KernelBuilder &k, tn::ActivationKind kind, Value x) {
+Value kernels::derivative(KernelBuilder &k, tn::ActivationKind kind, Value x) {
   ImplicitLocOpBuilder &b = k.b;
   Value one = k.constant(x.getType(), 1.0);
   switch (kind) {

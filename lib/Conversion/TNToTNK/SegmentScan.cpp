@@ -98,7 +98,8 @@ Value SegmentScan::scanTogether(Value number, Value before, Value column) {
 
 void SegmentScan::scanColumns(Value column, int64_t width) {
   auto type = VectorType::get({width}, b.getF32Type());
-  Value before = load(in.state, {sequence, head, row, column}, type);
+  Value before = in.state ? load(in.state, {sequence, head, row, column}, type)
+                          : k.constant(type, 0.0);
   auto loop = scf::ForOp::create(b, k.index(0), in.segments.count,
                                  k.index(kTogether), ValueRange{before});
   OpBuilder::InsertionGuard guard(b);

@@ -3,6 +3,7 @@
 // beside this one.
 #include "FunctionConverter.h"
 #include "KernelChoice.h"
+#include "RowClusters.h"
 #include "ScoreKernel.h"
 
 #include "TN/TNDialect.h"
@@ -97,12 +98,14 @@ struct ConvertTNToTNKPass
       return signalPassFailure();
     if (failed(checkFunctions(module)))
       return signalPassFailure();
+    if (training && gpuThreads != 0)
+      carryCasts(module);
     std::unique_ptr<KernelChoice> target = chooseTarget(module);
     ModuleState state(module, *target, training);
     ArrayAttr states = stateTypes(module);
 
     SmallVector<func::FuncOp> functions(module.getOps<func::FuncOp>());
-    SmallVector<FunctionConverter> converters;
+    SmallVector<FunctionConverter, 0> converters;
     for (func::FuncOp function : functions)
       converters.emplace_back(state, function);
     SmallVector<NamedAttribute> capacity;

@@ -15,6 +15,10 @@
 //
 // In segments (AttentionPart) a block does the chunks of one: for the states
 // alone there is neither q nor scores nor output.
+//
+// Backwards in time the chunks come from the last to the first, and within each
+// position i is where 63 - i was: M_ij = lambda^(j-i) for i <= j, outputs weigh
+// lambda^(64-i) and values lambda^j.
 #include "AttentionHead.h"
 #include "TiledKernels.h"
 
@@ -130,12 +134,15 @@ private:
   }
   // The first position of the task's chunk number `step`. States go from the
   // last chunk to the first: what they read last, the outputs read first.
+  // Backwards in time, chunks are counted from the end of the sequence.
   Value positionOf(Value step) {
     Value chunk = step;
     if (isStatesOnly())
       chunk = k.sub(k.sub(chunks, k.index(1)), step);
     if (!isWhole())
       chunk = k.add(firstChunk, chunk);
+    if (in.reversed)
+      chunk = k.sub(k.sub(allChunks, k.index(1)), chunk);
     return k.mul(chunk, k.index(kChunk));
   }
   // Of a map, from the sequence's position `position` on.
@@ -153,7 +160,7 @@ private:
   TiledAttentionPlan plan;
   Value batch, head, slice, zero;
   SequenceRows rows;
-  Value chunks; // of this task
+  Value chunks, allChunks; // of this task, and of the sequence
   // In segments: its number, its first chunk and its place among the states.
   Value segment, firstChunk, place;
   Value decay; // log2(lambda), f32, not positive
@@ -180,6 +187,7 @@ void TiledAttention::locate() {
   if (isPacked())
     rows = rowsOfSequence(k, in.offsets, {}, batch);
   chunks = k.div(k.add(rows.length, k.index(kChunk - 1)), k.index(kChunk));
+  allChunks = chunks;
   if (!isWhole()) {
     firstChunk = k.mul(segment, in.segments.chunks);
     place = k.add(k.mul(sequence, in.segments.count), segment);
@@ -244,8 +252,9 @@ Value TiledAttention::power(Value exponents) {
 void TiledAttention::scoreRole() {
   // M, with the output's scale.
   VectorType type = f32Tile(kChunk);
-  Value distance =
-      arith::SubIOp::create(b, indexTile(0, kChunk), indexTile(1, kChunk));
+  Value query = indexTile(0, kChunk), key = indexTile(1, kChunk);
+  Value distance = arith::SubIOp::create(b, in.reversed ? key : query,
+                                         in.reversed ? query : key);
   Value none = arith::ConstantOp::create(b, b.getZeroAttr(distance.getType()));
   Value isPast =
       arith::CmpIOp::create(b, arith::CmpIPredicate::sge, distance, none);
@@ -292,6 +301,8 @@ Value TiledAttention::stateTransfer(Value value, bool ofSegment) {
 }
 
 void TiledAttention::storeState(Value state) {
+  if (!in.state)
+    return;
   if (isWhole()) {
     stateTransfer(state, /*ofSegment=*/false);
     return;
@@ -386,17 +397,23 @@ Value TiledAttention::decayState(Value state, Value n) {
 }
 
 // V^T diag(lambda^(n-1-j)), with nothing from n on; times a factor, if any.
+// Backwards in time it is lambda^j, and the copies' zeros stand from n on.
 Value TiledAttention::weighValues(Value v, Value n, Value factor) {
   VectorType type = f32Tile(kChunk);
   VectorType indices = tileOf(kChunk, b.getI32Type());
   Value last = arith::SubIOp::create(
       b, n, arith::ConstantOp::create(b, b.getI32IntegerAttr(1)));
-  Value after = arith::SubIOp::create(b, k.broadcast(last, indices),
-                                      indexTile(1, kChunk));
-  Value none = arith::ConstantOp::create(b, b.getZeroAttr(indices));
-  Value weights = arith::SelectOp::create(
-      b, arith::CmpIOp::create(b, arith::CmpIPredicate::sge, after, none),
-      power(arith::MaxSIOp::create(b, after, none)), k.constant(type, 0.0));
+  Value weights;
+  if (in.reversed) {
+    weights = power(indexTile(1, kChunk));
+  } else {
+    Value after = arith::SubIOp::create(b, k.broadcast(last, indices),
+                                        indexTile(1, kChunk));
+    Value none = arith::ConstantOp::create(b, b.getZeroAttr(indices));
+    weights = arith::SelectOp::create(
+        b, arith::CmpIOp::create(b, arith::CmpIPredicate::sge, after, none),
+        power(arith::MaxSIOp::create(b, after, none)), k.constant(type, 0.0));
+  }
   if (factor)
     weights = arith::MulFOp::create(b, weights, factor);
   Value vt = tnk::ReadOp::create(b, tileOf(kChunk, b.getBF16Type()), v,
@@ -473,9 +490,9 @@ Value TiledAttention::segmentState() {
   return loop.getResult(0);
 }
 
-// lambda^(i+1) for column i, with the output's scale. A wide state leaves few
-// registers: there it is lambda^(8 (i / 8)) and lambda^(i % 8 + 1), which have
-// few different values in a thread.
+// lambda^(i+1) for column i, backwards in time lambda^(64-i), with the output's
+// scale. A wide state leaves few registers: there it is lambda^(8 (i / 8)) and
+// lambda^(i % 8 + 1), which have few different values in a thread.
 SmallVector<Value> TiledAttention::outputWeights() {
   VectorType type = f32Tile(kChunk);
   auto splat = [&](int32_t value) {
@@ -484,6 +501,8 @@ SmallVector<Value> TiledAttention::outputWeights() {
                                   b.getI32IntegerAttr(value)));
   };
   Value column = indexTile(1, kChunk);
+  if (in.reversed)
+    column = arith::SubIOp::create(b, splat(kChunk - 1), column);
   SmallVector<Value> weights;
   if (isWide()) {
     weights.push_back(power(arith::AndIOp::create(b, column, splat(~7))));
@@ -505,7 +524,9 @@ void TiledAttention::valueRole() {
     return;
   }
   SmallVector<Value> outWeights = outputWeights();
-  Value before = stateTransfer({}, /*ofSegment=*/!isWhole());
+  Value before = isWhole() && !in.state
+                     ? k.constant(f32Tile(plan.keyColumns), 0.0)
+                     : stateTransfer({}, /*ofSegment=*/!isWhole());
   auto loop =
       scf::ForOp::create(b, zero, chunks, k.index(1), ValueRange{before});
   {

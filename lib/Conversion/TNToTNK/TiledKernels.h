@@ -49,13 +49,14 @@ struct AttentionSegments {
 // written. slopes [H] f32, state [*, H, Dk, Dv] f32, updated in place. One task
 // is `valueSlices`-th of a head of a sequence: batch * H * valueSlices tasks.
 // In segments, each of those is `count` tasks; the states' part reads neither
-// q, state nor out.
+// q, state nor out. The state may be null, in the scan too: zeros before, and
+// nobody wants it after.
 //
-// Of packed sequences there are `offsets` [S + 1] i64 instead of the length, and
-// maps of [1, rows, H, width]. The copy engine stores whole chunks; the last of
-// a sequence, which may be shorter and have another sequence behind it, goes to
-// `outRows`, the buffer [*, H * Dv] that `out` is the map of. They are never cut in
-// segments.
+// Of packed sequences there are `offsets` [S + 1] i64 instead of the length,
+// and maps of [1, rows, H, width]. The copy engine stores whole chunks; the
+// last of a sequence, which may be shorter and have another sequence behind it,
+// goes to `outRows`, the buffer [*, H * Dv] that `out` is the map of. They are
+// never cut in segments.
 struct TiledAttentionBuffers {
   mlir::Value q, k, v, slopes, state, out, length;
   int64_t heads, keyWidth, valueWidth;
@@ -63,6 +64,10 @@ struct TiledAttentionBuffers {
   AttentionPart part = AttentionPart::Whole;
   AttentionSegments segments = {};
   mlir::Value offsets = {}, outRows = {};
+  // From the last position to the first, segments likewise, so that a position
+  // sees itself and those after it: the adjoint in k and v. The chunk that may
+  // be partial comes first there; the state must be zeros, and nothing packed.
+  bool reversed = false;
 };
 void buildTiledAttention(KernelBuilder &k,
                          const TiledAttentionBuffers &buffers);

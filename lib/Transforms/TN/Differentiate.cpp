@@ -115,11 +115,16 @@ private:
       return true;
     return recompute == Recompute::Selective && !isDear(op);
   }
-  // What selective recompute keeps: as bf16 where it is rounded.
+  // What selective recompute keeps: as bf16 where it is rounded, and the sum
+  // instead of a linear map that is added to something, so that the product can
+  // add it.
   static bool isDear(Operation *op) {
     if (auto cast = dyn_cast<tn::CastOp>(op);
         cast && cast.getResult().getType().getElementType().isBF16())
       op = cast.getX().getDefiningOp();
+    if (auto sum = dyn_cast_or_null<tn::AddOp>(op))
+      return sum.getLhs().getDefiningOp<tn::LinearOp>() ||
+             sum.getRhs().getDefiningOp<tn::LinearOp>();
     return isa_and_nonnull<tn::LinearOp, tn::LightningAttentionOp,
                            tn::SoftmaxAttentionOp, tn::CrossEntropyOp>(op);
   }

@@ -7,7 +7,10 @@
 // ONE: error: expected no segments, or room for at least 2, got 1
 // RUN: not tnllm-opt --tnk-generate-attention="key-width=264" %s 2>&1 | FileCheck %s --check-prefix=ERROR
 // RUN: not tnllm-opt --tnk-generate-attention="value-width=12" %s 2>&1 | FileCheck %s --check-prefix=ERROR
-// ERROR: error: expected widths that are multiples of 8, keys of at most 256, and at least one head and sequence
+// RUN: not tnllm-opt --tnk-generate-attention="sequences=-1" %s 2>&1 | FileCheck %s --check-prefix=ERROR
+// ERROR: error: expected widths that are multiples of 8, keys of at most 256, at least one head, and no fewer than 0 states
+// RUN: tnllm-opt --tnk-generate-attention="heads=3 sequences=0 key-width=128 value-width=128 reversed=1" %s \
+// RUN:   --canonicalize | FileCheck %s --check-prefix=REVERSED
 
 // Two warpgroups of 64 value columns, one of scores, one that copies.
 // CHECK-LABEL: tnk.kernel @attention(
@@ -98,3 +101,23 @@
 // SEGMENTS: scf.if
 // SEGMENTS-NEXT: vector.transfer_write %{{.*}}, %[[STATE]]
 module {}
+
+// Backwards in time: the last chunk first, keys from the query on, and no state to read or
+// write: it begins as zeros and nobody wants it.
+// REVERSED-LABEL: tnk.kernel @attention(
+// REVERSED-SAME: %{{[^:]*}}: memref<3xf32>, %[[N:[^:]*]]: index, %{{[^:]*}}: index) threads(512)
+// REVERSED: arith.divui
+// REVERSED: %[[CHUNKS:.*]] = arith.divui
+// REVERSED: tnk.role "copy"
+// REVERSED: scf.for %[[I:.*]] = %c0 to %[[CHUNKS]]
+// REVERSED: %[[LAST:.*]] = arith.subi %[[CHUNKS]], %c1
+// REVERSED: %[[CHUNK:.*]] = arith.subi %[[LAST]], %[[I]]
+// REVERSED: arith.muli %[[CHUNK]], %c64
+// REVERSED: tnk.role "scores"
+// REVERSED-DAG: %[[QUERY:.*]] = tnk.index 0
+// REVERSED-DAG: %[[KEY:.*]] = tnk.index 1
+// REVERSED: arith.subi %[[KEY]], %[[QUERY]]
+// REVERSED: tnk.role "values"
+// REVERSED-NOT: vector.transfer_read
+// REVERSED-NOT: vector.transfer_write
+// REVERSED: tnk.return

@@ -1,6 +1,6 @@
 // What tn-mixed-precision says, as buffers: weights rounded once before the calls, products of
 // bf16, no kernel where a value is read in f32 again, and attention's adjoint by the kernel of
-// tiles, backwards in time by sequences turned round.
+// tiles, which walks backwards in time and writes the columns where its results belong.
 // RUN: tnllm-opt %s --tn-mixed-precision --tn-differentiate --canonicalize --cse \
 // RUN:   --convert-tn-to-tnk='training=1 gpu-threads=256 bf16-storage tensor-cores' --canonicalize --cse \
 // RUN:   | FileCheck %s
@@ -25,27 +25,32 @@ tn.param @b : tensor<64x64xf32> init <normal, 2.0e-02 : f64>
 // CHECK: tnrt.matmul {{.*}} : memref<128x64xbf16>, memref<64x64xbf16>, memref<128x64xf32>
 // CHECK: return
 
+// The gradient comes in rounded too.
 // CHECK-LABEL: func.func private @block_backward(
+// CHECK: %[[D:.*]] = tnrt.alloc : memref<128x192xbf16>
 // CHECK: tnrt.matmul form(weight_grad) accumulate {{.*}} : memref<128x64xbf16>, memref<128x64xbf16>, memref<64x64xf32>
 // CHECK: tnrt.matmul form(input_grad) {{.*}} : memref<128x64xbf16>, memref<64x64xbf16>, memref<128x64xbf16>
-// CHECK: @attention_tiled
-// CHECK-COUNT-3: @reverse
-// CHECK: @attention_tiled
-// CHECK: @reverse
-// CHECK: @attention_tiled
-// CHECK: @reverse
-// CHECK: @unslice
+// CHECK: @attention_tiled tasks(
+// CHECK: tnrt.tensor_map {{.*}} : memref<128x64xbf16, strided<[192, 1], offset: 64>>
+// CHECK: @attention_reversed tasks(
+// CHECK: @attention_reversed tasks(
+// CHECK-NOT: @unslice
+// CHECK: tnrt.matmul form({{.*}}) {{.*}} %[[D]],
 // CHECK: return
 
 // CHECK-LABEL: func.func @loss_gradient(
 // CHECK-COUNT-3: @cast_parameter{{.*}} tasks(
 // CHECK: call @block_forward
-// Logits and their log-sum-exp are f32, what goes into the next products is bf16.
-// CHECK: tnrt.matmul {{.*}} : memref<128x64xbf16>, memref<32x64xbf16, strided<[64, 1]>>, memref<128x32xf32>
-// CHECK: @row_losses tasks({{.*}} : memref<128x3xf32>, memref<128xi32>, memref<128xf32>
-// CHECK: @logit_grad tasks({{.*}} : memref<128x32xf32>, {{.*}}, memref<128x32xbf16>
-// CHECK: tnrt.matmul form(input_grad) {{.*}} : memref<128x32xbf16>, {{.*}}, memref<128x64xf32>
-// CHECK: tnrt.matmul form(weight_grad) accumulate {{.*}} : memref<128x32xbf16>, memref<128x64xbf16>, memref<32x64xf32
+// The logits of all words, bf16 as their gradients in the same place, once.
+// CHECK: @label_partials tasks(
+// CHECK: @loss_scale tasks(%c1)
+// CHECK: tnrt.matmul {{.*}} : memref<128x64xbf16{{.*}}>, memref<32x64xbf16>, memref<128x32xbf16{{.*}}>
+// CHECK: @loss_gradient{{[^ ]*}} tasks({{.*}} : memref<128x32xbf16>, memref<128xi32>, memref<128xf32>, memref<1xf32>, index
+// CHECK: tnrt.matmul form(input_grad) {{.*}} : memref<128x32xbf16{{.*}}>, memref<32x64xbf16>, memref<128x64xf32{{.*}}>
+// CHECK: tnrt.matmul form(weight_grad) accumulate {{.*}} : memref<128x32xbf16{{.*}}>, memref<128x64xbf16{{.*}}>, memref<32x64xf32
+// CHECK-NOT: @logit_grad
+// CHECK: @loss_partials tasks(
+// CHECK: @mean_loss{{[^ ]*}} tasks(%c1)
 // CHECK: call @block_backward
 func.func private @block(%x: tensor<?x?x64xf32>, %slopes: tensor<1xf32>, %a: tensor<192x64xf32>,
                          %b: tensor<64x64xf32>) -> tensor<?x?x64xf32>

@@ -1,7 +1,7 @@
 """Trainers for a GPU: made by build_programs.py, checked by run_suite.py.
 
-A case's trainers are CASE-trainer-MODE, of each way to recompute, CASE-trainer-amp, whose
-products are of bf16, and CASE-trainer-cpu;
+A case's trainers are CASE-trainer-MODE, of each way to recompute, CASE-trainer-amp and
+CASE-trainer-amp-MODE, whose products are of bf16, and CASE-trainer-cpu;
 CASE.weights.safetensors is what they start from, and CASE.gradients.safetensors what the
 published PyTorch code computed, where it did.
 """
@@ -22,6 +22,7 @@ import safetensors_io
 from program import Check
 
 MODES = ("none", "selective", "full")
+AMP_MODES = ("amp", "amp-selective", "amp-full")  # the first keeps all
 STEPS = 30
 # Of the largest value of each gradient: the published code's, the CPU program's.
 GOLDEN_TOLERANCE, CPU_TOLERANCE = 5e-3, 1e-3
@@ -39,7 +40,8 @@ def build(tnllmc, path, case, folder, target, options):
 
     for mode in MODES:
         compile_as(mode, f"--target={target}", f"--recompute={mode}")
-    compile_as("amp", f"--target={target}", "--amp=bf16")
+    for mode, amp in zip(MODES, AMP_MODES):
+        compile_as(amp, f"--target={target}", "--amp=bf16", f"--recompute={mode}")
     compile_as("cpu", "--march=x86-64-v3")
     for name, kept in (("model", "weights"), ("gradients", "gradients")):
         source = os.path.join(path, name + ".safetensors")
@@ -101,7 +103,8 @@ class Trainers:
         ids = (golden["train_ids"] if golden else
                np.random.RandomState(0).randint(1, 200, (3, 150)))
         expected, _ = self.grad("cpu", ids)
-        self.check_amp_gradients(ids, expected)
+        for mode in AMP_MODES:
+            self.check_amp_gradients(mode, ids, expected)
         for mode in MODES:
             computed, contents = self.grad(mode, ids)
             again = self.grad(mode, ids)[1]
@@ -118,14 +121,14 @@ class Trainers:
                 self.check.say(f"{mode}: golden gradients", worst <= GOLDEN_TOLERANCE,
                                f"{worst:.1e} of {len(names)}")
 
-    def check_amp_gradients(self, ids, expected):
-        computed, contents = self.grad("amp", ids)
-        again = self.grad("amp", ids)[1]
-        self.check.say("amp: the same bits twice", contents == again, contents == again)
+    def check_amp_gradients(self, mode, ids, expected):
+        computed, contents = self.grad(mode, ids)
+        again = self.grad(mode, ids)[1]
+        self.check.say(f"{mode}: the same bits twice", contents == again, contents == again)
         errors = [np.linalg.norm(computed[name] - want) / np.linalg.norm(want)
                   for name, want in expected.items() if name != "train_loss"]
         worst, middle = max(errors), float(np.median(errors))
-        self.check.say("amp: gradients beside the CPU's in f32",
+        self.check.say(f"{mode}: gradients beside the CPU's in f32",
                        worst <= AMP_TOLERANCE and middle <= AMP_MEDIAN,
                        f"worst {worst:.1e}, in the middle {middle:.1e}")
 
