@@ -91,6 +91,7 @@ void writeProgram(json::OStream &out, const ProgramInfo &program) {
     out.attributeObject("training", [&] {
       out.attribute("max_tokens", program.trainTokens);
       out.attribute("max_sequences", program.trainSequences);
+      out.attribute("amp", program.mixedPrecision ? "bf16" : "off");
     });
   else
     out.attributeObject("capacity", [&] {
@@ -124,7 +125,9 @@ void writeProgram(json::OStream &out, const ProgramInfo &program) {
 
 // JSON strings are UTF-8, paths are bytes; the runtime reads the result back as
 // bytes, so only what JSON cannot say is lost.
-std::string asUTF8(StringRef path) { return json::isUTF8(path) ? path.str() : json::fixUTF8(path); }
+std::string asUTF8(StringRef path) {
+  return json::isUTF8(path) ? path.str() : json::fixUTF8(path);
+}
 
 void writeWeights(json::OStream &out, const WeightsSource &weights) {
   out.attributeObject("weights", [&] {
@@ -164,10 +167,12 @@ std::string getCompilerVersion() {
 }
 
 std::string getFingerprint(const ModelSpec &spec, const CPUTarget &target,
-                           DType dtype, const GPUTarget *gpu) {
+                           DType dtype, const GPUTarget *gpu,
+                           bool mixedPrecision) {
   std::string text;
   raw_string_ostream out(text);
-  // `march` is only a name: native compiled for two machines differs in the CPU.
+  // `march` is only a name: native compiled for two machines differs in the
+  // CPU.
   out << getCompilerVersion() << '\n'
       << spec.toJSON() << '\n'
       << target.triple << '\n'
@@ -176,6 +181,8 @@ std::string getFingerprint(const ModelSpec &spec, const CPUTarget &target,
       << stringify(dtype) << '\n';
   if (gpu)
     out << gpu->chip << '\n' << gpu->features << '\n';
+  if (mixedPrecision)
+    out << "mixed precision\n";
   auto digest = BLAKE3::hash<16>(arrayRefFromStringRef(text));
   return toHex(digest, /*LowerCase=*/true);
 }
@@ -191,7 +198,8 @@ std::string buildManifest(const ModelSpec &spec, const CPUTarget &target,
   out.object([&] {
     out.attribute("abi", TNRT_ABI_VERSION);
     out.attribute("compiler", getCompilerVersion());
-    out.attribute("fingerprint", getFingerprint(spec, target, dtype, gpu));
+    out.attribute("fingerprint", getFingerprint(spec, target, dtype, gpu,
+                                                program.mixedPrecision));
     writeTarget(out, target, gpu);
     out.attribute("dtype", stringify(dtype));
     out.attributeBegin("model");

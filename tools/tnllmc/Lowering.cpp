@@ -62,8 +62,9 @@ void Compilation::makeContext() {
 }
 
 Error Compilation::makeModule() {
-  std::string fingerprint = getFingerprint(model.spec, options.compile.target,
-                                           options.compile.dtype, gpu());
+  std::string fingerprint =
+      getFingerprint(model.spec, options.compile.target, options.compile.dtype,
+                     gpu(), options.compile.mixedPrecision);
   if (options.compileFrom) {
     Progress::Phase phase(progress, timing, "Read the IR");
     auto read = readPhase(*context, options.ir, fingerprint);
@@ -109,6 +110,7 @@ Error Compilation::afterPhase(Phase phase) {
     return createStringError("the module does not say what the runtime needs");
   }
   program = std::move(*info);
+  program.mixedPrecision = options.compile.mixedPrecision;
   return Error::success();
 }
 

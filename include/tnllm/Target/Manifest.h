@@ -45,10 +45,12 @@ struct ProgramInfo {
   // Of a training program, 0 in others: most tokens (batch * length) and most
   // sequences of one call.
   int64_t trainTokens = 0, trainSequences = 0;
-  int64_t arenaBytes = 0;  // of the static memory plan
-  std::vector<ProgramState> states;         // one a layer
-  std::vector<ProgramParameter> parameters; // in the order of tnrt_param's index
-  std::vector<std::string> probes;          // names, by tnrt_probe's index
+  bool mixedPrecision = false;      // of it: products take bf16 operands
+  int64_t arenaBytes = 0;           // of the static memory plan
+  std::vector<ProgramState> states; // one a layer
+  // In the order of tnrt_param's index.
+  std::vector<ProgramParameter> parameters;
+  std::vector<std::string> probes; // names, by tnrt_probe's index
   // What one token of each probe is; empty: the width of the model for all.
   std::vector<std::vector<int64_t>> probeShapes;
 };
@@ -67,11 +69,12 @@ struct TokenizerSource {
 // "tnllm 0.1.0, LLVM 22.1.8"
 std::string getCompilerVersion();
 
-// 32 hex digits over spec, target, dtype and compiler version: equal inputs give
-// equal fingerprints on every machine.
-// With a GPU, `target` is the CPU that its schedule runs on.
+// 32 hex digits over spec, target, dtype and compiler version: equal inputs
+// give equal fingerprints on every machine. With a GPU, `target` is the CPU
+// that its schedule runs on. `mixedPrecision` as in ProgramInfo.
 std::string getFingerprint(const ModelSpec &spec, const CPUTarget &target,
-                           DType dtype, const GPUTarget *gpu = nullptr);
+                           DType dtype, const GPUTarget *gpu = nullptr,
+                           bool mixedPrecision = false);
 
 // The manifest as one line of JSON.
 std::string buildManifest(const ModelSpec &spec, const CPUTarget &target,

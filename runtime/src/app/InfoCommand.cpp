@@ -125,7 +125,10 @@ Result<int> infoCommand(Environment &environment, const InfoOptions &options) {
   if (m.isTraining()) {
     line("training", "up to " + groupDigits(m.training.maxTokens) +
                          " tokens in " + groupDigits(m.training.maxSequences) +
-                         " sequences at a time");
+                         " sequences at a time" +
+                         (m.training.amp == Manifest::Training::Amp::BF16
+                              ? ", operands of products in bf16"
+                              : ""));
     line("arena", groupDigits(m.arenaBytes) +
                       " bytes for the values of that many tokens");
     line("memory", groupDigits(trainingBytes(m)) +

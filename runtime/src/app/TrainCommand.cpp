@@ -63,6 +63,14 @@ ConfigJson absolutePatterns(const std::vector<std::string> &patterns) {
   return list;
 }
 
+// What the program computes, as a checkpoint keeps it.
+ConfigJson modelOf(const Manifest &manifest) {
+  ConfigJson model = manifest.raw["model"];
+  const bool isMixed = manifest.training.amp == Manifest::Training::Amp::BF16;
+  model["amp"] = isMixed ? "bf16" : "off";
+  return model;
+}
+
 // What the run's folder holds, if it is one.
 struct Found {
   std::optional<CheckpointStore> store;
@@ -188,11 +196,12 @@ Status start(const Environment &environment, const Found &found,
     environment.note("going on from " + found.checkpoint->folder());
     if (!state.program.empty() &&
         state.program != environment.manifest.fingerprint)
-      environment.note("the checkpoint was made by another build of this "
-                       "model: results may differ in their rounding");
+      environment.note("the checkpoint was made by another program: results "
+                       "may differ in their rounding");
   }
   state.config = configJson(config);
   state.program = environment.manifest.fingerprint;
+  state.model = modelOf(environment.manifest);
   state.data = data.identity();
   return {};
 }
@@ -217,11 +226,16 @@ Result<int> trainCommand(Environment &environment,
   if (Status status = find(environment, options, found); !status)
     return status.takeError();
   const ConfigJson saved = found.config();
-  if (!options.change && !saved.is_null())
-    if (Status status = requireSame(configDifferences(given, saved),
-                                    found.checkpoint->folder());
+  if (!options.change && !saved.is_null()) {
+    std::vector<std::string> differences = modelDifferences(
+        modelOf(environment.manifest), found.checkpoint->state().model);
+    for (std::string &line : configDifferences(given, saved))
+      differences.push_back(std::move(line));
+    if (Status status =
+            requireSame(std::move(differences), found.checkpoint->folder());
         !status)
       return status.takeError();
+  }
   Result<TrainConfig> resolved = resolveConfig(given, saved);
   if (!resolved)
     return resolved.takeError();

@@ -274,6 +274,8 @@ void readCapacity(Reader capacity, Manifest::Capacity &value) {
 void readTraining(Reader training, Manifest::Training &value) {
   training.integer("max_tokens", value.maxTokens, 1);
   training.integer("max_sequences", value.maxSequences, 1);
+  if (training.ok() && training.member("amp", false))
+    training.choice("amp", value.amp, {"off", "bf16"});
 }
 
 // What the optimizer can update, each tensor once.

@@ -29,7 +29,9 @@ struct Manifest {
   // Of a training program: most tokens (batch * length) and most sequences of
   // one call. It has no other capacity, no states, and f32 parameters in rows.
   struct Training {
+    enum class Amp { Off, BF16 }; // what products take their operands as
     int64_t maxTokens = 0, maxSequences = 0;
+    Amp amp = Amp::Off;
   };
   struct State {
     int64_t heads = 0, keyWidth = 0, valueWidth = 0;

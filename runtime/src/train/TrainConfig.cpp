@@ -17,6 +17,10 @@ constexpr const char *kOnSpike[] = {"flag", "skip", "rollback"};
 constexpr std::string_view kFree[] = {"data",       "val",         "save-every",
                                       "eval-every", "eval-tokens", "keep"};
 
+// What says nothing of a model that has begun to train.
+constexpr std::string_view kNoMatter[] = {"name", "init_std", "bos_token_id",
+                                          "eos_token_id", "add_bos_token"};
+
 // The upper end of counts: products of two fit 64 bits.
 constexpr int64_t kMost = 1000000000;
 
@@ -145,6 +149,16 @@ int64_t divisorFrom(int64_t number, int64_t least) {
   return best;
 }
 
+template <typename Names>
+bool isOneOf(const Names &names, const std::string &key) {
+  return std::find(std::begin(names), std::end(names), key) != std::end(names);
+}
+
+std::string difference(const std::string &key, const ConfigJson &was,
+                       const ConfigJson &is) {
+  return key + ": " + was.dump() + " in the checkpoint, " + is.dump() + " now";
+}
+
 } // namespace
 
 Result<TrainConfig> resolveConfig(const ConfigJson &given,
@@ -239,13 +253,32 @@ std::vector<std::string> configDifferences(const ConfigJson &given,
     return result;
   for (const auto &[key, was] : saved.items()) {
     auto value = given.find(key);
-    const bool isFree =
-        std::find(std::begin(kFree), std::end(kFree), key) != std::end(kFree);
-    if (isFree || value == given.end() || *value == was)
+    if (isOneOf(kFree, key) || value == given.end() || *value == was)
       continue;
-    result.push_back(key + ": " + was.dump() + " in the checkpoint, " +
-                     value->dump() + " now");
+    result.push_back(difference(key, was, *value));
   }
+  return result;
+}
+
+std::vector<std::string> modelDifferences(const ConfigJson &now,
+                                          const ConfigJson &saved) {
+  std::vector<std::string> result;
+  if (!now.is_object() || !saved.is_object())
+    return result;
+  auto valueOf = [](const ConfigJson &model, const std::string &key) {
+    auto it = model.find(key);
+    return it == model.end() ? ConfigJson() : *it;
+  };
+  auto compare = [&](const std::string &key) {
+    const ConfigJson was = valueOf(saved, key), is = valueOf(now, key);
+    if (!isOneOf(kNoMatter, key) && was != is)
+      result.push_back(difference("model's " + key, was, is));
+  };
+  for (const auto &[key, value] : saved.items())
+    compare(key);
+  for (const auto &[key, value] : now.items())
+    if (!saved.contains(key))
+      compare(key);
   return result;
 }
 

@@ -62,6 +62,11 @@ Status fitToProgram(TrainConfig &config, int64_t maxTokens,
 // and the pace do not matter.
 std::vector<std::string> configDifferences(const ConfigJson &given,
                                            const ConfigJson &saved);
+// The keys of a model (TrainState::model) that both have, with other values, or
+// that only one has; none where either is null. What it is called does not
+// matter, nor how its parameters begin.
+std::vector<std::string> modelDifferences(const ConfigJson &now,
+                                          const ConfigJson &saved);
 std::vector<std::string>
 dataDifferences(const std::vector<ShardIdentity> &now,
                 const std::vector<ShardIdentity> &saved);

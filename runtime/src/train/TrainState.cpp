@@ -59,6 +59,7 @@ Json TrainState::toJson() const {
   json["skipped_batches"] = skippedBatches;
   json["regular"] = regular;
   json["program"] = program;
+  json["model"] = model;
   json["config"] = config;
   json["data"] = Json::array();
   for (const ShardIdentity &shard : data)
@@ -120,18 +121,23 @@ Result<TrainState> TrainState::parse(const Json &json) {
     }
   }
   const Json *regular = find("regular"), *program = find("program"),
-             *config = find("config"), *data = find("data");
+             *config = find("config"), *data = find("data"),
+             *model = find("model"); // older checkpoints have none
   if (!regular || !regular->is_boolean())
     return wrong("regular", "true or false");
   if (!program || !program->is_string())
     return wrong("program", "a text");
   if (!config || !(config->is_object() || config->is_null()))
     return wrong("config", "an object");
+  if (model && !(model->is_object() || model->is_null()))
+    return wrong("model", "an object");
   if (!data || !data->is_array())
     return wrong("data", "a list");
   state.regular = regular->get<bool>();
   state.program = program->get<std::string>();
   state.config = *config;
+  if (model)
+    state.model = *model;
   for (const Json &item : *data) {
     Result<ShardIdentity> shard = parseShard(item);
     if (!shard)

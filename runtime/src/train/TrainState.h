@@ -29,7 +29,9 @@ struct TrainState {
   // Saved where the options say so, and not because a run was interrupted:
   // what rollbacks go back to, so that an interruption changes nothing.
   bool regular = true;
-  std::string program;           // fingerprint of the executable
+  std::string program; // fingerprint of the executable
+  // The keys of the spec that it was compiled from, and "amp"; null: not known.
+  nlohmann::ordered_json model;
   nlohmann::ordered_json config; // what determines the result; null: imported
   std::vector<ShardIdentity> data;
 

@@ -231,6 +231,7 @@ Status Trainer::rollBack(int64_t batch) {
   back.skippedBatches.insert(batch);
   back.config = now.config;
   back.program = now.program;
+  back.model = now.model;
   back.data = now.data;
   back.spikes = now.spikes;
   back.rollbacks = now.rollbacks + 1;

@@ -80,6 +80,7 @@ TEST(Manifest, ReadsTheCapacityOfATrainer) {
   EXPECT_TRUE(manifest->isTraining());
   EXPECT_EQ(manifest->training.maxTokens, 12);
   EXPECT_EQ(manifest->training.maxSequences, 2);
+  EXPECT_EQ(manifest->training.amp, Manifest::Training::Amp::Off);
   EXPECT_TRUE(manifest->states.empty());
   EXPECT_FALSE(Manifest::parse(fake::manifestText({}))->isTraining());
 
@@ -91,11 +92,20 @@ TEST(Manifest, ReadsTheCapacityOfATrainer) {
   EXPECT_TRUE(contains(replaced("\"max_sequences\": 2", "\"max_sequences\": 0"),
                        "manifest: training.max_sequences: expected an integer "
                        "of at least 1"));
+  EXPECT_TRUE(contains(replaced("\"max_sequences\": 2",
+                                "\"max_sequences\": 2, \"amp\": \"fp8\""),
+                       "manifest: training.amp: expected one of 'off', 'bf16', "
+                       "found 'fp8'"));
+  auto mixed = text;
+  mixed.replace(mixed.find("\"max_sequences\""), 0, "\"amp\": \"bf16\", ");
+  EXPECT_EQ(Manifest::parse(mixed)->training.amp,
+            Manifest::Training::Amp::BF16);
   EXPECT_TRUE(contains(replaced("\"f32\", \"layout\"", "\"bf16\", \"layout\""),
                        "expected f32 in rows to train, found another type or "
                        "layout of 'table'"));
-  EXPECT_TRUE(contains(replaced("\"tensor\": \"bias\"", "\"tensor\": \"table\""),
-                       "expected each tensor once to train, found 'table' twice"));
+  EXPECT_TRUE(
+      contains(replaced("\"tensor\": \"bias\"", "\"tensor\": \"table\""),
+               "expected each tensor once to train, found 'table' twice"));
 }
 
 TEST(Manifest, SaysWhatIsWrong) {

@@ -81,12 +81,14 @@ TEST(Manifest, DescribesInt8Weights) {
   EXPECT_EQ(parameters[1].getAsObject()->getString("dtype"), "f32");
   EXPECT_EQ(*parameters[1].getAsObject()->getObject("layout"),
             (json::Object{{"kind", "row_scales"}}));
-  EXPECT_EQ(*parameters[1].getAsObject()->getArray("shape"), (json::Array{100, 64}));
+  EXPECT_EQ(*parameters[1].getAsObject()->getArray("shape"),
+            (json::Array{100, 64}));
 }
 
-json::Object build(const WeightsSource &weights, const TokenizerSource &tokenizer) {
-  return parse(buildManifest(makeSpec(), makeTarget(), DType::BF16, makeProgram(),
-                             weights, tokenizer));
+json::Object build(const WeightsSource &weights,
+                   const TokenizerSource &tokenizer) {
+  return parse(buildManifest(makeSpec(), makeTarget(), DType::BF16,
+                             makeProgram(), weights, tokenizer));
 }
 
 TEST(Manifest, SaysWhatTheProgramIs) {
@@ -102,7 +104,8 @@ TEST(Manifest, SaysWhatTheProgramIs) {
   EXPECT_EQ(capacity->getInteger("prefill_rows"), 256);
   EXPECT_EQ(capacity->getInteger("decode_rows"), 64);
   EXPECT_EQ(capacity->getInteger("head_rows"), 32);
-  EXPECT_EQ(*manifest.getArray("probes"), (json::Array{"hidden.0", "hidden.1"}));
+  EXPECT_EQ(*manifest.getArray("probes"),
+            (json::Array{"hidden.0", "hidden.1"}));
   EXPECT_EQ(*manifest.getArray("probe_shapes"),
             (json::Array{json::Array{64}, json::Array{4, 16}}));
   const json::Object *target = manifest.getObject("target");
@@ -121,7 +124,13 @@ TEST(Manifest, SaysWhatATrainerTakes) {
   json::Object manifest = parse(
       buildManifest(makeSpec(), makeTarget(), DType::F32, program, {}, {}));
   EXPECT_EQ(*manifest.getObject("training"),
-            (json::Object{{"max_tokens", 4096}, {"max_sequences", 256}}));
+            (json::Object{
+                {"max_tokens", 4096}, {"max_sequences", 256}, {"amp", "off"}}));
+  program.mixedPrecision = true;
+  json::Object mixed = parse(
+      buildManifest(makeSpec(), makeTarget(), DType::F32, program, {}, {}));
+  EXPECT_EQ(mixed.getObject("training")->getString("amp"), "bf16");
+  EXPECT_NE(mixed.getString("fingerprint"), manifest.getString("fingerprint"));
   EXPECT_FALSE(manifest.get("capacity"));
   EXPECT_FALSE(build({}, {}).get("training"));
 }
@@ -130,21 +139,20 @@ TEST(Manifest, NamesTheGPUAndItsHost) {
   GPUTarget gpu;
   gpu.chip = "sm_90a";
   gpu.features = "+ptx80";
-  json::Object manifest =
-      parse(buildManifest(makeSpec(), makeTarget(), DType::BF16, makeProgram(),
-                          {}, {}, &gpu));
+  json::Object manifest = parse(buildManifest(
+      makeSpec(), makeTarget(), DType::BF16, makeProgram(), {}, {}, &gpu));
   const json::Object *target = manifest.getObject("target");
   ASSERT_TRUE(target);
   EXPECT_EQ(target->getString("kind"), "gpu");
   EXPECT_EQ(target->getString("chip"), "sm_90a");
   EXPECT_EQ(target->getString("march"), "x86-64-v4");
   std::string onCPU = getFingerprint(makeSpec(), makeTarget(), DType::BF16);
-  std::string onGPU = getFingerprint(makeSpec(), makeTarget(), DType::BF16, &gpu);
+  std::string onGPU =
+      getFingerprint(makeSpec(), makeTarget(), DType::BF16, &gpu);
   EXPECT_EQ(manifest.getString("fingerprint"), onGPU);
   EXPECT_NE(onCPU, onGPU);
   gpu.chip = "sm_80";
-  EXPECT_NE(onGPU,
-            getFingerprint(makeSpec(), makeTarget(), DType::BF16, &gpu));
+  EXPECT_NE(onGPU, getFingerprint(makeSpec(), makeTarget(), DType::BF16, &gpu));
   // A CPU program names no kind.
   EXPECT_FALSE(build({}, {}).getObject("target")->get("kind"));
 }
@@ -153,8 +161,9 @@ TEST(Manifest, DescribesStatesAndParameters) {
   json::Object manifest = build({}, {});
   const json::Array *states = manifest.getArray("states");
   ASSERT_TRUE(states && states->size() == 2);
-  EXPECT_EQ(*(*states)[0].getAsObject(),
-            (json::Object{{"heads", 4}, {"key_width", 32}, {"value_width", 16}}));
+  EXPECT_EQ(
+      *(*states)[0].getAsObject(),
+      (json::Object{{"heads", 4}, {"key_width", 32}, {"value_width", 16}}));
   const json::Array *parameters = manifest.getArray("parameters");
   ASSERT_TRUE(parameters && parameters->size() == 3);
   EXPECT_EQ(*(*parameters)[0].getAsObject(),
@@ -180,14 +189,17 @@ TEST(Manifest, NamesTheWeights) {
   EXPECT_EQ(*link.getObject("weights"),
             (json::Object{{"kind", "link"}, {"path", "/m/\"quoted\""}}));
   EXPECT_EQ(*link.getObject("tokenizer"),
-            (json::Object{{"kind", "sentencepiece"}, {"path", "/m/tokenizer.model"}}));
+            (json::Object{{"kind", "sentencepiece"},
+                          {"path", "/m/tokenizer.model"}}));
 
   json::Object embed = build({WeightsSource::Embed, "/m", 0}, pieces);
   EXPECT_EQ(*embed.getObject("weights"), (json::Object{{"kind", "embed"}}));
-  EXPECT_EQ(*embed.getObject("tokenizer"), (json::Object{{"kind", "sentencepiece"}}));
+  EXPECT_EQ(*embed.getObject("tokenizer"),
+            (json::Object{{"kind", "sentencepiece"}}));
 
   json::Object random = build({WeightsSource::Random, "", UINT64_MAX}, {});
-  EXPECT_EQ(random.getObject("weights")->get("seed")->getAsUINT64(), UINT64_MAX);
+  EXPECT_EQ(random.getObject("weights")->get("seed")->getAsUINT64(),
+            UINT64_MAX);
   EXPECT_EQ(*random.getObject("tokenizer"), (json::Object{{"kind", "bytes"}}));
 }
 

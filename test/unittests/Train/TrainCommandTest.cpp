@@ -151,6 +151,44 @@ TEST_F(TrainCommandTest, RefusesToMixRuns) {
                   "tokens) now"});
 }
 
+// The same parameters, and another program.
+TEST_F(TrainCommandTest, RefusesAnotherModel) {
+  ASSERT_EQ(run(training({})).code, 0);
+  const std::string trained = manifest;
+  auto replace = [&](const std::string &from, const std::string &to) {
+    const size_t at = manifest.find(from);
+    ASSERT_NE(at, std::string::npos) << from;
+    manifest.replace(at, from.size(), to);
+  };
+  auto withOther = [&](const std::function<void()> &change) {
+    manifest = trained;
+    change();
+    module = fake::makeBigramTrainer(manifest);
+  };
+  withOther([&] {
+    replace("\"max_sequences\"", "\"amp\": \"bf16\", \"max_sequences\"");
+  });
+  expectBadInput(resuming({"--lr", "0.5"}),
+                 {"step-00000020 was made with: model's amp: \"off\" in the "
+                  "checkpoint, \"bf16\" now, lr: 0.0003 in the checkpoint, 0.5 "
+                  "now; --change goes on all the same"});
+  withOther([&] {
+    replace("\"decoder_layers\": 1", "\"decoder_layers\": 2, \"norm_eps\": 1");
+  });
+  expectBadInput(resuming({}),
+                 {"model's decoder_layers: 1 in the checkpoint, 2 "
+                  "now, model's norm_eps: null in the checkpoint, 1 now"});
+  EXPECT_EQ(run(resuming({"--change", "--steps", "21"})).code, 0);
+  EXPECT_EQ(run(resuming({})).code, 0);
+  // Another build of the same model, under another name.
+  withOther([&] {
+    replace("\"decoder_layers\": 1", "\"decoder_layers\": 2, \"norm_eps\": 1");
+    replace("\"name\": \"bigram\"", "\"name\": \"pairs\"");
+    replace("b16b16b16b16b16b", "b17b17b17b17b17b");
+  });
+  EXPECT_EQ(run(resuming({})).code, 0);
+}
+
 TEST_F(TrainCommandTest, SaysWhatDataCannotBeUsed) {
   auto bad = [&](const std::string &file, const std::string &words) {
     expectBadInput({"train", "--data", file, "--out", path("run"), "--seq",
