@@ -166,6 +166,14 @@ Status openAll(Environment &environment, const TrainOptions &options,
   return data.val ? verify(environment, *data.val, vocabulary) : Status();
 }
 
+// What a GPU holds that nobody planned.
+std::string besideText(int64_t bytes) {
+  if (bytes == 0)
+    return "";
+  return ", beside " + formatBytes(double(bytes)) +
+         " of the driver, the library and other programs";
+}
+
 void describe(const Environment &environment, const TrainBackend &backend,
               const TrainConfig &config, const TokenData &data) {
   int64_t parameters = 0;
@@ -174,7 +182,7 @@ void describe(const Environment &environment, const TrainBackend &backend,
   environment.note(environment.manifest.name + ": " + groupDigits(parameters) +
                    " parameters, " +
                    formatBytes(double(backend.memory().planned())) +
-                   " planned");
+                   " planned" + besideText(backend.memory().beside));
   const int64_t batches = data.windows() / config.rows();
   environment.note("data: " + groupDigits(static_cast<int64_t>(data.tokens())) +
                    " tokens in " + std::to_string(data.shards().size()) +

@@ -65,7 +65,7 @@ public:
   int64_t maxTokens() const override { return manifest.training.maxTokens; }
   TrainMemory memory() const override {
     return {arrays.bytes(), arrays.bytes(), 2 * arrays.bytes(),
-            manifest.arenaBytes};
+            manifest.arenaBytes, usedBeside};
   }
   int threads() const override { return pool.size(); }
   std::string device() const override { return gpu->name(); }
@@ -191,6 +191,7 @@ private:
   DeviceMemory arenaMemory, constantMemory;
   DeviceMemory positions;    // zeros
   DeviceMemory decays, sums; // of the optimizer, a number for each chunk
+  int64_t usedBeside = 0;    // TrainMemory::beside
   DeviceMemory deviceInput, deviceFactors, deviceResults;
   PinnedMemory input, factors, results;
   bool factorsAreRead = true; // by the device, or never written
@@ -233,7 +234,14 @@ Status CudaTrainer::load(const LoadOptions &options) {
     return status;
   if (Status status = arrays.load(options); !status)
     return status;
-  return fill();
+  if (Status status = fill(); !status)
+    return status;
+  Result<int64_t> free = gpu->freeBytes();
+  if (!free)
+    return free.takeError();
+  usedBeside =
+      std::max<int64_t>(gpu->totalBytes() - *free - memory().planned(), 0);
+  return {};
 }
 
 Status CudaTrainer::allocateArrays() {

@@ -74,6 +74,9 @@ struct TrainMemory {
   int64_t parameters = 0, gradients = 0;
   int64_t moments = 0; // of both
   int64_t arena = 0;   // values of a step, as the compiler planned it
+  // What else of a GPU is in use once all of the above is there: its driver's,
+  // the program's code and tables, the library's, and other programs'.
+  int64_t beside = 0;
   int64_t planned() const { return parameters + gradients + moments + arena; }
 };
 

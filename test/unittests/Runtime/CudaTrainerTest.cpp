@@ -178,11 +178,16 @@ TEST_F(CudaTrainerTest, TrainsAsTheCPUDoes) {
   auto expected = createTrainBackend(cpuModule, *cpuManifest, options);
   ASSERT_TRUE(expected) << expected.message();
   {
+    fake::cuda().usedBytes = 1000000; // the driver's, say
     auto created = create();
     ASSERT_TRUE(created) << created.message();
     TrainBackend &backend = **created;
     EXPECT_EQ(backend.device(), "Fake H100");
     EXPECT_EQ(backend.memory().planned(), 4 * 2 * 1024 * 4 + 4096);
+    // Ids, labels and some numbers come to it.
+    EXPECT_EQ(backend.memory().planned() + backend.memory().beside,
+              fake::cuda().usedBytes);
+    EXPECT_GT(backend.memory().beside, 1000000);
 
     const int32_t inputs[] = {0, 1, 2, 3, 4, 5, 6, 7, 0, 0};
     const int32_t targets[] = {1, 2, 3, -1, 0, -1, 4, 5, -1, -1};
