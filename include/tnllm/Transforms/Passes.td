@@ -478,9 +478,9 @@ def TNRTRollLayers : Pass<"tnrt-roll-layers", "::mlir::ModuleOp"> {
   let description = [{
     Three or more calls of one function, one after the other, become one loop when each
     operand is the same for all of them, a parameter, state, gradient or row of a buffer whose
-    index grows by the same amount, a constant of one type, or the buffer between one call and
+    index grows by the same amount, a constant of one type, or a buffer between one call and
     the next. Constants
-    become the rows of one table. Of the buffers between calls two stay, which the loop
+    become the rows of one table. Of such buffers between calls two stay, which the loop
     exchanges. Probes right before a call go with it. The code of a model then does not
     grow with its layers. Calls that do not fit stay as they are.
 

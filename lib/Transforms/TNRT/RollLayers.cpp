@@ -89,7 +89,8 @@ static DenseElementsAttr constantOf(Value value, const SymbolTable &symbols) {
 
 // A row of a buffer that a constant numbers, to another row of it.
 static std::optional<Step> rowStep(Value from, Value to) {
-  auto a = from.getDefiningOp<tnrt::RowOp>(), b = to.getDefiningOp<tnrt::RowOp>();
+  auto a = from.getDefiningOp<tnrt::RowOp>(),
+       b = to.getDefiningOp<tnrt::RowOp>();
   if (!a || !b || a.getTable() != b.getTable())
     return std::nullopt;
   std::optional<int64_t> i = getConstantIntValue(a.getIndex());
@@ -147,19 +148,16 @@ static std::optional<Steps> stepsOf(const Layer &from, const Layer &to,
   return steps;
 }
 
-// The one value that the operands of this kind have: null without any, nothing
-// where there are two.
-static std::optional<Value> bufferOf(const Layer &layer, const Steps &steps,
-                                     Step::Kind kind) {
-  Value found;
+// The values that the operands of this kind have, each once, in their order.
+using Values = llvm::SmallSetVector<Value, 2>;
+static Values buffersOf(const Layer &layer, const Steps &steps,
+                        Step::Kind kind) {
+  Values found;
   const Step *step = steps.begin();
   for (Operation *op : layer.operations()) {
     for (Value operand : op->getOperands())
-      if ((step++)->kind == kind) {
-        if (found && found != operand)
-          return std::nullopt;
-        found = operand;
-      }
+      if ((step++)->kind == kind)
+        found.insert(operand);
     step += isa<tnrt::ProbeOp>(op);
   }
   return found;
@@ -171,31 +169,37 @@ static std::optional<Value> bufferOf(const Layer &layer, const Steps &steps,
 
 namespace {
 
-// Layers that become a loop, and the buffers between them: buffers[k] is read
-// by layer k and written by layer k - 1. Empty where layers pass nothing on.
+// The buffers in which layers pass something on: layer k reads the one number k
+// and writes the next.
+using Chain = SmallVector<Value>;
+
+// Layers that become a loop, and what they pass on.
 struct Run {
   ArrayRef<Layer> layers;
   Steps steps;
-  SmallVector<Value> buffers;
+  SmallVector<Chain> chains;
 };
 
 } // namespace
 
-// Collects the buffers; false where layers pass on something else than the one
-// buffer that each writes and the next reads.
+// Collects the buffers; false where layers pass on something else than what
+// each writes and the next reads, in one order.
 static bool collectBuffers(Run &run) {
   for (const Layer &layer : run.layers) {
-    std::optional<Value> in = bufferOf(layer, run.steps, Step::Input);
-    std::optional<Value> out = bufferOf(layer, run.steps, Step::Output);
-    if (!in || !out || !*in != !*out)
+    Values in = buffersOf(layer, run.steps, Step::Input);
+    Values out = buffersOf(layer, run.steps, Step::Output);
+    if (in.size() != out.size())
       return false;
-    if (!*in)
-      return true;
-    if (run.buffers.empty())
-      run.buffers.push_back(*in);
-    if (run.buffers.back() != *in)
+    if (&layer == &run.layers.front())
+      for (Value first : in)
+        run.chains.push_back({first});
+    if (in.size() != run.chains.size())
       return false;
-    run.buffers.push_back(*out);
+    for (auto [chain, read, written] : llvm::zip(run.chains, in, out)) {
+      if (chain.back() != read)
+        return false;
+      chain.push_back(written);
+    }
   }
   return true;
 }
@@ -217,11 +221,11 @@ static bool unusedElsewhere(Value buffer, ArrayRef<Layer> layers,
 
 // The first buffer is written again from the second layer on, so nothing may
 // read it afterwards. A view would hide such a reader.
-static bool canOverwriteFirst(const Run &run) {
-  return unusedElsewhere(run.buffers[0], run.layers.take_front(),
+static bool canOverwriteFirst(const Run &run, const Chain &buffers) {
+  return unusedElsewhere(buffers[0], run.layers.take_front(),
                          run.layers[0].call, /*before=*/false,
                          /*after=*/true) &&
-         llvm::none_of(run.buffers[0].getUsers(), [](Operation *user) {
+         llvm::none_of(buffers[0].getUsers(), [](Operation *user) {
            return llvm::any_of(user->getResultTypes(),
                                llvm::IsaPred<MemRefType>);
          });
@@ -229,13 +233,13 @@ static bool canOverwriteFirst(const Run &run) {
 
 // The others live from the layer that writes them to the next one, the last
 // from there on.
-static bool othersAreTemporary(const Run &run) {
+static bool othersAreTemporary(const Run &run, const Chain &buffers) {
   size_t n = run.layers.size();
   for (size_t k = 1; k < n; ++k)
-    if (!unusedElsewhere(run.buffers[k], run.layers.slice(k - 1, 2),
+    if (!unusedElsewhere(buffers[k], run.layers.slice(k - 1, 2),
                          run.layers[k].call, /*before=*/true, /*after=*/true))
       return false;
-  return unusedElsewhere(run.buffers[n], run.layers.take_back(),
+  return unusedElsewhere(buffers[n], run.layers.take_back(),
                          run.layers[n - 1].call, /*before=*/true,
                          /*after=*/false);
 }
@@ -253,8 +257,10 @@ static Run findRun(ArrayRef<Layer> layers, const SymbolTable &symbols) {
   if (run.layers.size() < kShortestRun)
     return run;
   bool fits = collectBuffers(run) &&
-              (run.buffers.empty() ||
-               (canOverwriteFirst(run) && othersAreTemporary(run)));
+              llvm::all_of(run.chains, [&](const Chain &buffers) {
+                return canOverwriteFirst(run, buffers) &&
+                       othersAreTemporary(run, buffers);
+              });
   if (!fits)
     run.layers = run.layers.take_front();
   return run;
@@ -341,10 +347,10 @@ public:
             replaced.insert(definition);
         op->erase();
       }
-    if (run.buffers.empty())
-      return;
-    Value last = run.buffers.back();
-    last.replaceAllUsesWith(loop.getResult(0));
+    for (auto [number, buffers] : llvm::enumerate(run.chains)) {
+      Value last = buffers.back();
+      last.replaceAllUsesWith(loop.getResult(2 * number));
+    }
   }
 
 private:
@@ -353,8 +359,8 @@ private:
     Value count = arith::ConstantIndexOp::create(b, run.layers.size());
     Value one = arith::ConstantIndexOp::create(b, 1);
     SmallVector<Value> inits;
-    if (!run.buffers.empty())
-      inits = {run.buffers[0], run.buffers[1]};
+    for (const Chain &buffers : run.chains)
+      inits.append({buffers[0], buffers[1]});
     makeRowTables();
     auto loop = scf::ForOp::create(b, zero, count, one, inits);
     // Without iteration arguments the builder ends the body itself.
@@ -363,9 +369,11 @@ private:
     else
       b.setInsertionPointToStart(loop.getBody());
     makeBody(loop);
+    SmallVector<Value> exchanged;
+    for (size_t i = 0; i < inits.size(); ++i)
+      exchanged.push_back(loop.getRegionIterArg(i ^ 1));
     if (!inits.empty())
-      scf::YieldOp::create(
-          b, ValueRange{loop.getRegionIterArg(1), loop.getRegionIterArg(0)});
+      scf::YieldOp::create(b, exchanged);
     return loop;
   }
 
@@ -413,9 +421,8 @@ private:
     case Step::Same:
       return first;
     case Step::Input:
-      return loop.getRegionIterArg(0);
     case Step::Output:
-      return loop.getRegionIterArg(1);
+      return argumentOf(first, loop);
     case Step::Row:
       return tnrt::RowOp::create(b, first.getType(), rowTables.lookup(position),
                                  loop.getInductionVar());
@@ -439,6 +446,13 @@ private:
     auto state = first.getDefiningOp<tnrt::StateOp>();
     return tnrt::StateOp::create(b, first.getType(), state.getHandle(),
                                  state.getIndex(), distance);
+  }
+
+  // What stands in the loop for a buffer that the first layer reads or writes.
+  Value argumentOf(Value buffer, scf::ForOp loop) {
+    auto inits = loop.getInitArgs();
+    return loop.getRegionIterArg(
+        std::distance(inits.begin(), llvm::find(inits, buffer)));
   }
 
   // stride * layer, once for each stride; null for a stride of 0.

@@ -162,9 +162,44 @@ module @ends {
 
 // -----
 
+// Buffers of two types passed on, two of each in turns.
+// CHECK-LABEL: module @pairs
+// CHECK: %[[A0:.*]] = tnrt.alloc : memref<8x4xf32>
+// CHECK: %[[B0:.*]] = tnrt.alloc : memref<8x4xbf16>
+// CHECK: %[[A1:.*]] = tnrt.alloc : memref<8x4xf32>
+// CHECK: %[[B1:.*]] = tnrt.alloc : memref<8x4xbf16>
+// CHECK: %[[R:.*]]:4 = scf.for {{.*}} iter_args(%[[A:.*]] = %[[A0]], %[[NEXTA:.*]] = %[[A1]], %[[B:.*]] = %[[B0]], %[[NEXTB:.*]] = %[[B1]])
+// CHECK-NEXT: func.call @h(%[[A]], %[[B]], %[[NEXTA]], %[[NEXTB]])
+// CHECK-NEXT: scf.yield %[[NEXTA]], %[[A]], %[[NEXTB]], %[[B]]
+// CHECK-NOT: tnrt.alloc
+// CHECK: tnrt.probe %{{.*}}[0] %[[R]]#0, %{{.*}}
+// CHECK: call @read(%[[R]]#2)
+module @pairs {
+  func.func private @h(memref<8x4xf32>, memref<8x4xbf16>, memref<8x4xf32>, memref<8x4xbf16>)
+  func.func private @read(memref<8x4xbf16>)
+  func.func @f(%context: !tnrt.context, %n: index) {
+    %a0 = tnrt.alloc : memref<8x4xf32>
+    %b0 = tnrt.alloc : memref<8x4xbf16>
+    %a1 = tnrt.alloc : memref<8x4xf32>
+    %b1 = tnrt.alloc : memref<8x4xbf16>
+    call @h(%a0, %b0, %a1, %b1) : (memref<8x4xf32>, memref<8x4xbf16>, memref<8x4xf32>, memref<8x4xbf16>) -> ()
+    %a2 = tnrt.alloc : memref<8x4xf32>
+    %b2 = tnrt.alloc : memref<8x4xbf16>
+    call @h(%a1, %b1, %a2, %b2) : (memref<8x4xf32>, memref<8x4xbf16>, memref<8x4xf32>, memref<8x4xbf16>) -> ()
+    %a3 = tnrt.alloc : memref<8x4xf32>
+    %b3 = tnrt.alloc : memref<8x4xbf16>
+    call @h(%a2, %b2, %a3, %b3) : (memref<8x4xf32>, memref<8x4xbf16>, memref<8x4xf32>, memref<8x4xbf16>) -> ()
+    tnrt.probe %context[0] %a3, %n : memref<8x4xf32>
+    call @read(%b3) : (memref<8x4xbf16>) -> ()
+    return
+  }
+}
+
+// -----
+
 // Left alone: two calls; a buffer in the middle that is read after the next layer; two
-// buffers that the calls already exchange; buffers passed on in two places; a constant
-// that others may write.
+// buffers that the calls already exchange; two that they swap; a constant that others may
+// write.
 // CHECK-LABEL: module @left_alone
 // CHECK-NOT: scf.for
 module @left_alone {
@@ -202,7 +237,7 @@ module @left_alone {
     call @g(%a, %b) : (memref<8x4xf32>, memref<8x4xf32>) -> ()
     return
   }
-  func.func @pairs() {
+  func.func @swapped() {
     %a0 = tnrt.alloc : memref<8x4xf32>
     %b0 = tnrt.alloc : memref<8x4xf32>
     %a1 = tnrt.alloc : memref<8x4xf32>
@@ -210,10 +245,10 @@ module @left_alone {
     call @h(%a0, %b0, %a1, %b1) : (memref<8x4xf32>, memref<8x4xf32>, memref<8x4xf32>, memref<8x4xf32>) -> ()
     %a2 = tnrt.alloc : memref<8x4xf32>
     %b2 = tnrt.alloc : memref<8x4xf32>
-    call @h(%a1, %b1, %a2, %b2) : (memref<8x4xf32>, memref<8x4xf32>, memref<8x4xf32>, memref<8x4xf32>) -> ()
+    call @h(%b1, %a1, %a2, %b2) : (memref<8x4xf32>, memref<8x4xf32>, memref<8x4xf32>, memref<8x4xf32>) -> ()
     %a3 = tnrt.alloc : memref<8x4xf32>
     %b3 = tnrt.alloc : memref<8x4xf32>
-    call @h(%a2, %b2, %a3, %b3) : (memref<8x4xf32>, memref<8x4xf32>, memref<8x4xf32>, memref<8x4xf32>) -> ()
+    call @h(%b2, %a2, %a3, %b3) : (memref<8x4xf32>, memref<8x4xf32>, memref<8x4xf32>, memref<8x4xf32>) -> ()
     return
   }
   func.func @variables() {
