@@ -41,19 +41,28 @@ struct CheckGradientsPass
   using TNCheckGradientsBase::TNCheckGradientsBase;
 
   void runOnOperation() override {
-    if (failed(findFunctions()) || failed(drawInputs()) || failed(check()))
+    if (failed(checkOptions()) || failed(findFunctions()) ||
+        failed(drawInputs()) || failed(check()))
       signalPassFailure();
     llvm::outs().flush();
     markAllAnalysesPreserved();
+  }
+
+  LogicalResult checkOptions() {
+    if (batch < 1 || length < 1 || !(step > 0))
+      return getOperation().emitError(
+          "expected batch and length of at least 1, and a step above 0");
+    return checkSizes(getOperation(), batch, length);
   }
 
   LogicalResult findFunctions() {
     SymbolTable symbols(getOperation());
     primal = symbols.lookup<func::FuncOp>(function);
     gradient = symbols.lookup<func::FuncOp>(function + "_gradient");
-    if (primal && gradient)
+    if (primal && gradient && !primal.isDeclaration() &&
+        !gradient.isDeclaration())
       return success();
-    return getOperation().emitError("expected functions '")
+    return getOperation().emitError("expected functions with bodies, '")
            << function << "' and '" << function << "_gradient'";
   }
 
@@ -74,6 +83,10 @@ struct CheckGradientsPass
     // error of a difference grows with the square of the angle's step.
     int64_t limit =
         type.getElementType().isInteger(32) ? idLimit(argument) : 10;
+    if (limit < 1)
+      return primal.emitError("argument ")
+                 << argument.getArgNumber() << " is an id of an empty table",
+             failure();
     std::uniform_int_distribution<int64_t> integers(0, limit - 1);
     for (int64_t i = 0; i < value.size(); ++i)
       value[i] = integers(random);
@@ -126,6 +139,10 @@ struct CheckGradientsPass
         evaluate(gradient, arguments, environment);
     if (failed(gradients))
       return failure();
+    if (gradients->size() < results->size())
+      return gradient.emitError("expected the ")
+             << results->size() << " results of the function first, got "
+             << gradients->size();
     for (unsigned i = 0; i < primal.getNumResults(); ++i)
       if (relativeError((*gradients)[i], (*results)[i]) > 1e-12)
         return gradient.emitError("result ")
@@ -140,10 +157,12 @@ struct CheckGradientsPass
     return success(agree);
   }
 
-  // The value that result `index` of the gradient function belongs to.
+  // The value that result `index` of the gradient function belongs to, or null.
   Tensor *find(unsigned index, std::string &name) {
     Attribute of = gradient.getResultAttr(index, tn::kGradientOfAttrName);
     if (auto number = dyn_cast_or_null<IntegerAttr>(of)) {
+      if (number.getInt() < 0 || number.getInt() >= int64_t(inputs.size()))
+        return nullptr;
       name = "argument " + std::to_string(number.getInt());
       return &inputs[number.getInt()];
     }

@@ -202,8 +202,12 @@ struct InterpretPass : public tnllm::impl::TNInterpretBase<InterpretPass> {
       return randomNormal(*shape, random);
     Tensor value(*shape);
     if (role == "input_ids") {
-      std::uniform_int_distribution<int64_t> ids(
-          0, idLimit(function.getArgument(index)) - 1);
+      int64_t limit = idLimit(function.getArgument(index));
+      if (limit < 1)
+        return function.emitError("argument ")
+                   << index << " is an id of an empty table",
+               failure();
+      std::uniform_int_distribution<int64_t> ids(0, limit - 1);
       for (int64_t i = 0; i < value.size(); ++i)
         value[i] = ids(random);
     }
@@ -233,6 +237,8 @@ struct InterpretPass : public tnllm::impl::TNInterpretBase<InterpretPass> {
   }
 
   LogicalResult runFunction(func::FuncOp function) {
+    if (function.isDeclaration())
+      return function.emitError("expected a body to run");
     SmallVector<std::optional<Tensor>> given;
     if (failed(readInputs(function, given)))
       return failure();

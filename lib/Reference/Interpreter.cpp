@@ -6,10 +6,13 @@
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/IR/BuiltinAttributes.h"
+#include "mlir/IR/Diagnostics.h"
+#include "mlir/IR/IRMapping.h"
 #include "llvm/ADT/DenseMap.h"
 #include "llvm/ADT/TypeSwitch.h"
 
 #include <memory>
+#include <optional>
 
 using namespace mlir;
 using namespace tnllm;
@@ -62,6 +65,7 @@ private:
   LogicalResult lookUp(Operation *op, StringRef parameter,
                        const llvm::StringMap<Tensor> &known);
   LogicalResult checkIds(Operation *op, const Tensor &ids, int64_t rows);
+  LogicalResult verifySizes(Operation *op);
   LogicalResult embed(tn::EmbeddingOp op);
   LogicalResult embedBack(tn::EmbeddingGradOp op);
   LogicalResult attend(tn::LightningAttentionOp op);
@@ -149,6 +153,52 @@ FailureOr<SmallVector<Shared>> Frame::run(func::FuncOp function,
   return results;
 }
 
+static bool isDynamic(Value value) {
+  auto type = dyn_cast<RankedTensorType>(value.getType());
+  return type && !type.hasStaticShape();
+}
+
+// What the verifier of `op` says against it.
+static std::optional<std::string> findProblem(Operation *op) {
+  std::string text;
+  ScopedDiagnosticHandler handler(
+      op->getContext(), [&](Diagnostic &diagnostic) {
+        if (diagnostic.getSeverity() == DiagnosticSeverity::Error)
+          text = diagnostic.str();
+        return success();
+      });
+  if (failed(op->getName().verifyInvariants(op)))
+    return text;
+  return std::nullopt;
+}
+
+// Asks the verifier of `op` once more, with the sizes of this run in the types:
+// it lets dynamic ones pass. A result of an operand's type has its sizes, too.
+LogicalResult Frame::verifySizes(Operation *op) {
+  if (!isa_and_nonnull<tn::TNDialect>(op->getDialect()) ||
+      op->getNumRegions() > 0 || !llvm::any_of(op->getOperands(), isDynamic))
+    return success();
+  Block block;
+  IRMapping sized;
+  for (Value operand : op->getOperands()) {
+    auto type = dyn_cast<RankedTensorType>(operand.getType());
+    if (type && !sized.contains(operand))
+      sized.map(operand, block.addArgument(type.clone(get(operand).shape()),
+                                           op->getLoc()));
+  }
+  Operation *copy = op->cloneWithoutRegions(sized);
+  for (OpResult result : copy->getResults())
+    for (auto [operand, other] :
+         llvm::zip(op->getOperands(), copy->getOperands()))
+      if (operand.getType() == op->getResult(result.getResultNumber()).getType())
+        result.setType(other.getType());
+  std::optional<std::string> problem = findProblem(copy);
+  copy->destroy();
+  if (problem)
+    return op->emitError("with the sizes of this run: ") << *problem;
+  return success();
+}
+
 // What the verifiers cannot see in dynamic dimensions.
 LogicalResult Frame::checkOperands(Operation *op) {
   auto mismatch = [&](Value a, Value b) {
@@ -200,7 +250,7 @@ LogicalResult Frame::checkOperands(Operation *op) {
     if (get(attention.getSlopes()).size() != q.dim(2))
       return mismatch(attention.getQ(), attention.getSlopes());
   }
-  return success();
+  return verifySizes(op);
 }
 
 LogicalResult Frame::execute(Operation *op) {

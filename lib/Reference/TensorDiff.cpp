@@ -3,6 +3,8 @@
 
 #include "TensorFiles.h"
 
+#include "llvm/ADT/STLExtras.h"
+
 #include <cmath>
 #include <limits>
 
@@ -11,10 +13,12 @@ using namespace tnllm::reference;
 
 static constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
-// |a - b|, but 0 for what is equal without being subtractable, and infinity for
-// what has no distance.
+static bool areNaN(double a, double b) { return std::isnan(a) && std::isnan(b); }
+
+// |a - b|, but 0 for what is equal without being subtractable or no number on
+// either side, and infinity for what has no distance.
 static double distance(double a, double b) {
-  if (a == b || (std::isnan(a) && std::isnan(b)))
+  if (a == b || areNaN(a, b))
     return 0;
   double difference = std::fabs(a - b);
   return std::isfinite(difference) ? difference : kInfinity;
@@ -37,6 +41,8 @@ static void compareElements(const Tensor &a, const Tensor &b, double tolerance,
     return magnitude == 0 ? kInfinity : difference / magnitude;
   };
   for (int64_t i = 0; i < a.size(); ++i) {
+    if (areNaN(a[i], b[i]) && result.numNaN++ == 0)
+      result.firstNaN = i;
     double difference = distance(a[i], b[i]);
     if (result.first < 0 && relative(difference) > tolerance)
       result.first = i;
@@ -49,6 +55,7 @@ static void compareElements(const Tensor &a, const Tensor &b, double tolerance,
   }
   result.maxRel = relative(result.maxAbs);
   result.differs = result.first >= 0;
+  result.isIncomparable = a.size() > 0 && result.numNaN == a.size();
 }
 
 static tnrt::Result<TensorDifference> compare(const tnrt::TensorView &viewA,
@@ -70,11 +77,23 @@ static tnrt::Result<TensorDifference> compare(const tnrt::TensorView &viewA,
   return result;
 }
 
+template <typename Predicate>
+static const TensorDifference *
+firstOf(const std::vector<TensorDifference> &tensors, Predicate predicate) {
+  auto found = llvm::find_if(tensors, predicate);
+  return found == tensors.end() ? nullptr : &*found;
+}
+
 const TensorDifference *TraceDifference::first() const {
-  for (const TensorDifference &tensor : tensors)
-    if (tensor.differs)
-      return &tensor;
-  return nullptr;
+  return firstOf(tensors, [](auto &tensor) { return tensor.differs; });
+}
+
+const TensorDifference *TraceDifference::firstWithNaN() const {
+  return firstOf(tensors, [](auto &tensor) { return tensor.numNaN > 0; });
+}
+
+const TensorDifference *TraceDifference::firstIncomparable() const {
+  return firstOf(tensors, [](auto &tensor) { return tensor.isIncomparable; });
 }
 
 tnrt::Result<TraceDifference> reference::diffTensors(const tnrt::Checkpoint &a,

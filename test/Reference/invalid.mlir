@@ -120,3 +120,21 @@ func.func @large(%x: tensor<9223372036854775807xf32>) -> tensor<9223372036854775
 // The product overflows 64 bits.
 // expected-error @+1 {{at most 2^32 elements, found 'tensor<4611686018427387904x4xf32>'}}
 tn.param @w : tensor<4611686018427387904x4xf32>
+
+// -----
+
+// A width that only the run knows: 3, the length.
+func.func @width(%x: tensor<?x?xf32>, %w: tensor<12x8xf32>) -> tensor<?x12xf32> {
+  // expected-error @+1 {{with the sizes of this run: 'tn.linear' op expected}}
+  %0 = tn.linear %x, %w : tensor<?x?xf32>, tensor<12x8xf32> -> tensor<?x12xf32>
+  return %0 : tensor<?x12xf32>
+}
+
+// -----
+
+// Rows of a gradient that are no rows of x: 5 and, the batch, 2.
+func.func @grad_rows(%dy: tensor<5x12xf32>, %x: tensor<?x8xf32>) -> tensor<12x8xf32> {
+  // expected-error @+1 {{with the sizes of this run: 'tn.linear_weight_grad' op expected dy and x of equal leading dimensions}}
+  %0 = tn.linear_weight_grad %dy, %x : tensor<5x12xf32>, tensor<?x8xf32> -> tensor<12x8xf32>
+  return %0 : tensor<12x8xf32>
+}

@@ -38,7 +38,8 @@ tnllmc --trace-tensors wrote. Tensors of one name are compared.
   --json         all of it as one JSON object
   --strict       a tensor that only one side has is a difference, too
 
-Exit status: 0 nothing differs, 1 something does, 2 bad input.
+Exit status: 0 nothing differs, 1 something does or cannot be compared, because
+a tensor is NaN on both sides in all of its elements, 2 bad input.
 
 Example:
   tnllmc examples/tiny --trace-tensors=good
@@ -109,6 +110,14 @@ std::string shapeText(const std::vector<int64_t> &shape) {
          "]";
 }
 
+// "3 of 8": how many of its elements are NaN on both sides.
+std::string nanText(const TensorDifference &tensor) {
+  int64_t size = 1;
+  for (int64_t extent : tensor.shapeA)
+    size *= extent;
+  return std::to_string(tensor.numNaN) + " of " + std::to_string(size);
+}
+
 // One row for each tensor, the columns aligned.
 void printTable(const TraceDifference &difference) {
   size_t nameWidth = 6, shapeWidth = 5;
@@ -131,11 +140,33 @@ void printTable(const TraceDifference &difference) {
         tensor.largest < 0 ? "" : indexText(tensor.largest, tensor.shapeA);
     if (!tensor.sameSize)
       at = "is " + shapeText(tensor.shapeB) + " in B";
+    if (tensor.differs)
+      at += "  DIFFERS";
+    if (tensor.numNaN > 0)
+      at += (at.empty() ? "" : "  ") + ("NaN in both: " + nanText(tensor));
+    bool hasDistance = tensor.sameSize && !tensor.isIncomparable;
     row(tensor.name, shapeText(tensor.shapeA),
-        tensor.sameSize ? number(tensor.maxAbs) : "",
-        tensor.sameSize ? number(tensor.maxRel) : "",
-        at + (tensor.differs ? "  DIFFERS" : ""));
+        hasDistance ? number(tensor.maxAbs) : "",
+        hasDistance ? number(tensor.maxRel) : "", at);
   }
+}
+
+// Two programs that fail alike would otherwise look like two that agree.
+void printNaN(const TraceDifference &difference) {
+  const TensorDifference *first = difference.firstWithNaN();
+  if (!first)
+    return;
+  auto count = [&](auto predicate) {
+    return count_if(difference.tensors, predicate);
+  };
+  outs() << "not compared: "
+         << count([](const TensorDifference &t) { return t.numNaN > 0; })
+         << " of " << difference.tensors.size()
+         << " tensors are NaN on both sides in some element, "
+         << count([](const TensorDifference &t) { return t.isIncomparable; })
+         << " in all; the first is " << first->name << ", at "
+         << indexText(first->firstNaN, first->shapeA) << " and in "
+         << nanText(*first) << '\n';
 }
 
 void printMissing(const char *side, ArrayRef<std::string> names) {
@@ -149,8 +180,10 @@ void printMissing(const char *side, ArrayRef<std::string> names) {
 void printVerdict(const TraceDifference &difference, double tolerance) {
   const TensorDifference *first = difference.first();
   if (!first) {
-    outs() << "no difference in " << difference.tensors.size()
-           << " tensors (tolerance " << number(tolerance) << ")\n";
+    bool knowsAll = !difference.firstIncomparable();
+    outs() << (knowsAll ? "no difference in " : "no verdict on ")
+           << difference.tensors.size() << " tensors (tolerance "
+           << number(tolerance) << ")\n";
     return;
   }
   outs() << "first difference: " << first->name;
@@ -181,6 +214,8 @@ json::Value asJSON(const TensorDifference &tensor) {
     return object;
   object["max_abs"] = finite(tensor.maxAbs);
   object["max_rel"] = finite(tensor.maxRel);
+  if (tensor.numNaN > 0)
+    object["nan_in_both"] = tensor.numNaN;
   if (tensor.largest < 0)
     return object;
   object["largest"] = tensor.largest;
@@ -191,14 +226,18 @@ json::Value asJSON(const TensorDifference &tensor) {
   return object;
 }
 
+json::Value nameOf(const TensorDifference *tensor) {
+  return tensor ? json::Value(tensor->name) : json::Value(nullptr);
+}
+
 void printJSON(const TraceDifference &difference, double tolerance) {
   json::Array tensors;
   for (const TensorDifference &tensor : difference.tensors)
     tensors.push_back(asJSON(tensor));
-  const TensorDifference *first = difference.first();
   json::Object root{
       {"tolerance", tolerance},
-      {"first", first ? json::Value(first->name) : json::Value(nullptr)},
+      {"first", nameOf(difference.first())},
+      {"incomparable", nameOf(difference.firstIncomparable())},
       {"only_in_a", json::Array(difference.onlyInA)},
       {"only_in_b", json::Array(difference.onlyInB)},
       {"tensors", std::move(tensors)}};
@@ -226,10 +265,14 @@ Expected<int> run(const DiffOptions &options) {
       printTable(*difference);
     printMissing("A", difference->onlyInA);
     printMissing("B", difference->onlyInB);
+    printNaN(*difference);
     printVerdict(*difference, options.tolerance);
   }
   bool oneSided = !difference->onlyInA.empty() || !difference->onlyInB.empty();
-  return difference->first() || (options.strict && oneSided) ? 1 : 0;
+  return difference->first() || difference->firstIncomparable() ||
+                 (options.strict && oneSided)
+             ? 1
+             : 0;
 }
 
 } // namespace

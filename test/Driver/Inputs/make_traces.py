@@ -1,4 +1,4 @@
-"""Writes the traces that diff.test compares: a, b, part and other.safetensors."""
+"""Writes the traces that diff.test compares: a, b, part, other and nothing.safetensors."""
 import os
 import sys
 
@@ -32,3 +32,9 @@ safetensors_io.save("a.safetensors", a)
 safetensors_io.save("b.safetensors", b)
 safetensors_io.save("part.safetensors", {"z": a["z"]})
 safetensors_io.save("other.safetensors", {"o": a["z"]})
+safetensors_io.save("nothing.safetensors", {
+    "fine": np.ones(2, f32),
+    "lost": np.full((2, 2), np.nan, f32),
+    "scalar": np.array(np.nan, f32),
+    "empty": np.ones(0, f32),
+})
