@@ -70,6 +70,7 @@ func.func @unused_tokens(%x: tensor<?x8xf32>, %s: tensor<?x5xf32>) {
 
 // CHECK-LABEL: func @unused(
 // CHECK-NOT: tn.norm
+// CHECK-NOT: tn.fused
 // CHECK: tn.probe
 // CHECK-NEXT: return
 func.func @unused(%x: tensor<?x?x8xf32>) {

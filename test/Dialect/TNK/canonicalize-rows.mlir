@@ -14,3 +14,12 @@ tnk.kernel @rows(%x: memref<8x32xbf16>, %w: memref<8x32xbf16>, %task: index) thr
   tnk.wait_inputs
   tnk.return
 }
+
+// CHECK-LABEL: tnk.kernel @widen(
+// CHECK-COUNT-2: tnk.widen_row
+// CHECK: tnk.return
+tnk.kernel @widen(%w: memref<8x64xi8>, %s: memref<8xf32>, %o: memref<8x64xbf16>, %task: index) threads(32) {
+  tnk.widen_row %w as i8 scales(%s) [%task] to %o : memref<8x64xi8> scales memref<8xf32> to memref<8x64xbf16>
+  tnk.widen_row %w as i8 scales(%s) [%task] to %o : memref<8x64xi8> scales memref<8xf32> to memref<8x64xbf16>
+  tnk.return
+}

@@ -9,6 +9,9 @@
 // CHECK: tnk.role
 // CHECK-NOT: tnk.group
 // CHECK-NOT: tnk.index
+// CHECK-NOT: tnk.part
+// CHECK-NOT: tnk.read
+// CHECK-NOT: tnk.ring_tile
 // CHECK: tnk.return
 tnk.kernel @unused(%task: index) threads(128) {
   %t = tnk.scratch : !tnk.tile<64x64xbf16>
