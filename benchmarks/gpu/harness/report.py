@@ -20,6 +20,10 @@ def ratio(theirs, ours):
     return f"{theirs / ours:.2f}" if theirs and ours else ""
 
 
+def thousandths(value):
+    return number(None if value is None else value * 1e3, 4)
+
+
 def percent(part):
     return "" if part is None else f"{100 * part:.0f}%"
 
@@ -33,9 +37,11 @@ def attention_table(results):
                         for cell in (number(row.get(name), 3), ratio(row.get(name), ours))),
                       number(clean.get("tnllm"), 1), number(clean.get("fla"), 1),
                       number(row["tnllm_scratch_bytes"] / MEBI, 0),
-                      number(row["fla_scratch_bytes"] / MEBI if "fla_scratch_bytes" in row else None, 0)])
+                      number(row["fla_scratch_bytes"] / MEBI if "fla_scratch_bytes" in row else None, 0),
+                      *(thousandths(row.get(name)) for name in ("output_error", "fla_output_error"))])
     header = ["shape", "tnllm, ms", "floor", "of the floor", "fla", "ratio", "lightning-attn", "ratio",
-              "softmax (SDPA)", "ratio", "clean cache: tnllm, us", "fla, us", "scratch: tnllm, MiB", "fla, MiB"]
+              "softmax (SDPA)", "ratio", "clean cache: tnllm, us", "fla, us", "scratch: tnllm, MiB", "fla, MiB",
+              "error: tnllm, 1e-3", "fla, 1e-3"]
     return "### Lightning attention, forward, bf16\n\n" + grid(header, lines) if lines else ""
 
 
@@ -58,6 +64,13 @@ def decode_rows(found):
             yield row["batch"], row, [r for r in found.get("torch", []) if r.get("batch") == row["batch"]]
 
 
+def narrow_models(results):
+    """The largest model's quantised forms; their peer is its bf16 form in PyTorch."""
+    bf16 = results["models"].get("7b", {}).get("torch", [])
+    for dtype, rows in results.get("narrow", {}).items():
+        yield f"7b, {dtype}", {"tnllm": rows, "torch": bf16}
+
+
 def prefill_rows(found):
     for row in found.get("tnllm", []):
         if row["prompt"]:
@@ -78,17 +91,18 @@ def energy_cells(ours, peer):
 def decode_table(results):
     copy = results.get("attention", {}).get("copy_mb_per_second")
     lines = []
-    for model, found in results["models"].items():
+    for model, found in [*results["models"].items(), *narrow_models(results)]:
         for batch, row, peers in decode_rows(found):
             ours, peer = row["decode_seconds"] / row["gen"], best(peers)
             theirs = peer["seconds"] if peer else None
             floor = row["decode_bytes_per_step"] / (copy * 1e6) if copy else None
             lines.append([model, str(batch), number(ours * 1e3, 3), number(floor * 1e3 if floor else None, 3),
                           number(theirs * 1e3 if theirs else None, 3), ratio(theirs, ours),
-                          *energy_cells(row.get("decode_joules_per_token"), peer)])
+                          *energy_cells(row.get("decode_joules_per_token"), peer),
+                          number(memory / 1e9 if (memory := row.get("device_memory_bytes")) else None, 2)])
     header = ["model", "sequences", "tnllm, ms a step", "floor of the bytes", "PyTorch", "ratio", "tnllm, mJ a token",
-              "PyTorch", "ratio"]
-    return "### Decoding, bf16\n\n" + grid(header, lines) if lines else ""
+              "PyTorch", "ratio", "tnllm, GB on the GPU"]
+    return "### Decoding, bf16 where no other type is named\n\n" + grid(header, lines) if lines else ""
 
 
 def prefill_table(results):
@@ -114,6 +128,7 @@ def notes(results):
             if "error" in row:
                 size = f"{row['batch']} sequences" if "batch" in row else f"{row['tokens']} tokens"
                 lines.append(f"PyTorch, {model}, {row['phase']}, {size}, {row['form']}: {row['error']}.")
+    for model, found in [*results["models"].items(), *narrow_models(results)]:
         for row in found.get("tnllm", []):
             if "energy_error" in row:
                 lines.append(f"Energy of {model}: {row['energy_error']}.")

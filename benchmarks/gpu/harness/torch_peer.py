@@ -2,6 +2,7 @@
 """TransNormerLLM in PyTorch on a GPU in its best form, timed beside the executables.
 
 torch_peer.py SPEC [--batch 1,8,64] [--prompt 2048,32768] [--modes default,...] [--no-energy]
+              [--share I/N] [--wait]
 
 Decoding is torch_model.py's step with the choice of the token, compiled (torch.compile, each
 of --modes, without cudagraphs of its own, whose rules about inputs that change would leave it
@@ -11,6 +12,10 @@ next, so that all that can be fused lies within a piece, and all layers but the 
 one. Prefill is what is around attention compiled (default: its products are cuBLAS's in any
 mode), attention by flash-linear-attention, captured as a CUDA graph too, and beside it without
 graph and compilation. Random weights and ids, bf16, states in f32.
+
+With --share it does one of every N of these. All are prepared before the first is timed; with
+--wait it says {"prepared": seconds} then and waits for a line of standard input, so that others
+can prepare beside it and be timed one after the other.
 
 Each row is a line of JSON on standard output as soon as it is measured.
 """
@@ -75,7 +80,12 @@ class Peer:
         graph = cuda.CUDAGraph()
         with cuda.graph(graph):
             body()
-        return graph.replay
+
+        def replay():
+            graph.replay()
+
+        replay.keeps = body  # the tensors that the graph works on
+        return replay
 
     def decode(self, batch, mode):
         """A step of generation, its tokens chosen greedily."""
@@ -188,6 +198,32 @@ def measure(torch, meter, body, tokens):
     return row
 
 
+def guarded(row, work):
+    """What `work` gives; a failure is told in the row, and the next one goes on."""
+    try:
+        return work()
+    except Exception as why:
+        print(f"{row['form']}: {why}"[:4000], file=sys.stderr, flush=True)
+        row["error"] = " ".join(f"{type(why).__name__}: {why}".split())[:300]
+        return None
+
+
+def prepare(torch, row, make):
+    """The body to be timed, compiled and run once."""
+    def work():
+        body = make()
+        body()
+        torch.cuda.synchronize()
+        return body
+
+    began = time.perf_counter()
+    body = guarded(row, work)
+    row["preparation_seconds"] = time.perf_counter() - began
+    torch._dynamo.reset()
+    torch.cuda.empty_cache()
+    return body
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("spec")
@@ -196,6 +232,8 @@ def main():
     parser.add_argument("--modes", type=lambda text: text.split(","), default=["default"],
                         help="of torch.compile: default, max-autotune-no-cudagraphs")
     parser.add_argument("--no-energy", action="store_true")
+    parser.add_argument("--share", type=lambda text: [int(n) for n in text.split("/")], default=[0, 1])
+    parser.add_argument("--wait", action="store_true")
     args = parser.parse_args()
 
     import torch
@@ -219,21 +257,16 @@ def main():
         jobs.append(("prefill", "eager, fla", {"tokens": tokens}, tokens, lambda n=tokens: peer.prefill(n, None)))
         jobs.append(("prefill", "compiled (default), fla, CUDA graph", {"tokens": tokens}, tokens,
                      lambda n=tokens: peer.prefill(n, "default")))
-    for phase, form, size, tokens, make in jobs:
+    began, prepared = time.perf_counter(), []
+    for phase, form, size, tokens, make in jobs[args.share[0]::args.share[1]]:
         row = {"phase": phase, "form": form, "model": spec["name"], **size}
-        began = time.perf_counter()
-        try:
-            body = make()
-            body()
-            torch.cuda.synchronize()
-            row["preparation_seconds"] = time.perf_counter() - began
-            row.update(measure(torch, meter, body, tokens))
-        except Exception as why:  # told in the row, and the next one goes on
-            print(f"{row['form']}: {why}"[:4000], file=sys.stderr, flush=True)
-            row["error"] = " ".join(f"{type(why).__name__}: {why}".split())[:300]
-        body = None
-        torch._dynamo.reset()
-        torch.cuda.empty_cache()
+        prepared.append((row, tokens, prepare(torch, row, make)))
+    if args.wait:
+        print(json.dumps({"prepared": time.perf_counter() - began}), flush=True)
+        sys.stdin.readline()
+    for row, tokens, body in prepared:
+        if body:
+            row.update(guarded(row, lambda: measure(torch, meter, body, tokens)) or {})
         print(json.dumps(row), flush=True)
 
 

@@ -1,7 +1,10 @@
 """Checks benchmarks/gpu/harness on made-up results; see gpu-compare.test."""
+import importlib.machinery
+import importlib.util
 import os
 import sys
 import tempfile
+import types
 import unittest
 import xml.dom.minidom
 
@@ -11,7 +14,6 @@ sys.path[:0] = [os.path.join(FOLDER, "harness"), os.path.join(FOLDER, "..", "cpu
 
 import energy  # noqa: E402
 import norms  # noqa: E402
-import paced  # noqa: E402
 import report  # noqa: E402
 import torch_peer  # noqa: E402
 
@@ -23,14 +25,16 @@ def results():
               "joules_per_token": 0.002},
              {"phase": "prefill", "form": "compiled, fla", "tokens": 32768, "error": "OutOfMemoryError: no"}]
     ours = [{"prompt": 2048, "gen": 64, "batch": 1, "prefill_seconds": 0.004, "decode_seconds": 0.032,
-             "decode_bytes_per_step": 3e8, "prefill_joules_per_token": 0.001, "decode_joules_per_token": 0.1},
+             "decode_bytes_per_step": 3e8, "prefill_joules_per_token": 0.001, "decode_joules_per_token": 0.1,
+             "device_memory_bytes": 1_234_000_000},
             {"prompt": 0, "gen": 64, "batch": 8, "prefill_seconds": 0, "decode_seconds": 0.064,
              "decode_bytes_per_step": 6e8, "prefill_joules_per_token": None, "decode_joules_per_token": None,
              "energy_error": "no counter"},
             {"prompt": 32768, "gen": 0, "batch": 1, "prefill_seconds": 0.05, "decode_seconds": 0,
              "decode_bytes_per_step": 3e8, "prefill_joules_per_token": 0.001, "decode_joules_per_token": None}]
     shape = {"shape": "b1h8n8192d128", "tnllm_ms": 0.05, "floor_ms": 0.025, "fla_ms": 0.1,
-             "tnllm_scratch_bytes": 8 << 20, "fla_scratch_bytes": 32 << 20, "clean_us": {"tnllm": 45.0, "fla": 95.0}}
+             "tnllm_scratch_bytes": 8 << 20, "fla_scratch_bytes": 32 << 20, "clean_us": {"tnllm": 45.0, "fla": 95.0},
+             "output_error": 2.67551e-3, "fla_output_error": 2.67552e-3}
     return {"device": "GPU", "date": "today", "torch": "2", "triton": "3",
             "attention": {"copy_mb_per_second": 3e6, "attention": [shape]},
             "norms": [{"columns": 1024, "result": "bf16", "copy_us": 38.0, "us": {"tnllm": 40.0, "torch.compile": 50.0},
@@ -48,15 +52,25 @@ class Tables(unittest.TestCase):
         cells = self.line("| b1h8n8192d128")
         self.assertEqual(cells[1:6], ["0.050", "0.025", "50%", "0.100", "2.00"])
         self.assertEqual(cells[6:10], ["", "", "", ""], "peers that were not there")
-        self.assertEqual(cells[10:], ["45.0", "95.0", "8", "32"])
+        self.assertEqual(cells[10:], ["45.0", "95.0", "8", "32", "2.6755", "2.6755"])
 
     def test_norm(self):
         self.assertEqual(self.line("| 1024")[1:], ["bf16", "38.0", "40.0", "95%", "50.0", "76%", "", ""])
 
     def test_decode(self):
         """The floor of 3e8 bytes at 3 TB/s; no peer ran one sequence, nobody counted eight's energy."""
-        self.assertEqual(self.line("| 385m | 1 ")[2:], ["0.500", "0.100", "", "", "100.000", "", ""])
-        self.assertEqual(self.line("| 385m | 8 ")[2:], ["1.000", "0.200", "2.000", "2.00", "", "30.000", ""])
+        self.assertEqual(self.line("| 385m | 1 ")[2:], ["0.500", "0.100", "", "", "100.000", "", "", "1.23"])
+        self.assertEqual(self.line("| 385m | 8 ")[2:], ["1.000", "0.200", "2.000", "2.00", "", "30.000", "", ""])
+
+    def test_narrow(self):
+        """Beside the bf16 form of the same model, if that was measured."""
+        step = {"prompt": 0, "gen": 10, "batch": 1, "prefill_seconds": 0, "decode_seconds": 0.02,
+                "decode_bytes_per_step": 3e9}
+        peer = {"phase": "decode", "form": "compiled", "batch": 1, "seconds": 0.005}
+        given = {**results(), "narrow": {"int4": [step]}}
+        self.assertIn("| 7b, int4 | 1 | 2.000 | 1.000 |  |  |", report.tables(given))
+        given["models"]["7b"] = {"torch": [peer]}
+        self.assertIn("| 7b, int4 | 1 | 2.000 | 1.000 | 5.000 | 2.50 |", report.tables(given))
 
     def test_prefill(self):
         """The peer's fastest form is the peer."""
@@ -105,60 +119,54 @@ class Energy(unittest.TestCase):
         self.assertAlmostEqual(joules, 3.0)
 
 
-# What `bench --paced` says, of a program that stops when it is told something else.
-PROGRAM = """#!/usr/bin/env python3
-import sys
-assert sys.argv[1:4] == ["bench", "--paced", "--quiet"], sys.argv
-print('{"ready": true}', flush=True)
-for line in sys.stdin:
-    assert line == "\\n", line
-    print('{"options": "' + " ".join(sys.argv[4:]) + '"}', flush=True)
+def load_compare():
+    loader = importlib.machinery.SourceFileLoader("compare", os.path.join(FOLDER, "compare"))
+    module = importlib.util.module_from_spec(importlib.util.spec_from_loader("compare", loader))
+    loader.exec_module(module)
+    return module
+
+
+# In the place of torch_peer.py: one share fails while it is timed, one before.
+PEER = """#!/usr/bin/env python3
+import json, sys, time
+share = sys.argv[sys.argv.index("--share") + 1]
+print("a warning that is no row", flush=True)
+if share == "2/3":
+    sys.exit("no GPU")
+print(json.dumps({"prepared": 0.1}), flush=True)
+begun = time.time()
+assert sys.stdin.readline() == "\\n"
+print(json.dumps({"share": share}) + "\\n" + json.dumps({"waited": time.time() - begun}), flush=True)
+if share == "1/3":
+    sys.exit("no memory")
 """
 
 
-class Programs(unittest.TestCase):
-    """The counter gains 6 J with each reading, and so with each run."""
+class Peers(unittest.TestCase):
+    def test_prepared_together_timed_one_by_one(self):
+        compare = load_compare()
+        compare.MODELS = {"385m": ([1], [2048], ["default"], 3)}
+        with tempfile.TemporaryDirectory() as folder:
+            script = os.path.join(folder, "peer.py")
+            with open(script, "w", encoding="utf-8") as file:
+                file.write(PEER)
+            options = types.SimpleNamespace(seconds=600, who="tnllm,torch", only=["385m"])
+            run = compare.Run(folder, os.path.join(folder, "out.json"), options)
+            run.script = lambda *path: [sys.executable, script]
+            run.peers(["385m"])
+            self.assertEqual([row["share"] for row in run.results["models"]["385m"]["torch"] if "share" in row],
+                             ["0/3", "1/3"])
+            self.assertEqual(len(run.results["models"]["385m"]["torch"]), 4)
+            self.assertEqual(run.results["errors"], {"385m, PyTorch, 1": "no memory",
+                                                     "385m, PyTorch, 2": "no GPU"})
+            again = compare.Run(folder, os.path.join(folder, "out.json"), options)
+            self.assertEqual(again.results["models"], run.results["models"], "rows are kept as they come")
 
-    def setUp(self):
-        self.folder = tempfile.TemporaryDirectory()
-        self.program = os.path.join(self.folder.name, "program")
-        with open(self.program, "w", encoding="utf-8") as file:
-            file.write(PROGRAM)
-        os.chmod(self.program, 0o755)
-        self.meter, self.joules_of_run, self.seen = paced.Meter, paced.joules_of_run, []
-        test = self
-
-        class Meter:
-            def __init__(self, bus):
-                test.seen, self.count = [bus], 0
-
-            def joules(self):
-                self.count += 6
-                return self.count
-
-        def once(read, work):
-            self.seen.append(work())
-            return energy.joules_of_run(read, work, seconds=0)
-
-        paced.Meter, paced.joules_of_run = Meter, once
-
-    def tearDown(self):
-        paced.Meter, paced.joules_of_run = self.meter, self.joules_of_run
-        self.folder.cleanup()
-
-    def test_each_phase_alone(self):
-        size = {"prompt": 100, "batch": 2, "gen": 3}
-        self.assertAlmostEqual(paced.joules_per_token(self.program, "bus", "prefill", size), 6 / 200)
-        self.assertEqual(self.seen, ["bus", {"options": "--prompt=100 --batch=2 --gen=0"}])
-        self.assertAlmostEqual(paced.joules_per_token(self.program, "bus", "decode", size), 6 / 6)
-        self.assertEqual(self.seen[1], {"options": "--prompt=0 --batch=2 --gen=3"})
-        self.assertIsNone(paced.joules_per_token(self.program, "bus", "decode", {**size, "gen": 0}))
-
-    def test_a_program_that_ends(self):
-        with open(self.program, "w", encoding="utf-8") as file:
-            file.write("#!/bin/sh\nexit 3\n")
-        with self.assertRaisesRegex(OSError, "ended with status 3"):
-            paced.joules_per_token(self.program, "bus", "decode", {"prompt": 0, "batch": 1, "gen": 1})
+    def test_sizes(self):
+        compare = load_compare()
+        self.assertEqual(compare.sizes_of("7b"), [{"prompt": 2048, "batch": 1, "gen": 64}])
+        self.assertEqual([(s["prompt"], s["batch"], s["gen"]) for s in compare.sizes_of("385m")],
+                         [(2048, 1, 64), (0, 8, 64), (0, 64, 64), (32768, 1, 0)])
 
 
 class Specs(unittest.TestCase):
