@@ -45,7 +45,7 @@ def make_wide(random, spec, seed):
     """Random specs are mostly too narrow for bf16 activations and tensor cores: in every
     other one each linear map sums over 128 values or more."""
     heads = spec["decoder_attention_heads"]
-    widths = [width for width in (8, 16, 20, 24, 32, 48, 64, 80, 128, 192)
+    widths = [width for width in (8, 16, 20, 24, 32, 48, 64, 80, 96, 128, 192, 256)
               if 128 <= heads * width <= 512]
     hidden = heads * int(random.choice(widths))
     same = any(spec["linear_use_lrpe_list"]) or random.rand() < .5
