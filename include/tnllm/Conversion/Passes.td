@@ -97,7 +97,8 @@ def TNKGenerateAttention : Pass<"tnk-generate-attention", "::mlir::ModuleOp"> {
     sequence in segments of `chunks` chunks of 64 positions: the states of segments
     (maps of k and v, slopes, length, states, chunks, segments of a sequence, task), their
     scan (slopes, state, states, chunks, segments, task) and the outputs (those of the
-    whole, states, chunks, segments, task).
+    whole, states, chunks, segments, task). With `gradients` there are no states of sequences,
+    and the maps are those of q, k, v, the gradient that comes in and the three that go out.
 
     ```
     echo 'module {}' | tnllm-opt --tnk-generate-attention="key-width=128 value-width=128"
@@ -113,6 +114,8 @@ def TNKGenerateAttention : Pass<"tnk-generate-attention", "::mlir::ModuleOp"> {
     Option<"scale", "scale", "double", "1.0", "scale of the output">,
     Option<"reversed", "reversed", "bool", "false",
            "from the last position to the first, as the adjoint goes">,
+    Option<"gradients", "gradients", "bool", "false",
+           "the adjoint in q, k and v at once, of keys and values of one width">,
   ];
   let dependentDialects = [
     "::mlir::arith::ArithDialect", "::mlir::math::MathDialect",
