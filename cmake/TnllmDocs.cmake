@@ -1,6 +1,7 @@
 # Reference pages from TableGen: <build>/docs/generated, in every build. The target
 # tnllm-docs copies them to docs/generated and writes a page for each pass there, with
-# what tnllm-opt makes of an example; test/Docs checks that all agree.
+# what tnllm-opt makes of an example, and one with the options of all programs; test/Docs
+# checks that all agree.
 
 set(_docs ${CMAKE_BINARY_DIR}/docs/generated)
 set(_pages)
@@ -37,5 +38,7 @@ add_custom_target(tnllm-docs
   COMMAND ${CMAKE_COMMAND} -E copy_directory ${_docs} ${CMAKE_SOURCE_DIR}/docs/generated
   COMMAND ${Python3_EXECUTABLE} ${CMAKE_SOURCE_DIR}/tools/dev/pass-pages
           --opt $<TARGET_FILE:tnllm-opt> --out ${CMAKE_SOURCE_DIR}/docs/generated/passes
-  DEPENDS ${_pages} tnllm-opt
+  COMMAND ${Python3_EXECUTABLE} ${CMAKE_SOURCE_DIR}/tools/dev/option-page
+          --bin $<TARGET_FILE_DIR:tnllm-opt> --out ${CMAKE_SOURCE_DIR}/docs/generated/Options.md
+  DEPENDS ${_pages} tnllm-opt tnllm-reduce tnllmc tnllm_link_directory
   COMMENT "Updating docs/generated")

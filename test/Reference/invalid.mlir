@@ -119,7 +119,7 @@ func.func @large(%x: tensor<9223372036854775807xf32>) -> tensor<9223372036854775
 
 // The product overflows 64 bits.
 // expected-error @+1 {{at most 2^32 elements, found 'tensor<4611686018427387904x4xf32>'}}
-tn.param @w : tensor<4611686018427387904x4xf32>
+tn.param @w : tensor<4611686018427387904x4xf32> init <normal, 2.0e-02 : f64>
 
 // -----
 

@@ -2,18 +2,15 @@
 // definitions, references, symbols), over the Language Server Protocol on stdin
 // and stdout. docs/Editors.md sets editors up for it.
 #include "tnllm/Pipelines/Pipelines.h"
-#include "tnllm/Target/Manifest.h"
+#include "tnllm/Target/Version.h"
 
 #include "mlir/Tools/mlir-lsp-server/MlirLspServerMain.h"
 #include "mlir/Tools/mlir-opt/MlirOptMain.h"
 
 #include "llvm/Support/CommandLine.h"
-#include "llvm/Support/raw_ostream.h"
 
 int main(int argc, char **argv) {
-  llvm::cl::SetVersionPrinter([](llvm::raw_ostream &out) {
-    out << tnllm::getCompilerVersion() << '\n';
-  });
+  llvm::cl::SetVersionPrinter(tnllm::printVersion);
   mlir::DialectRegistry registry;
   tnllm::registerAllDialects(registry);
   return mlir::asMainReturnCode(mlir::MlirLspServerMain(argc, argv, registry));

@@ -2,17 +2,14 @@
 // reference interpreter.
 #include "tnllm/Pipelines/Pipelines.h"
 #include "tnllm/Reference/Passes.h"
-#include "tnllm/Target/Manifest.h"
+#include "tnllm/Target/Version.h"
 
 #include "mlir/Tools/mlir-opt/MlirOptMain.h"
 
 #include "llvm/Support/CommandLine.h"
-#include "llvm/Support/raw_ostream.h"
 
 int main(int argc, char **argv) {
-  llvm::cl::SetVersionPrinter([](llvm::raw_ostream &out) {
-    out << tnllm::getCompilerVersion() << '\n';
-  });
+  llvm::cl::SetVersionPrinter(tnllm::printVersion);
   mlir::DialectRegistry registry;
   tnllm::registerAllDialects(registry);
   tnllm::registerAllPasses();

@@ -3,7 +3,7 @@
 #include "Reducer.h"
 
 #include "tnllm/Pipelines/Pipelines.h"
-#include "tnllm/Target/Manifest.h"
+#include "tnllm/Target/Version.h"
 
 #include "mlir/IR/MLIRContext.h"
 #include "mlir/Parser/Parser.h"
@@ -54,8 +54,7 @@ size_t countLines(mlir::ModuleOp module) {
 int main(int argc, char **argv) {
   InitLLVM init(argc, argv);
   cl::HideUnrelatedOptions(category);
-  cl::SetVersionPrinter(
-      [](raw_ostream &out) { out << tnllm::getCompilerVersion() << '\n'; });
+  cl::SetVersionPrinter(tnllm::printVersion);
   cl::ParseCommandLineOptions(argc, argv,
                               "makes a module that shows a fault smaller\n");
   ErrorOr<std::string> program = sys::findProgramByName(testName);

@@ -7,6 +7,7 @@
 #include "Versions.h"
 
 #include "tnllm/Spec/Printable.h"
+#include "tnllm/Target/Version.h"
 
 #include "mlir/IR/AsmState.h"
 #include "mlir/IR/MLIRContext.h"
@@ -473,7 +474,8 @@ void registerOptions() {
       entry.second->addCategory(mlirCategory);
   cl::HideUnrelatedOptions({&category, &mlirCategory});
   cl::SetVersionPrinter([](raw_ostream &out) {
-    out << tnllm::getCompilerVersion() << '\n' << getLinkedVersions() << '\n';
+    tnllm::printVersion(out);
+    out << getLinkedVersions() << '\n';
   });
 }
 

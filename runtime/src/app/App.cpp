@@ -30,7 +30,8 @@ public:
     app.fallthrough();
     app.set_version_flag("--version",
                          manifest.name + " " + manifest.fingerprint + "\n" +
-                             manifest.compiler + "\n" + linkedVersions());
+                             manifest.compiler + "\n" + builtFrom() + "\n" +
+                             linkedVersions());
     app.add_option("--threads", common.threads,
                    "worker threads (default: all cores)")
         ->check(integerIn(1, 4096));

@@ -8,6 +8,8 @@
 
 namespace tnrt {
 
+std::string builtFrom() { return "commit " TNLLM_COMMIT; }
+
 std::string linkedVersions() {
   const auto &json = nlohmann::json::meta();
   return "sentencepiece " TNLLM_SENTENCEPIECE_VERSION

@@ -6,6 +6,10 @@
 
 namespace tnrt {
 
+// "commit 49757174...", of the tree that this runtime was built from, or "commit
+// unknown".
+std::string builtFrom();
+
 // "sentencepiece 0.2.0, nlohmann-json 3.11.2, ..., glibc 2.36": what is linked in, and
 // the C library that runs.
 std::string linkedVersions();

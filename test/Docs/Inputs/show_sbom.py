@@ -16,6 +16,8 @@ for package in document["packages"]:
     assert package["versionInfo"] and "downloadLocation" in package, package
     names[package["SPDXID"]] = (package["name"], package["versionInfo"])
 print(f"{document['spdxVersion']}, {len(document['packages'])} packages")
+print(next(package["comment"] for package in document["packages"]
+           if package["SPDXID"] == "SPDXRef-tnllm"))
 for relation in document["relationships"]:
     name, version = names[relation["spdxElementId"]]
     other, _ = names[relation["relatedSpdxElement"]]

@@ -99,6 +99,7 @@ TEST_F(CommandTest, HelpAndVersion) {
   Outcome version = run({"--version"});
   EXPECT_EQ(version.code, 0);
   EXPECT_NE(version.out.find("fake"), std::string::npos);
+  EXPECT_NE(version.out.find("\ncommit "), std::string::npos);
   EXPECT_NE(version.out.find("sentencepiece 0."), std::string::npos);
   EXPECT_NE(version.out.find("glibc 2."), std::string::npos);
 }
