@@ -43,8 +43,12 @@ public:
                    "checkpoint to use instead of the one compiled in")
         ->type_name("PATH");
     app.add_flag("--deterministic", common.deterministic,
-                 "the same bits for a sequence in any batch, with any number "
-                 "of threads (always so on a CPU, never promised on a GPU)");
+                 manifest.isTraining()
+                     ? "the same bits each time, with any number of threads "
+                       "(always so)"
+                     : "the same bits for a sequence in any batch, with any "
+                       "number of threads (always so on a CPU, never promised "
+                       "on a GPU)");
     app.add_flag("-q,--quiet", common.quiet,
                  "no progress bar and no notes on stderr");
     app.footer(
@@ -326,8 +330,10 @@ int runCommandLine(int argc, const char *const *argv, const tnrt_module &module,
                   ": this program is compiled for the CPU (" + target.march +
                   "); programs for GPUs are compiled with --target");
     // Every CPU kernel gives the same bits in any batch. A GPU's code chooses
-    // kernels, which sum in different orders, by the rows of all sequences.
-    if (environment.options.deterministic && target.isGpu())
+    // kernels, which sum in different orders, by the rows of all sequences; a
+    // run repeats its batches, and with them its kernels.
+    if (environment.options.deterministic && target.isGpu() &&
+        !environment.manifest.isTraining())
       return fail("--deterministic: this program computes on a GPU, where the "
                   "size of the batch chooses the kernels, and with them the "
                   "last bits; expected one compiled with --target=cpu");

@@ -151,6 +151,18 @@ TEST_F(TrainCommandTest, RefusesToMixRuns) {
                   "tokens) now"});
 }
 
+// A run repeats its batches: what programs for GPUs refuse otherwise is so.
+TEST_F(TrainCommandTest, DeterministicIsOfEveryMachine) {
+  EXPECT_EQ(run({"--deterministic", "info"}).code, 0);
+  const std::string target = R"("target": {)";
+  manifest.replace(manifest.find(target), target.size(),
+                   target + R"("kind": "gpu", "chip": "sm_90a", )");
+  module = fake::makeBigramTrainer(manifest);
+  Outcome outcome = run({"--deterministic", "info"});
+  EXPECT_EQ(outcome.code, 0) << outcome.err;
+  EXPECT_TRUE(contains(outcome.out, "NVIDIA GPU, sm_90a"));
+}
+
 // The same parameters, and another program.
 TEST_F(TrainCommandTest, RefusesAnotherModel) {
   ASSERT_EQ(run(training({})).code, 0);
