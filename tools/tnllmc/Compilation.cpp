@@ -13,6 +13,7 @@
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/IR/Module.h"
 #include "llvm/Support/FileSystem.h"
+#include "llvm/Support/FormatVariadic.h"
 #include "llvm/Support/JSON.h"
 #include "llvm/Support/MemoryBuffer.h"
 #include "llvm/Support/Path.h"
@@ -124,8 +125,8 @@ Error checkIsNoInput(StringRef output, const LoadedModel &model) {
   return Error::success();
 }
 
-// What has kernels for a CPU alone yet, but for training, by the key of the spec
-// that asks for it.
+// What has kernels for a CPU alone yet, but for training, by the key of the
+// spec that asks for it.
 Error checkHasKernels(const ModelSpec &spec, const GPUTarget &gpu,
                       StringRef path) {
   auto refuse = [&](const Twine &asked, StringRef expected) {
@@ -243,6 +244,8 @@ Error Compilation::run() {
     return Error::success();
   if (Error error = link())
     return error;
+  if (options.compile.training && !options.quiet)
+    sayPlan();
   return options.traceDirectory.empty() ? Error::success() : trace();
 }
 
@@ -339,6 +342,31 @@ Error Compilation::link() {
     if (Error error = embedWeights())
       return error;
   return output->keep(/*executable=*/true);
+}
+
+static std::string bytesText(int64_t bytes) {
+  bool isLarge = bytes >= 1000000000;
+  return formatv("{0:F1} {1}",
+                 static_cast<double>(bytes) / (isLarge ? 1e9 : 1e6),
+                 isLarge ? "GB" : "MB")
+      .str();
+}
+
+void Compilation::sayPlan() {
+  int64_t parameters = 0;
+  for (const ProgramParameter &parameter : program.parameters) {
+    int64_t bytes = sizeof(float);
+    for (int64_t size : parameter.shape)
+      bytes *= size;
+    parameters += bytes;
+  }
+  // Gradients and two moments are as large.
+  errs() << "memory: " << bytesText(4 * parameters + program.arenaBytes)
+         << " planned for " << program.trainTokens
+         << " tokens at a time: " << bytesText(parameters)
+         << " of parameters, three times that of gradients and moments, "
+         << bytesText(program.arenaBytes)
+         << " of values (recompute: " << options.compile.recompute << ")\n";
 }
 
 // The program's parameters as the runtime will read them from the executable.

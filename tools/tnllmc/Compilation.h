@@ -63,6 +63,8 @@ private:
   llvm::Error translate();
   llvm::Error generateCode();
   llvm::Error link();
+  // Of a trainer, what it will take, on stderr.
+  void sayPlan();
   llvm::Expected<std::vector<tnrt::StoredParameter>>
   storedParameters(const tnrt::Checkpoint &checkpoint);
   llvm::Error embedWeights();
