@@ -24,7 +24,9 @@ const char *const words[] = {
     "vector<", ">", "x", "silu", "relu", "exp", "srms", "layer", "rms", "panels",
     "rows", "row_scales", "{", "}", "(", ")", "[", "]", ",", "->", ":", "=", "private",
     "transpose_a", "pairs", "dense<0.0>", "affine_map<(d0) -> (d0)>", "none", "unit",
-    "tn.rows = 8 : i64", "tn.state = 0 : i64", "!tnrt.context", "@prefill"};
+    "tn.rows = 8 : i64", "tn.state = 0 : i64", "!tnrt.context", "@prefill",
+    "tn.gradient_of = 0 : i64", "@f", "@f_gradient", "@loss", "threads(128)", "i4", "f8E4M3FN",
+    "!tnk.map<64x64xbf16>", "!tnk.tile<64x64xbf16>", "#gpu.address_space<workgroup>"};
 
 bool isWord(char c) {
   return std::isalnum(static_cast<unsigned char>(c)) || c == '_' || c == '.' || c == '$';
