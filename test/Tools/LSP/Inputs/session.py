@@ -68,9 +68,11 @@ def print_outline(symbol, depth):
 
 def main():
     client = Client([sys.argv[1]])
-    capabilities = client.request("initialize", {
+    answer = client.request("initialize", {
         "processId": None, "rootUri": None, "capabilities": {"textDocument": {
-            "documentSymbol": {"hierarchicalDocumentSymbolSupport": True}}}})["capabilities"]
+            "documentSymbol": {"hierarchicalDocumentSymbolSupport": True}}}})
+    print("server:", answer["serverInfo"]["name"], answer["serverInfo"]["version"])
+    capabilities = answer["capabilities"]
     for name in ("definitionProvider", "documentSymbolProvider", "hoverProvider",
                  "referencesProvider"):
         assert capabilities[name], capabilities
