@@ -143,8 +143,8 @@ void FunctionConverter::launchInSegments(const AttentionShape &shape,
       b,
       MemRefType::get({kernel.fillingBlocks, shape.keyWidth, shape.valueWidth},
                       b.getF32Type()));
-  Value tasks =
-      arith::MulIOp::create(b, batch, index(shape.heads * kernel.tasksPerHead));
+  Value tasks = arith::MulIOp::create(
+      b, batch, index(shape.heads * kernel.tasksPerHead * shape.attentions));
   Value wanted = arith::MaxUIOp::create(
       b, arith::DivUIOp::create(b, index(kernel.fillingBlocks), tasks),
       index(1));
@@ -180,7 +180,13 @@ void FunctionConverter::launchPart(const AttentionShape &shape, StringRef key,
                                    ArrayRef<Value> segments) {
   StringRef name = statesOnly ? "attention_states" : "attention_outputs";
   SmallVector<Value> arguments;
-  if (statesOnly) {
+  bool isAdjoint = !in.gradients.empty();
+  if (isAdjoint) {
+    arguments = {in.q, in.k, in.v, in.out};
+    if (!statesOnly)
+      llvm::append_range(arguments, in.gradients);
+    arguments.append({in.slopes, length});
+  } else if (statesOnly) {
     arguments = {in.k, in.v, in.slopes, length};
   } else {
     arguments = {in.q, in.k, in.v, in.slopes};
@@ -200,20 +206,30 @@ void FunctionConverter::launchPart(const AttentionShape &shape, StringRef key,
   TileSizes sizes = state.target.sizes;
   sizes.threads =
       planTiledAttention(out.keyWidth, out.valueWidth, out.part).threads;
-  std::string text =
-      (name + (shape.reversed ? " reversed " : "") + Twine(out.heads) + key)
-          .str();
+  std::string text = (name + (shape.reversed ? " reversed " : "") +
+                      (isAdjoint ? " of " : "") + Twine(out.heads) + key)
+                         .str();
   work.whole = segments[0];
   launch(name, arguments, tasks, sizes, text, work, [&](KernelBuilder &k) {
     unsigned next = 0;
-    if (!statesOnly)
+    if (isAdjoint) {
+      SmallVector<Value> maps;
+      while (next + 2 < first)
+        maps.push_back(k.argument(next++));
+      setAdjoint(out, ArrayRef(maps).take_front(4),
+                 ArrayRef(maps).drop_front(4));
+    } else if (statesOnly) {
+      out.k = k.argument(next++);
+      out.v = k.argument(next++);
+    } else {
       out.q = k.argument(next++);
-    out.k = k.argument(next++);
-    out.v = k.argument(next++);
+      out.k = k.argument(next++);
+      out.v = k.argument(next++);
+    }
     out.slopes = k.argument(next++);
     if (!statesOnly && in.state)
       out.state = k.argument(next++);
-    if (!statesOnly)
+    if (!statesOnly && !isAdjoint)
       out.out = k.argument(next++);
     out.length = k.argument(next++);
     out.segments = segmentsFrom(k, first);
@@ -229,16 +245,18 @@ void FunctionConverter::launchScan(const AttentionShape &shape,
     arguments.push_back(in.state);
   unsigned first = arguments.size();
   llvm::append_range(arguments, segments);
-  Value tasks =
-      arith::MulIOp::create(b, batch, index(shape.heads * shape.keyWidth));
-  std::string key = "attention_scan" + std::to_string(shape.heads);
+  Value tasks = arith::MulIOp::create(
+      b, batch, index(shape.heads * shape.keyWidth * shape.attentions));
+  std::string key = "attention_scan" + std::to_string(shape.heads) + "x" +
+                    std::to_string(shape.attentions);
   Work work;
   work.whole = segments[0];
-  launch(
-      "attention_scan", arguments, tasks, segmentScanSizes(state.target.sizes),
-      key, work, [&](KernelBuilder &k) {
-        buildSegmentScan(k, {k.argument(0), in.state ? k.argument(1) : Value(),
-                             segmentsFrom(k, first), shape.heads,
-                             shape.keyWidth, shape.valueWidth});
-      });
+  launch("attention_scan", arguments, tasks,
+         segmentScanSizes(state.target.sizes), key, work,
+         [&](KernelBuilder &k) {
+           buildSegmentScan(
+               k, {k.argument(0), in.state ? k.argument(1) : Value(),
+                   segmentsFrom(k, first), shape.heads, shape.keyWidth,
+                   shape.valueWidth, shape.attentions});
+         });
 }

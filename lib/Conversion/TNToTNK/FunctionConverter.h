@@ -91,8 +91,8 @@ public:
                   const TileSizes &sizes, GroupBody body);
   // A buffer of f32 for the rows of a call.
   mlir::Value allocateRows(int64_t columns);
-  // y = x w^T by the runtime's library, for the rows of the call; plus `addend`,
-  // if any.
+  // y = x w^T by the runtime's library, for the rows of the call; plus
+  // `addend`, if any.
   void matmul(mlir::Value x, mlir::Value w, mlir::Value y,
               tnrt::MatmulForm form = tnrt::MatmulForm::Linear,
               bool accumulate = false, mlir::Value addend = {});
@@ -117,7 +117,8 @@ public:
   mlir::Value index(int64_t value) {
     return mlir::arith::ConstantIndexOp::create(b, value);
   }
-  // Rows of the call, and the tasks of a product of `m` rows (see GradKernels.h).
+  // Rows of the call, and the tasks of a product of `m` rows (see
+  // GradKernels.h).
   mlir::Value numRows() { return rows; }
   mlir::Value productTasks(mlir::Value m, int64_t columns);
 
@@ -137,6 +138,9 @@ private:
     mlir::Value q, k, v, slopes, state, out;
     // Of packed sequences, with maps: the offsets and the output's buffer.
     mlir::Value offsets, outRows;
+    // The adjoint's results, whose kernel does all of it; `out` is then the
+    // gradient that comes in.
+    llvm::SmallVector<mlir::Value, 3> gradients = {};
   };
   // What the kernels know of sequences: their length or, packed, the offsets.
   mlir::Value extentOf(const AttentionOperands &in) {
@@ -151,7 +155,8 @@ private:
   struct AttentionShape {
     int64_t heads = 0, keyWidth = 0, valueWidth = 0;
     double scale = 1;
-    bool reversed = false; // from the last position to the first
+    bool reversed = false;  // from the last position to the first
+    int64_t attentions = 1; // that one kernel does, 3: the adjoint
   };
   // Where sequences are too few, in segments, else as `whole` does. `key` tells
   // the attention from others, `flops` are those of a row.
@@ -192,7 +197,7 @@ private:
   void convertSoftmaxGrad(tn::SoftmaxAttentionGradOp op);
 
   //===--------------------------------------------------------------------===//
-  // Training: GradLaunches.cpp
+  // Training: GradLaunches.cpp, AttentionGradLaunches.cpp
   //===--------------------------------------------------------------------===//
 
   mlir::LogicalResult convertGradient(mlir::Operation &op);
@@ -222,10 +227,9 @@ private:
   void copyStates(mlir::Value from, mlir::Value to);
   mlir::Value zeroStates(mlir::RankedTensorType type);
   void convertLinearGrad(mlir::Operation *op);
-  void
-  forPieces(int64_t vocabulary,
-            llvm::function_ref<void(mlir::Value first, mlir::Value logits)>
-                body);
+  void forPieces(
+      int64_t vocabulary,
+      llvm::function_ref<void(mlir::Value first, mlir::Value logits)> body);
   // Of a piece of the vocabulary, from the word `first` on: logits = x w^T, and
   // what their gradient adds to dx and to the rows of dweight.
   void launchLogits(mlir::Value x, mlir::Value weight, mlir::Value logits,
@@ -256,6 +260,10 @@ private:
               const AttentionKernel &kernel, llvm::StringRef key);
   void attendWhole(const AttentionOperands &in, const AttentionShape &shape,
                    const AttentionKernel &kernel, llvm::StringRef key);
+  bool attendAtOnce(tn::LightningAttentionGradOp op);
+  void attendWholeAtOnce(const AttentionOperands &in,
+                         const AttentionShape &shape,
+                         const AttentionKernel &kernel, llvm::StringRef key);
 
   using Body = llvm::function_ref<void(KernelBuilder &)>;
   void launch(llvm::StringRef name, llvm::ArrayRef<mlir::Value> arguments,

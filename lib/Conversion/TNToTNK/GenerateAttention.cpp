@@ -30,6 +30,11 @@ struct GenerateAttentionPass
                        "states");
       return signalPassFailure();
     }
+    if (gradients && (keyWidth != valueWidth || sequences != 0 || reversed)) {
+      module.emitError("expected keys and values of one width, no states and "
+                       "no direction with gradients");
+      return signalPassFailure();
+    }
     if (segments < 0 || segments == 1) {
       module.emitError("expected no segments, or room for at least 2, got ")
           << segments.getValue();
@@ -81,14 +86,35 @@ struct GenerateAttentionPass
     return types;
   }
 
+  // The maps of a kernel, with the slopes behind them.
+  SmallVector<Type> mapTypes(AttentionPart part) {
+    bool areOutputs = part != AttentionPart::States;
+    size_t count = gradients ? (areOutputs ? 7 : 4) : (areOutputs ? 4 : 2);
+    SmallVector<Type> types(count, map);
+    types.push_back(slopes);
+    return types;
+  }
+
+  // Returns the number of the argument behind them.
+  unsigned takeMaps(KernelBuilder &k, TiledAttentionBuffers &in) {
+    SmallVector<Value> maps;
+    for (unsigned i = 0, n = mapTypes(in.part).size() - 1; i < n; ++i)
+      maps.push_back(k.argument(i));
+    if (gradients)
+      setAdjoint(in, ArrayRef(maps).take_front(4),
+                 ArrayRef(maps).drop_front(4));
+    else if (in.part == AttentionPart::States)
+      std::tie(in.k, in.v) = std::tie(maps[0], maps[1]);
+    else
+      std::tie(in.q, in.k, in.v, in.out) =
+          std::tie(maps[0], maps[1], maps[2], maps[3]);
+    in.slopes = k.argument(maps.size());
+    return maps.size() + 1;
+  }
+
   // The first arguments of a kernel with outputs; returns the number of them.
   unsigned takeArguments(KernelBuilder &k, TiledAttentionBuffers &in) {
-    unsigned next = 0;
-    in.q = k.argument(next++);
-    in.k = k.argument(next++);
-    in.v = k.argument(next++);
-    in.out = k.argument(next++);
-    in.slopes = k.argument(next++);
+    unsigned next = takeMaps(k, in);
     if (sequences != 0)
       in.state = k.argument(next++);
     in.length = k.argument(next++);
@@ -99,7 +125,7 @@ struct GenerateAttentionPass
     ModuleOp module = getOperation();
     TiledAttentionBuffers in = buffersOf(AttentionPart::Whole);
     KernelBuilder k(module, "attention", module.getLoc(),
-                    argumentTypes({map, map, map, map, slopes}, {index}),
+                    argumentTypes(mapTypes(in.part), {index}),
                     sizesOf(in.part));
     takeArguments(k, in);
     buildTiledAttention(k, in);
@@ -108,14 +134,13 @@ struct GenerateAttentionPass
   void generateStates() {
     ModuleOp module = getOperation();
     TiledAttentionBuffers in = buffersOf(AttentionPart::States);
-    KernelBuilder k(module, "attention_states", module.getLoc(),
-                    {map, map, slopes, index, states, index, index},
+    SmallVector<Type> types = mapTypes(in.part);
+    types.append({index, states, index, index});
+    KernelBuilder k(module, "attention_states", module.getLoc(), types,
                     sizesOf(in.part));
-    in.k = k.argument(0);
-    in.v = k.argument(1);
-    in.slopes = k.argument(2);
-    in.length = k.argument(3);
-    in.segments = segmentsOf(k, 4);
+    unsigned next = takeMaps(k, in);
+    in.length = k.argument(next);
+    in.segments = segmentsOf(k, next + 1);
     buildTiledAttention(k, in);
   }
 
@@ -126,16 +151,17 @@ struct GenerateAttentionPass
                     segmentScanSizes({}));
     unsigned next = sequences != 0 ? 2 : 1;
     buildSegmentScan(k, {k.argument(0), next == 2 ? k.argument(1) : Value(),
-                         segmentsOf(k, next), heads, keyWidth, valueWidth});
+                         segmentsOf(k, next), heads, keyWidth, valueWidth,
+                         /*attentions=*/gradients ? 3 : 1});
   }
 
   void generateOutputs() {
     ModuleOp module = getOperation();
     TiledAttentionBuffers in = buffersOf(AttentionPart::Outputs);
-    KernelBuilder k(module, "attention_outputs", module.getLoc(),
-                    argumentTypes({map, map, map, map, slopes},
-                                  {index, states, index, index}),
-                    sizesOf(in.part));
+    KernelBuilder k(
+        module, "attention_outputs", module.getLoc(),
+        argumentTypes(mapTypes(in.part), {index, states, index, index}),
+        sizesOf(in.part));
     in.segments = segmentsOf(k, takeArguments(k, in));
     buildTiledAttention(k, in);
   }

@@ -113,8 +113,11 @@ void SegmentScan::build() {
   Value keys = k.index(in.keyWidth), heads = k.index(in.heads);
   row = k.rem(k.task(), keys);
   Value number = k.div(k.task(), keys);
-  head = k.rem(number, heads);
-  sequence = k.div(number, heads);
+  Value place = number;
+  if (in.attentions > 1)
+    place = k.div(number, k.index(in.attentions));
+  head = k.rem(place, heads);
+  sequence = k.div(place, heads);
   first = k.mul(number, in.segments.count);
   lambda = decayOfSegment();
   k.forColumns(

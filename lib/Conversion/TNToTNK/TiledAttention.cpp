@@ -18,7 +18,8 @@
 //
 // Backwards in time the chunks come from the last to the first, and within each
 // position i is where 63 - i was: M_ij = lambda^(j-i) for i <= j, outputs weigh
-// lambda^(64-i) and values lambda^j.
+// lambda^(64-i) and values lambda^j. Where one kernel does both directions, a
+// block's own is known when it runs.
 #include "AttentionHead.h"
 #include "TiledKernels.h"
 
@@ -87,6 +88,8 @@ private:
   bool isWhole() const { return in.part == AttentionPart::Whole; }
   bool isStatesOnly() const { return in.part == AttentionPart::States; }
   bool isPacked() const { return in.offsets != Value(); }
+  // Whether blocks of both directions are side by side.
+  bool isMixed() const { return !in.backwards.empty(); }
   Value isLastSegment() {
     return k.compare(arith::CmpIPredicate::eq, segment,
                      k.sub(in.segments.count, k.index(1)));
@@ -96,6 +99,7 @@ private:
   void role(StringRef name, int64_t groups, int64_t warps, int64_t registers,
             function_ref<void()> body);
   void copyRole();
+  void copyChunks(const TiledAttentionBuffers::Maps &maps);
   void scoreRole();
   void valueRole();
   // One chunk: the state after it, from the state before.
@@ -141,10 +145,35 @@ private:
       chunk = k.sub(k.sub(chunks, k.index(1)), step);
     if (!isWhole())
       chunk = k.add(firstChunk, chunk);
-    if (in.reversed)
-      chunk = k.sub(k.sub(allChunks, k.index(1)), chunk);
+    if (in.reversed || isMixed()) {
+      Value turned = k.sub(k.sub(allChunks, k.index(1)), chunk);
+      chunk = ofDirection(chunk, turned);
+    }
     return k.mul(chunk, k.index(kChunk));
   }
+  // One of two scalars.
+  Value ofDirection(Value forwards, Value backwards) {
+    if (isMixed())
+      return arith::SelectOp::create(b, isTurned, backwards, forwards);
+    return in.reversed ? backwards : forwards;
+  }
+  // Where blocks go both ways: `start` + i for the indices i of a tile in those
+  // of one direction, that of the chunks or the other, `start` - i in the rest.
+  Value countFrom(Value forwards, Value backwards, bool growsForwards,
+                  Value indices) {
+    auto type = cast<VectorType>(indices.getType());
+    int32_t sign = growsForwards ? 1 : -1;
+    Value signs = k.broadcast(ofDirection(i32(sign), i32(-sign)), type);
+    return arith::AddIOp::create(
+        b, k.broadcast(ofDirection(forwards, backwards), type),
+        arith::MulIOp::create(b, indices, signs));
+  }
+  Value i32(int32_t value) {
+    return arith::ConstantOp::create(b, b.getI32IntegerAttr(value));
+  }
+  // Calls `body` with the maps of the block's attention.
+  void forAttention(
+      function_ref<void(const TiledAttentionBuffers::Maps &maps)> body);
   // Of a map, from the sequence's position `position` on.
   SmallVector<Value> coordinates(Value position, Value column) {
     if (!isPacked())
@@ -159,6 +188,8 @@ private:
   const TiledAttentionBuffers &in;
   TiledAttentionPlan plan;
   Value batch, head, slice, zero;
+  // Where blocks are of several attentions: which, and whether backwards.
+  Value which, isTurned;
   SequenceRows rows;
   Value chunks, allChunks; // of this task, and of the sequence
   // In segments: its number, its first chunk and its place among the states.
@@ -179,6 +210,12 @@ void TiledAttention::locate() {
     segment = k.rem(task, in.segments.count);
     task = k.div(task, in.segments.count);
   }
+  Value attentions = k.index(in.numAttentions());
+  if (isMixed()) {
+    which = k.rem(task, attentions);
+    task = k.div(task, attentions);
+    isTurned = k.compare(arith::CmpIPredicate::ne, which, zero);
+  }
   slice = k.rem(task, slices);
   Value sequence = k.div(task, slices);
   head = k.rem(sequence, heads);
@@ -190,7 +227,10 @@ void TiledAttention::locate() {
   allChunks = chunks;
   if (!isWhole()) {
     firstChunk = k.mul(segment, in.segments.chunks);
-    place = k.add(k.mul(sequence, in.segments.count), segment);
+    Value number = sequence;
+    if (isMixed())
+      number = k.add(k.mul(sequence, attentions), which);
+    place = k.add(k.mul(number, in.segments.count), segment);
     chunks = k.min(k.sub(chunks, firstChunk), in.segments.chunks);
   }
   if (isStatesOnly()) // nobody begins with the state of the last one
@@ -225,7 +265,28 @@ void TiledAttention::role(StringRef name, int64_t groups, int64_t warps,
   body();
 }
 
+void TiledAttention::forAttention(
+    function_ref<void(const TiledAttentionBuffers::Maps &maps)> body) {
+  TiledAttentionBuffers::Maps first{in.q, in.k, in.v, in.out};
+  if (!isMixed())
+    return body(first);
+  SmallVector<TiledAttentionBuffers::Maps> all = {first};
+  llvm::append_range(all, in.backwards);
+  for (auto [number, maps] : llvm::enumerate(all)) {
+    Value isIt = k.compare(arith::CmpIPredicate::eq, which, k.index(number));
+    auto branch = scf::IfOp::create(b, isIt, /*withElseRegion=*/false);
+    OpBuilder::InsertionGuard guard(b);
+    b.setInsertionPointToStart(branch.thenBlock());
+    body(maps);
+  }
+}
+
 void TiledAttention::copyRole() {
+  forAttention(
+      [&](const TiledAttentionBuffers::Maps &maps) { copyChunks(maps); });
+}
+
+void TiledAttention::copyChunks(const TiledAttentionBuffers::Maps &maps) {
   k.forLoop(zero, chunks, 1, [&](Value step) {
     tnk::RingAcquireOp::create(b, inputs, step);
     Value position = positionOf(step);
@@ -236,9 +297,9 @@ void TiledAttention::copyRole() {
                                ringTile(inputs, step, next++), inputs, step);
     };
     if (!isStatesOnly())
-      load(in.q, zero);
-    load(in.k, zero);
-    load(in.v, valueColumn);
+      load(maps.q, zero);
+    load(maps.k, zero);
+    load(maps.v, valueColumn);
   });
 }
 
@@ -255,6 +316,11 @@ void TiledAttention::scoreRole() {
   Value query = indexTile(0, kChunk), key = indexTile(1, kChunk);
   Value distance = arith::SubIOp::create(b, in.reversed ? key : query,
                                          in.reversed ? query : key);
+  if (isMixed())
+    distance = arith::MulIOp::create(
+        b, distance,
+        k.broadcast(ofDirection(i32(1), i32(-1)),
+                    cast<VectorType>(distance.getType())));
   Value none = arith::ConstantOp::create(b, b.getZeroAttr(distance.getType()));
   Value isPast =
       arith::CmpIOp::create(b, arith::CmpIPredicate::sge, distance, none);
@@ -330,7 +396,9 @@ void TiledAttention::storeOutput(Value out, Value step, Value n) {
       tnk::PartOp::create(b, tile(kChunk, kValueColumns), stage, group);
   tnk::StoreWaitOp::create(b);
   tnk::WriteOp::create(b, toBF16(out), part, /*transpose=*/true);
-  tnk::StoreAsyncOp::create(b, part, in.out, at);
+  forAttention([&](const TiledAttentionBuffers::Maps &maps) {
+    tnk::StoreAsyncOp::create(b, part, maps.out, at);
+  });
 }
 
 // The end of a packed sequence, if it is this task's and no whole chunk. Each
@@ -407,8 +475,11 @@ Value TiledAttention::weighValues(Value v, Value n, Value factor) {
   if (in.reversed) {
     weights = power(indexTile(1, kChunk));
   } else {
-    Value after = arith::SubIOp::create(b, k.broadcast(last, indices),
-                                        indexTile(1, kChunk));
+    Value column = indexTile(1, kChunk);
+    Value after =
+        isMixed() ? countFrom(last, i32(0), /*growsForwards=*/false, column)
+                  : arith::SubIOp::create(b, k.broadcast(last, indices), column)
+                        .getResult();
     Value none = arith::ConstantOp::create(b, b.getZeroAttr(indices));
     weights = arith::SelectOp::create(
         b, arith::CmpIOp::create(b, arith::CmpIPredicate::sge, after, none),
@@ -501,6 +572,8 @@ SmallVector<Value> TiledAttention::outputWeights() {
                                   b.getI32IntegerAttr(value)));
   };
   Value column = indexTile(1, kChunk);
+  if (isMixed())
+    column = countFrom(i32(0), i32(kChunk - 1), /*growsForwards=*/true, column);
   if (in.reversed)
     column = arith::SubIOp::create(b, splat(kChunk - 1), column);
   SmallVector<Value> weights;
@@ -556,6 +629,19 @@ void TiledAttention::build() {
          twoGroups && !isStatesOnly() ? 192 : 240, [&] { valueRole(); });
   }
   k.finish();
+}
+
+void kernels::setAdjoint(TiledAttentionBuffers &buffers, ArrayRef<Value> inputs,
+                         ArrayRef<Value> outputs) {
+  Value q = inputs[0], k = inputs[1], v = inputs[2], dout = inputs[3];
+  auto output = [&](size_t number) {
+    return outputs.empty() ? Value() : outputs[number];
+  };
+  buffers.q = dout;
+  buffers.k = v;
+  buffers.v = k;
+  buffers.out = output(0);
+  buffers.backwards = {{v, dout, q, output(1)}, {k, q, dout, output(2)}};
 }
 
 void kernels::buildTiledAttention(KernelBuilder &k,

@@ -68,9 +68,28 @@ struct TiledAttentionBuffers {
   // sees itself and those after it: the adjoint in k and v. The chunk that may
   // be partial comes first there; the state must be zeros, and nothing packed.
   bool reversed = false;
+  // Maps of more attentions of this shape, all of them from the last position
+  // to the first while that above is not: the adjoint in k and in v beside that
+  // in q. Each task is then as many, one after the other, and each segment's
+  // state as many; nothing has a state of its own, nothing is packed.
+  struct Maps {
+    mlir::Value q, k, v, out;
+  };
+  llvm::SmallVector<Maps, 2> backwards = {};
+
+  int64_t numAttentions() const {
+    return 1 + static_cast<int64_t>(backwards.size());
+  }
 };
 void buildTiledAttention(KernelBuilder &k,
                          const TiledAttentionBuffers &buffers);
+
+// The three attentions that the adjoint is, of keys and values of one width:
+//   dq = LA(dout, v, k); backwards, dk = LA(v, dout, q) and dv = LA(k, q, dout)
+// of the maps q, k, v, dout and, where there are outputs, dq, dk and dv.
+void setAdjoint(TiledAttentionBuffers &buffers,
+                llvm::ArrayRef<mlir::Value> inputs,
+                llvm::ArrayRef<mlir::Value> outputs);
 
 // Between the two parts: of the states of segments, from zero, those with which
 // they begin, the first being `state` [*, H, Dk, Dv]. A task is a warp and a
@@ -80,6 +99,7 @@ struct SegmentScanBuffers {
   mlir::Value slopes, state;
   AttentionSegments segments;
   int64_t heads, keyWidth, valueWidth;
+  int64_t attentions = 1; // of each head, one after the other
 };
 TileSizes segmentScanSizes(TileSizes sizes);
 void buildSegmentScan(KernelBuilder &k, const SegmentScanBuffers &buffers);

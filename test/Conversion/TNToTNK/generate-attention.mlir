@@ -11,6 +11,12 @@
 // ERROR: error: expected widths that are multiples of 8, keys of at most 256, at least one head, and no fewer than 0 states
 // RUN: tnllm-opt --tnk-generate-attention="heads=3 sequences=0 key-width=128 value-width=128 reversed=1" %s \
 // RUN:   --canonicalize | FileCheck %s --check-prefix=REVERSED
+// RUN: tnllm-opt --tnk-generate-attention="heads=3 sequences=0 key-width=128 value-width=128 gradients=1 segments=132" %s \
+// RUN:   --canonicalize --cse | FileCheck %s --check-prefix=GRADIENTS
+// RUN: not tnllm-opt --tnk-generate-attention="sequences=0 value-width=64 gradients=1" %s 2>&1 | FileCheck %s --check-prefix=WIDTHS
+// RUN: not tnllm-opt --tnk-generate-attention="gradients=1" %s 2>&1 | FileCheck %s --check-prefix=WIDTHS
+// RUN: not tnllm-opt --tnk-generate-attention="sequences=0 reversed=1 gradients=1" %s 2>&1 | FileCheck %s --check-prefix=WIDTHS
+// WIDTHS: error: expected keys and values of one width, no states and no direction with gradients
 
 // Two warpgroups of 64 value columns, one of scores, one that copies.
 // CHECK-LABEL: tnk.kernel @attention(
@@ -121,3 +127,41 @@ module {}
 // REVERSED-NOT: vector.transfer_read
 // REVERSED-NOT: vector.transfer_write
 // REVERSED: tnk.return
+
+// The adjoint: a task of each attention after the other, the first forwards, the other two
+// backwards, each with copies and stores of its own.
+// GRADIENTS-LABEL: tnk.kernel @attention(
+// GRADIENTS-SAME: %[[Q:[^:]*]]: !tnk.map<64x64xbf16>, %[[K:[^:]*]]: !tnk.map<64x64xbf16>, %[[V:[^:]*]]: !tnk.map<64x64xbf16>, %[[DO:[^:]*]]: !tnk.map<64x64xbf16>,
+// GRADIENTS-SAME: %[[DQ:[^:]*]]: !tnk.map<64x64xbf16>, %[[DK:[^:]*]]: !tnk.map<64x64xbf16>, %[[DV:[^:]*]]: !tnk.map<64x64xbf16>, %{{[^:]*}}: memref<3xf32>, %{{[^:]*}}: index, %[[TASK:[^:]*]]: index) threads(512)
+// GRADIENTS: %[[WHICH:.*]] = arith.remui %[[TASK]], %c3
+// GRADIENTS: %[[TURNED:.*]] = arith.cmpi ne, %[[WHICH]], %c0
+// GRADIENTS: tnk.role "copy"
+// GRADIENTS: arith.cmpi eq, %[[WHICH]], %c0
+// GRADIENTS: arith.select %[[TURNED]]
+// GRADIENTS: tnk.load_async %[[DO]]
+// GRADIENTS: tnk.load_async %[[V]]
+// GRADIENTS: tnk.load_async %[[K]]
+// GRADIENTS: arith.cmpi eq, %[[WHICH]], %c1
+// GRADIENTS: tnk.load_async %[[V]]
+// GRADIENTS: tnk.load_async %[[DO]]
+// GRADIENTS: tnk.load_async %[[Q]]
+// GRADIENTS: arith.cmpi eq, %[[WHICH]], %c2
+// GRADIENTS: tnk.load_async %[[K]]
+// GRADIENTS: tnk.load_async %[[Q]]
+// GRADIENTS: tnk.load_async %[[DO]]
+// GRADIENTS: tnk.role "scores"
+// GRADIENTS: %[[SIGN:.*]] = arith.select %[[TURNED]], %c-1_i32, %c1_i32
+// GRADIENTS: arith.muli
+// GRADIENTS: tnk.role "values"
+// GRADIENTS: tnk.store_async %{{.*}} to %[[DQ]]
+// GRADIENTS: tnk.store_async %{{.*}} to %[[DK]]
+// GRADIENTS: tnk.store_async %{{.*}} to %[[DV]]
+// Of segments a state for each attention, and a row of the scan.
+// GRADIENTS-LABEL: tnk.kernel @attention_states(
+// GRADIENTS-COUNT-6: tnk.load_async
+// GRADIENTS-NOT: tnk.load_async
+// GRADIENTS-LABEL: tnk.kernel @attention_scan(
+// GRADIENTS: arith.divui %{{.*}}, %c3
+// GRADIENTS: arith.remui %{{.*}}, %c3
+// GRADIENTS-LABEL: tnk.kernel @attention_outputs(
+// GRADIENTS-COUNT-3: tnk.store_async

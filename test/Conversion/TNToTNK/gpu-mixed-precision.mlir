@@ -1,6 +1,6 @@
 // What tn-mixed-precision says, as buffers: weights rounded once before the calls, products of
-// bf16, no kernel where a value is read in f32 again, and attention's adjoint by the kernel of
-// tiles, which walks backwards in time and writes the columns where its results belong.
+// bf16, no kernel where a value is read in f32 again, and attention's adjoint by one kernel of
+// tiles, which writes the columns where its results belong.
 // RUN: tnllm-opt %s --tn-mixed-precision --tn-differentiate --canonicalize --cse \
 // RUN:   --convert-tn-to-tnk='training=1 gpu-threads=256 bf16-storage tensor-cores' --canonicalize --cse \
 // RUN:   | FileCheck %s
@@ -30,10 +30,8 @@ tn.param @b : tensor<64x64xf32> init <normal, 2.0e-02 : f64>
 // CHECK: %[[D:.*]] = tnrt.alloc : memref<128x192xbf16>
 // CHECK: tnrt.matmul form(weight_grad) accumulate {{.*}} : memref<128x64xbf16>, memref<128x64xbf16>, memref<64x64xf32>
 // CHECK: tnrt.matmul form(input_grad) {{.*}} : memref<128x64xbf16>, memref<64x64xbf16>, memref<128x64xbf16>
-// CHECK: @attention_tiled tasks(
 // CHECK: tnrt.tensor_map {{.*}} : memref<128x64xbf16, strided<[192, 1], offset: 64>>
-// CHECK: @attention_reversed tasks(
-// CHECK: @attention_reversed tasks(
+// CHECK: @attention_gradients tasks(
 // CHECK-NOT: @unslice
 // CHECK: tnrt.matmul form({{.*}}) {{.*}} %[[D]],
 // CHECK: return
