@@ -218,7 +218,11 @@ double peakOf(const Environment &environment, const TrainOptions &options,
               const TrainBackend &backend) {
   if (options.peakTflops > 0)
     return options.peakTflops * 1e12;
-  return backend.device().empty() ? measurePeakFlops(backend.threads()) : 0;
+  if (backend.device().empty())
+    return measurePeakFlops(backend.threads());
+  const Manifest::Training &training = environment.manifest.training;
+  return statedPeakFlops(backend.device(),
+                         training.amp == Manifest::Training::Amp::BF16);
 }
 
 } // namespace

@@ -152,8 +152,10 @@ void TrainCommandLine::addPace(CLI::App &sub) {
   sub.add_option("--log-every", train.logEvery,
                  "steps between lines; metrics hold all (default 1)")
       ->check(countFrom(1));
-  sub.add_option("--peak-tflops", train.peakTflops,
-                 "of this machine, for the MFU (default: measured, on a CPU)")
+  sub.add_option(
+         "--peak-tflops", train.peakTflops,
+         "of this machine, for the MFU (default: measured on a CPU, of the "
+         "data sheet for a GPU)")
       ->check(atLeastZero());
   sub.add_flag("--json", train.json, "lines of JSON instead of text");
 }

@@ -115,7 +115,31 @@ double attentionFlops(const nlohmann::ordered_json &model, int64_t layer,
          meanKeys(length, block > 0 ? block : std::max<int64_t>(length, 1));
 }
 
+// TFLOP/s of data sheets, without sparsity. The first name that fits counts.
+struct StatedPeak {
+  const char *name;
+  double bf16, f32;
+};
+constexpr StatedPeak kStatedPeaks[] = {
+    {"H100 PCIe", 756, 51}, {"H100 NVL", 835, 60}, {"H100", 989, 67},
+    {"H200 NVL", 835, 60},  {"H200", 989, 67},     {"GH200", 990, 67},
+    {"A100", 312, 19.5},    {"A30", 165, 10.3}};
+
+// Whole words: "A30" is not in "A3000".
+bool isNamed(const std::string &device, const std::string &name) {
+  const std::string text = device + " ";
+  const size_t at = text.find(" " + name), end = at + 1 + name.size();
+  return at != std::string::npos && (text[end] == ' ' || text[end] == '-');
+}
+
 } // namespace
+
+double statedPeakFlops(const std::string &device, bool isBF16) {
+  for (const StatedPeak &peak : kStatedPeaks)
+    if (isNamed(device, peak.name))
+      return (isBF16 ? peak.bf16 : peak.f32) * 1e12;
+  return 0;
+}
 
 double trainingFlopsPerToken(const std::vector<TrainParameter> &parameters,
                              const nlohmann::ordered_json &model,

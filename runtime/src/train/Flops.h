@@ -7,6 +7,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include <string>
 #include <vector>
 
 namespace tnrt {
@@ -30,6 +31,11 @@ double trainingFlopsPerToken(const std::vector<TrainParameter> &parameters,
 // f32 multiply-adds that `threads` threads of this CPU do in a second, times 2;
 // measured, in about 30 ms.
 double measurePeakFlops(int threads);
+
+// What the vendor states for dense products of a GPU that the driver calls
+// `device`, of bf16 or else of f32 operands (without TF32), in operations a
+// second; 0 where it is not known here.
+double statedPeakFlops(const std::string &device, bool isBF16);
 
 } // namespace tnrt
 

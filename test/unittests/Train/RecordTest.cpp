@@ -254,6 +254,15 @@ TEST(Flops, CountKeysOfSoftmaxAttention) {
 
 TEST(Flops, ThePeakIsMeasured) { EXPECT_GT(measurePeakFlops(2), 0); }
 
+TEST(Flops, ThePeakOfAGPUIsStated) {
+  EXPECT_EQ(statedPeakFlops("NVIDIA H100 80GB HBM3", true), 989e12);
+  EXPECT_EQ(statedPeakFlops("NVIDIA H100 80GB HBM3", false), 67e12);
+  EXPECT_EQ(statedPeakFlops("NVIDIA H100 PCIe", true), 756e12);
+  EXPECT_EQ(statedPeakFlops("NVIDIA A100-SXM4-40GB", false), 19.5e12);
+  EXPECT_EQ(statedPeakFlops("NVIDIA A3000", true), 0);
+  EXPECT_EQ(statedPeakFlops("Fake H1000x", true), 0);
+}
+
 TEST(Plot, ReadsCurvesAndForgetsStepsThatCameAgain) {
   auto curves = readCurves("{\"step\":1,\"loss\":3,\"mfu\":null}\n"
                            "{\"step\":2,\"loss\":9}\n"
