@@ -41,16 +41,16 @@ static Value sumOverRows(KernelBuilder &k, Value rows, VectorType type,
   });
 }
 
-// Calls `body` for the task's columns: a full vector, or what is left of the
-// last one.
-static void forColumnsOfTask(KernelBuilder &k, int64_t columns,
+// Calls `body` for the columns of task `number`: a full vector, or what is left
+// of the last one.
+static void forColumnsOfTask(KernelBuilder &k, int64_t columns, Value number,
                              KernelBuilder::TileBody body) {
   int64_t width = std::min(k.sizes.panelWidth, columns);
   int64_t full = columns / width, rest = columns % width;
-  Value column = k.mul(k.task(), k.index(width));
+  Value column = k.mul(number, k.index(width));
   if (rest == 0)
     return body(column, width);
-  Value isFull = k.compare(arith::CmpIPredicate::ult, k.task(), k.index(full));
+  Value isFull = k.compare(arith::CmpIPredicate::ult, number, k.index(full));
   scf::IfOp::create(
       k.b, isFull,
       [&](OpBuilder &, Location) {
@@ -72,41 +72,56 @@ static void addTo(KernelBuilder &k, Value result, Value column, Value sum) {
                                   ArrayRef<bool>{true});
 }
 
-void kernels::buildSumRows(KernelBuilder &k, Value x, Value result,
-                           Value rows) {
-  forColumnsOfTask(k, columnsOf(x), [&](Value column, int64_t width) {
+// Adds the sum over rows of `term` to a result [C], or stores that of each
+// block of rows in a row of a result [blocks, C].
+using ColumnTerm =
+    llvm::function_ref<Value(Value row, Value column, int64_t width)>;
+static void sumColumns(KernelBuilder &k, int64_t columns, Value result,
+                       Value rows, ColumnTerm term) {
+  bool isOfBlock = cast<MemRefType>(result.getType()).getRank() == 2;
+  Value perBlock = k.index(columnTasks(columns, k.sizes));
+  Value number = isOfBlock ? k.rem(k.task(), perBlock) : k.task();
+  forColumnsOfTask(k, columns, number, [&](Value column, int64_t width) {
     auto type = VectorType::get({width}, k.b.getF32Type());
-    addTo(k, result, column, sumOverRows(k, rows, type, [&](Value row) {
-            return k.loadRow(x, row, column, width);
-          }));
+    auto termOf = [&](Value row) { return term(row, column, width); };
+    if (!isOfBlock)
+      return addTo(k, result, column, sumOverRows(k, rows, type, termOf));
+    Value block = k.div(k.task(), perBlock);
+    Value from = k.mul(block, k.index(kRowsOfPartialSum));
+    Value end = k.min(k.add(from, k.index(kRowsOfPartialSum)), rows);
+    k.storeRow(sumOver(k, from, end, 1, type, termOf), result, block, column);
   });
   k.finish();
+}
+
+void kernels::buildSumRows(KernelBuilder &k, Value x, Value result,
+                           Value rows) {
+  sumColumns(k, columnsOf(x), result, rows,
+             [&](Value row, Value column, int64_t width) {
+               return k.loadRow(x, row, column, width);
+             });
 }
 
 void kernels::buildNormWeightGrad(KernelBuilder &k, tn::NormKind kind, Value x,
                                   Value dy, Value statistics, Value result,
                                   Value rows) {
-  forColumnsOfTask(k, columnsOf(x), [&](Value column, int64_t width) {
-    auto type = VectorType::get({width}, k.b.getF32Type());
-    auto term = [&](Value row) -> Value {
-      RowStatistics values;
-      if (kind == tn::NormKind::Layer)
-        values.mean = k.loadScalar(statistics, {row, k.index(0)});
-      values.inverse = k.loadScalar(statistics, {row, k.index(1)});
-      return arith::MulFOp::create(
-          k.b, k.loadRow(dy, row, column, width),
-          normalise(k, values, k.loadRow(x, row, column, width)));
-    };
-    addTo(k, result, column, sumOverRows(k, rows, type, term));
-  });
-  k.finish();
+  auto term = [&](Value row, Value column, int64_t width) -> Value {
+    RowStatistics values;
+    if (kind == tn::NormKind::Layer)
+      values.mean = k.loadScalar(statistics, {row, k.index(0)});
+    values.inverse = k.loadScalar(statistics, {row, k.index(1)});
+    return arith::MulFOp::create(
+        k.b, k.loadRow(dy, row, column, width),
+        normalise(k, values, k.loadRow(x, row, column, width)));
+  };
+  sumColumns(k, columnsOf(x), result, rows, term);
 }
 
 void kernels::buildEmbeddingGrad(KernelBuilder &k, Value ids, Value dy,
                                  Value table, Value rows, double scale,
                                  int64_t padding) {
   ImplicitLocOpBuilder &b = k.b;
-  forColumnsOfTask(k, columnsOf(dy), [&](Value column, int64_t width) {
+  auto body = [&](Value column, int64_t width) {
     auto type = VectorType::get({width}, b.getF32Type());
     auto addRow = [&](Value row, Value id) {
       Value gradient = arith::MulFOp::create(
@@ -126,7 +141,8 @@ void kernels::buildEmbeddingGrad(KernelBuilder &k, Value ids, Value dy,
         scf::YieldOp::create(b);
       });
     });
-  });
+  };
+  forColumnsOfTask(k, columnsOf(dy), k.task(), body);
   k.finish();
 }
 

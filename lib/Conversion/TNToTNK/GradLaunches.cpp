@@ -135,10 +135,22 @@ void FunctionConverter::convertColumnGrad(Operation *op) {
   Value tasks = index(columnTasks(widthOf(op->getResult(0)), sizes));
   if (auto sum = dyn_cast<tn::SumRowsOp>(op)) {
     Value arguments[] = {bufferOf(sum.getX()), result, rows};
-    launch("sum_rows", arguments, tasks, sizes, keyOf(op),
-           [&](KernelBuilder &k) {
-             buildSumRows(k, k.argument(0), k.argument(1), k.argument(2));
-           });
+    auto build = [](KernelBuilder &k) {
+      buildSumRows(k, k.argument(0), k.argument(1), k.argument(2));
+    };
+    if (isForGPU()) { // in blocks of rows first, as in convertNormWeightGrad
+      arguments[1] = tnrt::AllocOp::create(
+          b, MemRefType::get({thetaBlocks(capacity), widthOf(sum.getX())},
+                             b.getF32Type()));
+      Value blocks = thetaBlocks(b, rows);
+      launch("sum_rows_partials", arguments,
+             arith::MulIOp::create(b, tasks, blocks), sizes,
+             keyOf(op) + "of blocks", build);
+      arguments[0] = arguments[1];
+      arguments[1] = result;
+      arguments[2] = blocks;
+    }
+    launch("sum_rows", arguments, tasks, sizes, keyOf(op), build);
   } else if (auto embedding = dyn_cast<tn::EmbeddingGradOp>(op)) {
     launchEmbeddingGrad(embedding, result);
   } else {
@@ -179,11 +191,27 @@ void FunctionConverter::convertNormWeightGrad(tn::NormWeightGradOp op,
            buildNormStatistics(k, norm, k.argument(0), k.argument(1),
                                k.argument(2));
          });
-  Value ofColumns[] = {x, dy, statistics, result, rows};
-  launch("norm_weight_grad", ofColumns, tasks, columnSizes(), keyOf(op),
-         [&](KernelBuilder &k) {
-           buildNormWeightGrad(k, norm.kind, k.argument(0), k.argument(1),
-                               k.argument(2), k.argument(3), k.argument(4));
+  auto sum = [&](StringRef name, Value to, Value all) {
+    Value ofColumns[] = {x, dy, statistics, to, rows};
+    launch(name, ofColumns, all, columnSizes(), name.str() + keyOf(op),
+           [&](KernelBuilder &k) {
+             buildNormWeightGrad(k, norm.kind, k.argument(0), k.argument(1),
+                                 k.argument(2), k.argument(3), k.argument(4));
+           });
+  };
+  if (!isForGPU())
+    return sum("norm_weight_grad", result, tasks);
+  // Columns alone are a few warps: each sums a block of rows, then the blocks.
+  Value partials = tnrt::AllocOp::create(
+      b, MemRefType::get({thetaBlocks(capacity), widthOf(op.getX())},
+                         b.getF32Type()));
+  Value blocks = thetaBlocks(b, rows);
+  sum("norm_weight_partials", partials,
+      arith::MulIOp::create(b, tasks, blocks));
+  Value arguments[] = {partials, result, blocks};
+  launch("sum_rows", arguments, tasks, columnSizes(), "sum_rows of norms",
+         [](KernelBuilder &k) {
+           buildSumRows(k, k.argument(0), k.argument(1), k.argument(2));
          });
 }
 

@@ -14,8 +14,11 @@
 // CHECK: tnrt.matmul form(weight_grad) accumulate %[[C]] %[[DY]], %[[X]], %[[DW]], %[[ROWS]] :
 
 // CHECK-LABEL: func.func @sums(
-// CHECK: tnrt.launch %{{.*}} @sum_rows tasks(%c1)
-// CHECK: tnk.kernel @sum_rows({{.*}}) threads(32)
+// Columns alone are few warps: blocks of 128 rows first, of which this call has one.
+// CHECK: %[[PARTIALS:.*]] = tnrt.alloc : memref<1x16xf32>
+// CHECK: tnrt.launch %{{.*}} @sum_rows_partials tasks(%[[BLOCKS:[^)]*]]) (%{{.*}}, %[[PARTIALS]], %{{.*}})
+// CHECK: tnrt.launch %{{.*}} @sum_rows{{[_0-9]*}} tasks(%c1) (%[[PARTIALS]], %{{.*}}, %[[BLOCKS]])
+// CHECK: tnk.kernel @sum_rows_partials({{.*}}) threads(32)
 
 // A loss with its gradient: some rows and all words at a time, 438528 rows being 2^28 logits;
 // their logits become their gradients where they are. The call has fewer rows.
@@ -45,6 +48,9 @@
 
 // CHECK-LABEL: func.func @rows(
 // CHECK: @norm_grad tasks(%[[ROWS:[^)]*]])
+// CHECK: @norm_statistics tasks(%[[ROWS]])
+// CHECK: @norm_weight_partials tasks(
+// CHECK: @sum_rows{{[_0-9]*}} tasks(%c1)
 // CHECK: @embedding_grad tasks(%c9)
 
 // CHECK-LABEL: func.func @lrpe(
