@@ -34,6 +34,9 @@ static constexpr int64_t kAlignment = 16;
 static constexpr int64_t kWeightRegisters = 64, kFewWeightRegisters = 32;
 // Those that hold x beside quantised weights, of which few are many depths.
 static constexpr int64_t kRowRegisters = 32;
+// Blocks of a multiprocessor that the assembler is told of: without a word it
+// takes the registers of three and asks for x late.
+static constexpr int32_t kBlocks = 2;
 
 namespace {
 
@@ -554,6 +557,10 @@ void RowProducts::meet(const Sums &sums) {
 }
 
 void RowProducts::lower() {
+  if (isQuantised() && rowGroups == 1)
+    op->getParentOfType<tnk::KernelOp>()->setAttr(
+        NVVM::NVVMDialect::getMinctasmAttrName(),
+        b.getI32IntegerAttr(kBlocks));
   parts = shared({warps, numWeights() * type.getNumElements()});
   if (op.getSquares())
     squareParts = shared({warps, rowGroups * kRows});

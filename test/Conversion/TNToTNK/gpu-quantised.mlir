@@ -21,6 +21,7 @@
 // CHECK-SAME: threads(32)
 // CHECK-NEXT: tnk.widen_row %{{.*}} as i8 scales(%{{.*}}) [%{{.*}}] to
 // PTX: .visible .entry linear_k64_n96(
+// PTX: .minnctapersm 2
 // PTX: ld.global.L1::no_allocate
 // PTX: prmt.b32
 // PTX: sub{{.*}}.bf16x2

@@ -152,9 +152,11 @@ tnk.kernel @many(%x: memref<64x64xbf16>, %w: memref<256x64xbf16>, %z: memref<64x
 
 // Weights of bytes: a warp takes 64 depths, a thread 16 of them. Bytes become pairs of bf16
 // by a permutation, two masks and a subtraction; x is 16 depths in two loads. Each thread has
-// asked for the scales of its sums' columns before the wait, and multiplies the sums.
+// asked for the scales of its sums' columns before the wait, and multiplies the sums. The
+// assembler is told to leave registers for two blocks, and no fewer.
 // CHECK-LABEL: tnk.kernel @bytes(
 // CHECK-SAME: %[[X:[^:]*]]: memref<64x128xbf16>, %[[W:[^:]*]]: memref<256x128xi8>, %[[C:[^:]*]]: memref<256xf32>
+// CHECK-SAME: attributes {nvvm.minctasm = 2 : i32}
 // CHECK: memref.extract_aligned_pointer_as_index %[[W]]
 // CHECK-COUNT-2: llvm.inline_asm
 // CHECK-NOT: llvm.inline_asm
