@@ -29,6 +29,7 @@ struct Buffer {
   int64_t bytes = 0;
   int64_t first = 0, last = 0;
   int64_t offset = 0;
+  bool livesInCalls = false; // while another function runs
 
   bool livesWith(const Buffer &other) const {
     return first <= other.last && other.first <= last;
@@ -40,6 +41,16 @@ struct Frame {
   SmallVector<Buffer> buffers;
   int64_t bytes = 0;
   int64_t base = 0; // where the frame begins in the arena
+
+  // Where the buffers end that live while the block's operation `number` runs.
+  int64_t endWhile(int64_t number, int64_t alignment) const {
+    int64_t end = base;
+    for (const Buffer &buffer : buffers)
+      if (buffer.first <= number && number <= buffer.last)
+        end = std::max<int64_t>(
+            end, llvm::alignTo(base + buffer.offset + buffer.bytes, alignment));
+    return end;
+  }
 };
 
 } // namespace
@@ -85,10 +96,15 @@ static void addUses(Value value, Block &block,
   }
 }
 
-static SmallVector<Buffer> collectBuffers(Block &block) {
+static llvm::DenseMap<Operation *, int64_t> numberOperations(Block &block) {
   llvm::DenseMap<Operation *, int64_t> numbers;
   for (Operation &op : block)
     numbers.try_emplace(&op, numbers.size());
+  return numbers;
+}
+
+static SmallVector<Buffer> collectBuffers(Block &block) {
+  llvm::DenseMap<Operation *, int64_t> numbers = numberOperations(block);
   SmallVector<Buffer> buffers;
   for (auto alloc : block.getOps<tnrt::AllocOp>()) {
     Buffer buffer{alloc,
@@ -97,19 +113,25 @@ static SmallVector<Buffer> collectBuffers(Block &block) {
     addUses(alloc.getResult(), block, numbers, buffer);
     buffers.push_back(buffer);
   }
+  block.walk([&](func::CallOp call) {
+    int64_t number = numbers.lookup(block.findAncestorOpInBlock(*call));
+    for (Buffer &buffer : buffers)
+      buffer.livesInCalls |= buffer.first <= number && number <= buffer.last;
+  });
   return buffers;
 }
 
 // Largest first, each at the lowest offset where it meets no buffer placed
-// before that lives at the same time.
+// before that lives at the same time. What lives while other functions run
+// comes before the rest, above which their frames would else begin.
 static int64_t placeBuffers(MutableArrayRef<Buffer> buffers,
                             int64_t alignment) {
   SmallVector<Buffer *> order;
   for (Buffer &buffer : buffers)
     order.push_back(&buffer);
   llvm::sort(order, [](Buffer *a, Buffer *b) {
-    return std::make_pair(-a->bytes, a->first) <
-           std::make_pair(-b->bytes, b->first);
+    return std::make_tuple(!a->livesInCalls, -a->bytes, a->first) <
+           std::make_tuple(!b->livesInCalls, -b->bytes, b->first);
   });
   int64_t end = 0;
   SmallVector<Buffer *> placed; // by offset
@@ -219,14 +241,18 @@ struct PlanMemoryPass : public tnllm::impl::TNRTPlanMemoryBase<PlanMemoryPass> {
     return failure(walk.wasInterrupted());
   }
 
-  // A frame begins above those of all callers, whose buffers may be live.
+  // A frame begins above the buffers of all callers that live during the call.
   void raiseBases(SymbolTable &symbols) {
     for (func::FuncOp function : llvm::reverse(order)) {
-      int64_t end = frames[function].base + frames[function].bytes;
+      if (function.isDeclaration())
+        continue;
+      Block &block = function.getBody().front();
+      llvm::DenseMap<Operation *, int64_t> numbers = numberOperations(block);
       function.walk([&](func::CallOp call) {
-        Frame &callee =
-            frames[symbols.lookup<func::FuncOp>(call.getCallee())];
-        callee.base = std::max(callee.base, end);
+        int64_t number = numbers.lookup(block.findAncestorOpInBlock(*call));
+        Frame &callee = frames[symbols.lookup<func::FuncOp>(call.getCallee())];
+        callee.base =
+            std::max(callee.base, frames[function].endWhile(number, alignment));
       });
     }
   }

@@ -82,9 +82,9 @@ module @views {
 
 // -----
 
-// A callee's frame lies above those of all its callers: @leaf above @middle (1024 of
-// @entry and 256 of its own) and above @other.
-// CHECK: module @callees attributes {tnrt.arena_bytes = 1792 : i64}
+// A callee's frame lies above what of all its callers lives during the call: @leaf above
+// @middle (1024 of @entry and 256 of its own), not above what @other no longer needs.
+// CHECK: module @callees attributes {tnrt.arena_bytes = 32768 : i64}
 // CHECK-LABEL: func.func @entry(
 // CHECK: arith.constant 0 : index
 // CHECK-LABEL: func.func @other(
@@ -106,8 +106,8 @@ module @callees {
     return
   }
   func.func @other(%c: !tnrt.context, %n: index) {
-    %a = tnrt.alloc : memref<8x8xf32>
-    tnrt.probe %c[0] %a, %n : memref<8x8xf32>
+    %a = tnrt.alloc : memref<1024x8xf32>
+    tnrt.probe %c[0] %a, %n : memref<1024x8xf32>
     call @leaf(%c, %n) : (!tnrt.context, index) -> ()
     return
   }
@@ -115,6 +115,7 @@ module @callees {
     %a = tnrt.alloc : memref<8x8xf32>
     tnrt.probe %c[0] %a, %n : memref<8x8xf32>
     call @leaf(%c, %n) : (!tnrt.context, index) -> ()
+    tnrt.probe %c[0] %a, %n : memref<8x8xf32>
     call @leaf(%c, %n) : (!tnrt.context, index) -> ()
     return
   }
