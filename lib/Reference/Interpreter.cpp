@@ -100,8 +100,30 @@ static std::optional<std::string> findProblem(Operation *op) {
   return std::nullopt;
 }
 
+// A result's type with the sizes of the run: those of an operand of the same
+// type, or else, where both leave them open, of the first operand, whose rows
+// a result has.
+static Type sizedResult(Operation *op, Operation *sized, Type type) {
+  auto tensor = dyn_cast<RankedTensorType>(type);
+  if (!tensor || tensor.hasStaticShape())
+    return type;
+  for (auto [open, known] : llvm::zip(op->getOperandTypes(),
+                                      sized->getOperandTypes()))
+    if (open == type)
+      return known;
+  auto open = dyn_cast<RankedTensorType>(op->getOperand(0).getType());
+  if (!open)
+    return type;
+  auto known = cast<RankedTensorType>(sized->getOperand(0).getType());
+  SmallVector<int64_t> shape(tensor.getShape());
+  for (int64_t i = 0; i < std::min(tensor.getRank(), open.getRank()); ++i)
+    if (tensor.isDynamicDim(i) && open.isDynamicDim(i))
+      shape[i] = known.getDimSize(i);
+  return tensor.clone(shape);
+}
+
 // Asks the verifier of `op` once more, with the sizes of this run in the types:
-// it lets dynamic ones pass. A result of an operand's type has its sizes, too.
+// it lets dynamic ones pass.
 LogicalResult Frame::verifySizes(Operation *op) {
   if (!isa_and_nonnull<tn::TNDialect>(op->getDialect()) ||
       op->getNumRegions() > 0 || !llvm::any_of(op->getOperands(), isDynamic))
@@ -116,11 +138,7 @@ LogicalResult Frame::verifySizes(Operation *op) {
   }
   Operation *copy = op->cloneWithoutRegions(sized);
   for (OpResult result : copy->getResults())
-    for (auto [operand, other] :
-         llvm::zip(op->getOperands(), copy->getOperands()))
-      if (operand.getType() ==
-          op->getResult(result.getResultNumber()).getType())
-        result.setType(other.getType());
+    result.setType(sizedResult(op, copy, result.getType()));
   std::optional<std::string> problem = findProblem(copy);
   copy->destroy();
   if (problem)

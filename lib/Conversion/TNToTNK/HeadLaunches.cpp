@@ -17,9 +17,10 @@ using namespace tnllm::kernels;
 
 // Elements of the buffer of logits. More rows at once give fuller products, of
 // which that for dx has the model's width in columns alone.
-static constexpr int64_t kMostLogits = int64_t(1) << 28, kRowTile = 256;
-// Threads of a block for long rows, and their elements.
-static constexpr int64_t kWideThreads = 512, kWideRow = 8 * kWideThreads;
+static constexpr int64_t kMostLogits = int64_t(1) << 29, kRowTile = 256;
+// Threads of a block for long rows, and their elements: as many as a
+// multiprocessor has for such a kernel.
+static constexpr int64_t kWideThreads = 1024, kWideRow = 8 * kWideThreads;
 
 tn::CrossEntropyGradOp
 FunctionConverter::gradientOfLoss(tn::CrossEntropyOp op) const {

@@ -20,7 +20,7 @@
 // CHECK: tnrt.launch %{{.*}} @sum_rows{{[_0-9]*}} tasks(%c1) (%[[PARTIALS]], %{{.*}}, %[[BLOCKS]])
 // CHECK: tnk.kernel @sum_rows_partials({{.*}}) threads(32)
 
-// A loss with its gradient: some rows and all words at a time, 438528 rows being 2^28 logits;
+// A loss with its gradient: some rows and all words at a time, 877056 rows being 2^29 logits;
 // their logits become their gradients where they are. The call has fewer rows.
 // CHECK-LABEL: func.func @loss(
 // CHECK: %[[Z:.*]] = tnrt.alloc : memref<262144x612xf32>
