@@ -25,8 +25,9 @@ using namespace tnllm;
 
 namespace {
 
-// A search takes one way for each input, chosen by its text; a replay all of them.
-bool takesAllWays = true;
+// A search takes one way for each input, chosen by its text; a replay takes all of them, or
+// the first where libFuzzer replays: with its sanitizers only that has been run so far.
+bool takesAllWays = true, isSearch = false;
 
 // Sizes that the reference interpreter runs with.
 constexpr int64_t batch = 2, length = 3;
@@ -102,7 +103,7 @@ public:
     if (!module)
       return;
     readBack(*module);
-    size_t chosen = llvm::xxh3_64bits(text) % ways.size();
+    size_t chosen = isSearch ? llvm::xxh3_64bits(text) % ways.size() : 0;
     for (size_t i = 0; i < ways.size(); ++i)
       if (takesAllWays || i == chosen)
         follow(ways[i], *module);
@@ -212,9 +213,11 @@ private:
 // libFuzzer calls it with its options: `-runs=0` replays. What the interpreter prints is
 // of no interest there.
 extern "C" int LLVMFuzzerInitialize(int *argc, char ***argv) {
+  takesAllWays = false;
+  isSearch = true;
   for (int i = 1; i < *argc; ++i)
-    if (std::strncmp((*argv)[i], "-runs=", 6) == 0)
-      takesAllWays = std::strcmp((*argv)[i], "-runs=0") == 0;
+    if (std::strcmp((*argv)[i], "-runs=0") == 0)
+      isSearch = false;
   if (dup2(open("/dev/null", O_WRONLY), STDOUT_FILENO) < 0)
     std::abort();
   return 0;
