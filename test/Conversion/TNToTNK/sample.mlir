@@ -37,6 +37,7 @@
 // THREADS-NOT: vector<4096x
 // THREADS-LABEL: tnk.kernel @sample_token(
 // THREADS-NOT: gpu.barrier
+// THREADS-LABEL: tnk.kernel @score_rows(
 
 // CPU-LABEL: tnk.kernel @sample_token(
 // CPU-NOT: threads
