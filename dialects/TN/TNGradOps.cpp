@@ -194,7 +194,7 @@ LogicalResult UnsliceOp::verify() {
                          "and static width, got ")
              << type << " for " << result << " [unslice-C2]";
     if (begin < end || ShapedType::isDynamic(lastDim(result)) ||
-        begin + lastDim(type) > lastDim(result))
+        begin > lastDim(result) - lastDim(type)) // a sum could overflow
       return emitOpError("expected columns in order, disjoint and within ")
              << lastDim(result) << ", got [" << getBegins() << "] [unslice-C3]";
     end = begin + lastDim(type);

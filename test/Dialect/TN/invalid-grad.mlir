@@ -209,6 +209,15 @@ func.func @f(%x: tensor<?x?x8xf32>) {
 
 // -----
 
+// A first column so far out that its sum with a width would overflow.
+func.func @unslice_far(%x: tensor<?x?x8xf32>) {
+  // expected-error @+1 {{expected columns in order, disjoint and within 20, got [9223372036854775807] [unslice-C3]}}
+  %0 = tn.unslice %x at [9223372036854775807] : tensor<?x?x8xf32> -> tensor<?x?x20xf32>
+  return
+}
+
+// -----
+
 func.func @f(%x: tensor<?xf32>) {
   // expected-error @+1 {{expected dimension 1 of the result to be static or a dimension of 'tensor<?xf32>' too [zeros-C1]}}
   %0 = tn.zeros like %x : tensor<?xf32> -> tensor<?x?xf32>
