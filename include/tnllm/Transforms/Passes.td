@@ -525,8 +525,9 @@ def TNRTPlanMemory : Pass<"tnrt-plan-memory", "::mlir::ModuleOp"> {
   let description = [{
     Each `tnrt.alloc` is live from its first to its last use in its block; uses of views
     and of the results of a loop that carries the buffer are uses of it. Within a
-    function, buffers whose lives do not meet may share bytes (largest first, lowest
-    offset that fits); a callee's frame lies above the frames of all its callers. The
+    function, buffers whose lives do not meet may share bytes (those that live during a
+    call first, then largest first, at the lowest offset that fits); a callee's frame
+    begins above what lives in each of its callers during the call. The
     module's `tnrt.arena_bytes` says how much the runtime must provide.
 
     ```mlir
