@@ -290,43 +290,11 @@ void kernels::buildLogitGradient(KernelBuilder &k, int64_t depth) {
   });
 }
 
-void kernels::buildLogitGradientRows(KernelBuilder &k) {
-  ImplicitLocOpBuilder &b = k.b;
-  Value logits = k.argument(0), labels = k.argument(1);
-  Value logSumExp = k.argument(2), scale = k.argument(3);
-  Value row = k.task();
-  Value lse = k.loadScalar(logSumExp, row);
-  Value zero = k.constant(b.getF32Type(), 0.0);
-  Value factor = arith::SelectOp::create(b, counts(k, labels, row),
-                                         k.loadScalar(scale, k.index(0)), zero);
-  // The label's column, in this piece or not.
-  Value target = k.sub(labelOf(k, labels, row), k.argument(4));
-  k.forColumns(
-      columnsOf(logits), k.sizes.panelWidth, [&](Value column, int64_t width) {
-        auto type = VectorType::get({width}, b.getF32Type());
-        auto places = VectorType::get({width}, b.getIndexType());
-        Value tile = k.loadRow(logits, row, column, width);
-        tile = math::ExpOp::create(
-            b, arith::SubFOp::create(b, tile, k.broadcast(lse, type)));
-        Value place = arith::AddIOp::create(
-            b, vector::StepOp::create(b, places), k.broadcast(column, places));
-        Value isTarget = arith::CmpIOp::create(
-            b, arith::CmpIPredicate::eq, place, k.broadcast(target, places));
-        Value less = arith::SubFOp::create(b, tile, k.constant(type, 1.0));
-        tile = arith::SelectOp::create(b, isTarget, less, tile);
-        tile = arith::MulFOp::create(b, tile, k.broadcast(factor, type));
-        k.storeRow(tile, k.argument(5), row, column);
-      });
-  k.finish();
-}
-
-//===----------------------------------------------------------------------===//
-// Of whole rows of logits
-//===----------------------------------------------------------------------===//
-
-// A row in place: z to scale (exp(z - logSumExp) - [the label]).
-static void storeLogitGradients(KernelBuilder &k, Value logits, Value row,
-                                Value lse, Value label, Value factor) {
+// Of each logit z of a row: factor (exp(z - lse) - [z is the label's]), into
+// the same row of `to`, which may be `logits`.
+static void storeLogitGradients(KernelBuilder &k, Value logits, Value to,
+                                Value row, Value lse, Value label,
+                                Value factor) {
   ImplicitLocOpBuilder &b = k.b;
   k.forColumns(
       columnsOf(logits), k.sizes.panelWidth, [&](Value column, int64_t width) {
@@ -342,9 +310,28 @@ static void storeLogitGradients(KernelBuilder &k, Value logits, Value row,
         Value less = arith::SubFOp::create(b, tile, k.constant(type, 1.0));
         tile = arith::SelectOp::create(b, isLabel, less, tile);
         tile = arith::MulFOp::create(b, tile, k.broadcast(factor, type));
-        k.storeRow(tile, logits, row, column);
+        k.storeRow(tile, to, row, column);
       });
 }
+
+void kernels::buildLogitGradientRows(KernelBuilder &k) {
+  ImplicitLocOpBuilder &b = k.b;
+  Value logits = k.argument(0), labels = k.argument(1);
+  Value logSumExp = k.argument(2), scale = k.argument(3);
+  Value row = k.task();
+  Value lse = k.loadScalar(logSumExp, row);
+  Value zero = k.constant(b.getF32Type(), 0.0);
+  Value factor = arith::SelectOp::create(b, counts(k, labels, row),
+                                         k.loadScalar(scale, k.index(0)), zero);
+  // The label's column, in this piece or not.
+  Value target = k.sub(labelOf(k, labels, row), k.argument(4));
+  storeLogitGradients(k, logits, k.argument(5), row, lse, target, factor);
+  k.finish();
+}
+
+//===----------------------------------------------------------------------===//
+// Of whole rows of logits
+//===----------------------------------------------------------------------===//
 
 void kernels::buildLossGradientRows(KernelBuilder &k) {
   ImplicitLocOpBuilder &b = k.b;
@@ -369,7 +356,7 @@ void kernels::buildLossGradientRows(KernelBuilder &k) {
                           losses, rowOfCall);
   Value factor = arith::SelectOp::create(
       b, isCounted, k.loadScalar(k.argument(3), k.index(0)), zero);
-  storeLogitGradients(k, logits, row, lse, label, factor);
+  storeLogitGradients(k, logits, logits, row, lse, label, factor);
   k.finish();
 }
 
