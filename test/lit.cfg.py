@@ -12,11 +12,15 @@ import os
 import platform
 import shutil
 import subprocess
+import sys
 
-import lit.formats
+# lit's workers are forked, so a module that is loaded here is theirs too.
+sys.dont_write_bytecode = True
+sys.path.append(os.path.dirname(__file__))
+import tidy_format  # noqa: E402
 
 config.name = "tnllm"
-config.test_format = lit.formats.ShTest(execute_external=True)
+config.test_format = tidy_format.TidyShTest(execute_external=True)
 config.suffixes = [".mlir", ".test"]
 config.excludes = ["Inputs", "fuzz", "unittests", "CMakeLists.txt"]
 config.test_source_root = os.path.dirname(__file__)
