@@ -154,10 +154,10 @@ def write_spec(path, spec):
 PARAMETER = re.compile(r'tn\.param @"?([^" ]+)"? : tensor<([0-9x]+)x\w+> init <(\w+)')
 
 
-def random_checkpoint(random, module):
-    """A value for each parameter that the module declares, in any type that loads."""
+def random_checkpoint(random, parameters):
+    """A value for each parameter (name, shape as 2x3, init), in any type that loads."""
     tensors = {}
-    for name, shape, init in PARAMETER.findall(module):
+    for name, shape, init in parameters:
         shape = [int(size) for size in shape.split("x")]
         if init == "lrpe_theta":
             count = int(np.prod(shape))
@@ -222,7 +222,7 @@ def run_pieces(executable, ids, pieces, folder, options=()):
     return joined
 
 
-def run_packed(executable, ids, cuts, folder):
+def run_packed(executable, ids, cuts, folder, options=()):
     """The same for rows packed one after the other: each up to its own cut, then what is
     left of each."""
     batch, length = ids.shape
@@ -235,7 +235,8 @@ def run_packed(executable, ids, cuts, folder):
         offsets = np.cumsum([0] + [len(row) for row in rows])
         safetensors_io.save(source, {"input_ids": np.concatenate(rows), "offsets": offsets,
                                      **carried})
-        run_command(executable, "run", "--quiet", "--input", source, "--output", target)
+        run_command(executable, "run", "--quiet", "--input", source, "--output", target,
+                    *options)
         result = safetensors_io.load(target)
         carried = {name: value for name, value in result.items()
                    if name == "position" or name.startswith("state.")}
@@ -263,14 +264,18 @@ class Case:
         self.references, self.rounded = {}, set()
         self.spec_path = self.path("spec.yaml")
         write_spec(self.spec_path, self.spec)
-        module = run_command("tnllmc", self.spec_path, "--emit=tn", "--quiet")
+        self.parameters = self.declare()
         safetensors_io.save(self.path("weights.safetensors"),
-                            random_checkpoint(self.random, module))
+                            random_checkpoint(self.random, self.parameters))
         write_spec(self.spec_path, {**self.spec, "weights": "weights.safetensors"})
         safetensors_io.save(self.path("ids.safetensors"), {"input_ids": self.ids})
 
     def draw_spec(self, seed):
         return random_spec(self.random, seed)
+
+    def declare(self):
+        """The parameters of the model: name, shape and how they begin."""
+        return PARAMETER.findall(run_command("tnllmc", self.spec_path, "--emit=tn", "--quiet"))
 
     def path(self, name):
         return os.path.join(self.folder, name)

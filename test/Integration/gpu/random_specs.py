@@ -1,15 +1,16 @@
 """Random specs on a GPU against the f64 interpreter: made on one machine, run on another.
 
 random_specs.py build FOLDER [--cases N] [--seed S] [--target sm_90a] [--plain]
-                             [--dtypes f32,bf16]
+                             [--dtypes f32,bf16] [--again]
 random_specs.py run FOLDER [--jobs N]
 
 `build` needs tnllmc and tnllm-opt on PATH. Case i has the seed S + i, which decides its
 spec, weights and tokens as in ../cpu/compare_with_reference.py, but that odd ones are as
-wide as bf16 activations and tensor cores need; FOLDER gets its programs
-(f32 and bf16, weights embedded) and what the interpreter computes. Ptxas is what the
-build finds. `run` needs numpy and a GPU and nothing else: each program runs the sequence
-whole, in splits of at most eight pieces (a piece is a start of the program) and packed in
+wide as bf16 activations and tensor cores need; FOLDER gets its programs (f32 and bf16)
+and what the interpreter computes. Ptxas is what the build finds. With --again, cases that are
+in FOLDER keep what is expected and get programs of the compiler that is there now. `run` needs
+numpy and a GPU and nothing else: it draws the weights anew, which must be the same bytes, and
+each program runs the sequence whole, in splits of at most eight pieces (a piece is a start of the program) and packed in
 pieces of different lengths. Logits, hidden and attention
 states must be within 2e-3 (f32) or 3e-2 (bf16) of the largest magnitude.
 
@@ -22,6 +23,7 @@ numbers stand in each line, and beside them what the CPU's program is off by.
 
 import argparse
 import concurrent.futures
+import hashlib
 import json
 import os
 import sys
@@ -58,21 +60,26 @@ def make_wide(random, spec, seed):
         spec["decay"] = "headwise"
 
 
-class PlainCase(reference.Case):
-    """A GPU has no kernels for ablations and baselines."""
+class GPUCase(reference.Case):
+    """A GPU has no kernels for ablations and baselines. Odd seeds are wide unless all are
+    plain. Where the parameters are given, no compiler is asked for them."""
+
+    def __init__(self, seed, folder, is_plain, parameters=None):
+        self.seed, self.is_plain, self.given = seed, is_plain, parameters
+        super().__init__(seed, folder, False)
 
     def draw_spec(self, seed):
-        return reference.random_spec(self.random, seed, variants=False)
-
-
-class GPUCase(PlainCase):
-    """Odd seeds are wide."""
-
-    def draw_spec(self, seed):
-        spec = super().draw_spec(seed)
-        if seed % 2:
+        spec = reference.random_spec(self.random, seed, variants=False)
+        if seed % 2 and not self.is_plain:
             make_wide(self.random, spec, seed)
         return spec
+
+    def declare(self):
+        return self.given or super().declare()
+
+    def digest(self):
+        with open(self.path("weights.safetensors"), "rb") as file:
+            return hashlib.sha256(file.read()).hexdigest()
 
 
 def is_deep(spec):
@@ -94,47 +101,56 @@ def errors_of(actual, expected):
             for name, values in expected.items()}
 
 
+def describe(case, dtypes, folder):
+    """What is known of a case; what is expected goes into the folder."""
+    notes = {"seed": case.seed, "plain": case.is_plain, "spec": case.spec, "length": case.length,
+             "parameters": case.parameters, "weights": case.digest(), "cpu": {}, "rounding": {},
+             "splits": [list(map(int, way)) for way in
+                        reference.splits_of(case.random, case.length) if len(way) <= 8],
+             "cuts": case.draw_cuts()}
+    for dtype in dtypes:
+        expected = case.reference(dtype)
+        reference.run_command("tnllmc", case.spec_path, f"--dtype={dtype}", "-o",
+                              case.path("cpu"), "--quiet", "--march=x86-64-v3")
+        actual = case.run_pieces(case.path("cpu"), [case.length])
+        notes["cpu"][dtype] = max(errors_of(actual, expected).values())
+        notes["rounding"][dtype] = cost_of_rounding(case, dtype, expected)
+        safetensors_io.save(os.path.join(folder, f"expected.{dtype}.safetensors"),
+                            {name: values.astype("<f4") for name, values in expected.items()})
+    return notes
+
+
 def build(arguments):
     for seed in range(arguments.seed, arguments.seed + arguments.cases):
         folder = os.path.join(arguments.folder, str(seed))
         os.makedirs(folder, exist_ok=True)
+        notes_path = os.path.join(folder, "case.json")
+        dtypes = arguments.dtypes.split(",")
         with tempfile.TemporaryDirectory() as work:
-            case = (PlainCase if arguments.plain else GPUCase)(seed, work, False)
-            notes = {"seed": seed, "spec": case.spec, "length": case.length, "cpu": {},
-                     "rounding": {},
-                     "splits": [list(map(int, way)) for way in
-                                reference.splits_of(case.random, case.length)
-                                if len(way) <= 8],
-                     "cuts": case.draw_cuts()}
-            for dtype in arguments.dtypes.split(","):
-                expected = case.reference(dtype)
-                reference.run_command("tnllmc", case.spec_path, f"--dtype={dtype}", "-o",
-                                      case.path("cpu"), "--quiet", "--march=x86-64-v3")
-                actual = case.run_pieces(case.path("cpu"), [case.length])
-                notes["cpu"][dtype] = max(errors_of(actual, expected).values())
-                notes["rounding"][dtype] = cost_of_rounding(case, dtype, expected)
-                safetensors_io.save(
-                    os.path.join(folder, f"expected.{dtype}.safetensors"),
-                    {name: values.astype("<f4") for name, values in expected.items()})
-                reference.run_command(
-                    "tnllmc", case.spec_path, f"--dtype={dtype}", "--weights=embed",
-                    f"--target={arguments.target}", "-o",
-                    os.path.join(folder, dtype), "--quiet")
-            safetensors_io.save(os.path.join(folder, "ids.safetensors"),
-                                {"input_ids": case.ids})
-        with open(os.path.join(folder, "case.json"), "w", encoding="utf-8") as file:
-            json.dump(notes, file)
+            case = GPUCase(seed, work, arguments.plain)
+            for dtype in dtypes:
+                reference.run_command("tnllmc", case.spec_path, f"--dtype={dtype}",
+                                      f"--target={arguments.target}", "-o",
+                                      os.path.join(folder, dtype), "--quiet")
+            if not arguments.again or not os.path.exists(notes_path):
+                notes = describe(case, dtypes, folder)
+                with open(notes_path, "w", encoding="utf-8") as file:
+                    json.dump(notes, file)
         print(f"seed {seed}: built", flush=True)
     return 0
 
 
 def run_one(folder, notes, dtype, work):
     """The largest error over all splits."""
-    ids = safetensors_io.load(os.path.join(folder, "ids.safetensors"))["input_ids"]
+    case = GPUCase(notes["seed"], work, notes["plain"], notes["parameters"])
+    if case.digest() != notes["weights"]:
+        raise reference.Failure("other weights are drawn here than where it was built")
     expected = safetensors_io.load(os.path.join(folder, f"expected.{dtype}.safetensors"))
     program = os.path.join(folder, dtype)
-    runs = [reference.run_pieces(program, ids, pieces, work) for pieces in notes["splits"]]
-    runs.append(reference.run_packed(program, ids, notes["cuts"], work))
+    weights = ("--weights", case.path("weights.safetensors"))
+    runs = [reference.run_pieces(program, case.ids, pieces, work, weights)
+            for pieces in notes["splits"]]
+    runs.append(reference.run_packed(program, case.ids, notes["cuts"], work, weights))
     return max(max(errors_of(actual, expected).values()) for actual in runs)
 
 
@@ -182,6 +198,8 @@ def main():
     parser.add_argument("--target", default="sm_90a")
     parser.add_argument("--dtypes", default="f32,bf16")
     parser.add_argument("--plain", action="store_true", help="make no spec wide")
+    parser.add_argument("--again", action="store_true",
+                        help="new programs, what is expected stays where it is there")
     parser.add_argument("--jobs", type=int, default=4)
     arguments = parser.parse_args()
     return build(arguments) if arguments.action == "build" else run(arguments)

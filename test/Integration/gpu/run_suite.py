@@ -15,6 +15,8 @@ import os
 import sys
 import tempfile
 
+import numpy as np
+
 sys.dont_write_bytecode = True  # the source tree stays clean
 sys.path[:0] = [os.path.join(os.path.dirname(os.path.abspath(__file__)), path)
                 for path in (".", "..")]
@@ -30,38 +32,52 @@ PROMPTS = ("Once upon a time", "The", "A longer prompt, so that rows of a batch 
            "stand at positions that differ by more than a chunk of the attention")
 
 
-def check_program(check, gpu, cpu, is_f32):
+def check_whole(check, gpu, cpu):
+    everything = gpu.run(check.golden["input_ids"])
+    check.close("logits", ["logits"], everything)
+    if check.is_f32:
+        check.close("hidden", check.names("hidden."), everything)
+        check.close("state", check.states, everything)
+    check.check_wide_states(gpu)
+
+
+def check_greedy(check, gpu, cpu):
+    if check.is_f32:
+        check.check_greedy(gpu, gpu.run(check.golden["input_ids"]))
+
+
+def check_rows(check, gpu, cpu):
+    ids = check.golden["input_ids"]
+    whole = gpu.run(ids)
+    check.check_packed(gpu, ids, whole)
+    for row in range(ids.shape[0]):
+        check.close(f"row {row} alone", check.everything, gpu.run(ids[row:row + 1]),
+                    {name: whole[name][row:row + 1] for name in check.everything})
+
+
+def check_splits(check, gpu, cpu):
     ids = check.golden["input_ids"]
     length = ids.shape[1]
-    everything = ["logits", *check.states] if is_f32 else ["logits"]
-
-    whole = gpu.run(ids)
-    check.close("logits", ["logits"], whole)
-    if is_f32:
-        check.close("hidden", check.names("hidden."), whole)
-        check.close("state", check.states, whole)
-        check.check_greedy(gpu, whole)
-    check.check_wide_states(gpu)
-    check.check_packed(gpu, ids, whole)
-
     for cut in (1, 7, length // 2, length - 1):
-        check.close(f"split at {cut}", everything, gpu.run_pieces(ids, [cut]))
-    check.close("three pieces", everything, gpu.run_pieces(ids, [64, 129]))
-    check.close("token by token over a chunk's border", everything,
-                gpu.run_pieces(ids, range(50, 80)))
-    for row in range(ids.shape[0]):
-        check.close(f"row {row} alone", everything, gpu.run(ids[row:row + 1]),
-                    {name: whole[name][row:row + 1] for name in everything})
+        check.close(f"split at {cut}", check.everything, gpu.run_pieces(ids, [cut]))
+    check.close("three pieces", check.everything, gpu.run_pieces(ids, [64, 129]))
 
-    cut = length // 3
-    check.close("the CPU program's states continued on the GPU", everything,
+
+def check_tokens(check, gpu, cpu):
+    check.close("token by token over a chunk's border", check.everything,
+                gpu.run_pieces(check.golden["input_ids"], range(50, 80)))
+
+
+def check_relay(check, gpu, cpu):
+    ids = check.golden["input_ids"]
+    cut = ids.shape[1] // 3
+    check.close("the CPU program's states continued on the GPU", check.everything,
                 run_relay([cpu, gpu], ids, [cut]))
-    check.close("the GPU program's states continued on the CPU", everything,
+    check.close("the GPU program's states continued on the CPU", check.everything,
                 run_relay([gpu, cpu], ids, [cut]))
-    check_generate(check, gpu, cpu, is_f32)
 
 
-def check_generate(check, gpu, cpu, is_f32):
+def check_generate(check, gpu, cpu):
     """`generate`, which decodes by another way than `run`: as a CUDA graph."""
     prompts = [word for prompt in PROMPTS for word in ("-p", prompt)]
     state = os.path.join(gpu.folder, "state.safetensors")
@@ -71,14 +87,13 @@ def check_generate(check, gpu, cpu, is_f32):
     joined = [a + b for a, b in zip(first, rest)]
     check.say("generate, saved and resumed", joined == whole, joined == whole)
     alone = [gpu.generate("-p", prompt, "-n", "24")[0] for prompt in PROMPTS]
-    if is_f32:
+    if check.is_f32:
         expected = cpu.generate(*prompts, "-n", "24")
         check.say("generate, the CPU program's tokens", whole == expected,
                   whole == expected)
         check.say("generate, each prompt alone", alone == whole, alone == whole)
         resumed = cpu.generate("--load-state", state, "-n", "12")
         check.say("generate, resumed on the CPU", resumed == rest, resumed == rest)
-        check_sampling(check, gpu, cpu)
     else:
         counts = [len(tokens) for tokens in whole + alone]
         check.say("generate, tokens", set(counts) == {24}, counts)
@@ -86,6 +101,8 @@ def check_generate(check, gpu, cpu, is_f32):
 
 def check_sampling(check, gpu, cpu):
     """What the GPU draws is what the CPU's sampler draws with the same seed."""
+    if not check.is_f32:
+        return
     prompts = [word for prompt in PROMPTS for word in ("-p", prompt)]
     compared = different = 0
     for seed, (top_k, top_p, min_p, temperature) in enumerate(SAMPLING):
@@ -121,21 +138,26 @@ def check_score(check, gpu, cpu):
     check.say("scores, each text alone", worst <= check.tolerance, f"{worst:.2e}")
 
 
-def check_case(case, dtype, folder, temporary, options):
+# Those that take longest begin first.
+PARTS = {"tokens": check_tokens, "greedy": check_greedy, "sampling": check_sampling,
+         "splits": check_splits, "generate": check_generate, "score": check_score,
+         "rows": check_rows, "relay": check_relay, "whole": check_whole}
+
+
+def check_part(part, case, dtype, folder, temporary, options):
     expected = os.path.join(folder, f"{case}-{dtype}.safetensors")
     if not os.path.exists(expected):
         expected = os.path.join(folder, f"{case}.safetensors")
-    golden = safetensors_io.load(expected)
-    check = Check(f"{case} {dtype}", golden, TOLERANCE[dtype])
-    gpu = Program(os.path.join(folder, f"{case}-{dtype}"),
-                  os.path.join(temporary, f"{case}-{dtype}"), options)
-    cpu = Program(os.path.join(folder, f"{case}-cpu"),
-                  os.path.join(temporary, f"{case}-{dtype}-cpu"))
+    check = Check(f"{case} {dtype}", safetensors_io.load(expected), TOLERANCE[dtype])
+    check.is_f32 = dtype == "f32"
+    check.everything = ["logits", *check.states] if check.is_f32 else ["logits"]
+    work = os.path.join(temporary, f"{case}-{dtype}-{part}")
+    gpu = Program(os.path.join(folder, f"{case}-{dtype}"), work, options)
+    cpu = Program(os.path.join(folder, f"{case}-cpu"), os.path.join(work, "cpu"))
     try:
-        check_program(check, gpu, cpu, dtype == "f32")
-        check_score(check, gpu, cpu)
-    except RuntimeError as error:
-        check.say("runs", False, error)
+        PARTS[part](check, gpu, cpu)
+    except Exception as error:  # whatever it is, the other parts go on
+        check.say(f"{part} runs", False, f"{type(error).__name__}: {error}")
     return check
 
 
@@ -191,15 +213,17 @@ def main():
         print(f"device {args.device}: {info['device']}", flush=True)
         failed = total = 0
         with concurrent.futures.ThreadPoolExecutor(args.jobs) as pool:
-            checks = [pool.submit(check_case, *program, args.folder, temporary, options)
-                      for program in programs]
-            checks += [pool.submit(training.check_case, case, args.folder, temporary,
-                                   options) for case in training.find(args.folder)]
+            checks = [pool.submit(training.check_part, part, case, args.folder, temporary,
+                                  options)
+                      for part in training.PARTS for case in training.find(args.folder)]
+            checks += [pool.submit(check_part, part, *program, args.folder, temporary, options)
+                       for part in PARTS for program in programs]
             checks += [pool.submit(check_trace, case, args.folder, temporary, options)
                        for case in sorted({case for case, _ in programs})
                        if os.path.isdir(os.path.join(args.folder, f"{case}-trace"))]
-            for check in (each.result() for each in checks):
-                print("\n".join(check.lines), flush=True)
+            for each in concurrent.futures.as_completed(checks):
+                check = each.result()
+                print("".join(line + "\n" for line in check.lines), end="", flush=True)
                 failed += check.failed
                 total += len(check.lines)
     print(f"{total - failed} of {total} checks passed")
