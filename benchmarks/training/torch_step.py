@@ -2,7 +2,7 @@
 """Times training steps of a spec in PyTorch on a GPU, in the form that is fastest there.
 
 torch_step.py SPEC [--sequences 8] [--length 2048] [--steps 20] [--amp] [--compile]
-              [--fla] [--graph] [--fused-loss] [--json]
+              [--fla] [--graph] [--fused-loss] [--json] [--wait] [--device cuda]
 
 The model is written as its formulas (srms norm, SiLU, LRPE where the spec has it, cross
 entropy on all logits) with AdamW fused and gradients clipped; f32, or with --amp autocast to
@@ -11,17 +11,23 @@ with --fla, by the kernels of flash-linear-attention, as operations that torch.c
 through. --graph captures the whole step as a CUDA graph, --fused-loss takes
 flash-linear-attention's head and cross entropy in chunks. Random weights and ids. Needs
 PyTorch. Prints the median step after the first few, the largest memory that PyTorch had
-allocated, and the energy of a token as NVML counts it.
+allocated, and the energy of a token as NVML counts it. With --wait it says {"prepared": seconds}
+after those first steps and waits for a line of standard input, so that others can compile beside
+it and be timed one after the other. --device cpu is there to try all this where no GPU is.
 """
 import argparse
 import ctypes
 import json
 import math
+import os
+import sys
 import time
 
 import torch
 import torch.nn.functional as F
 
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../gpu/harness"))
 CHUNK = 256
 WARM = 5  # steps that are not counted
 
@@ -73,13 +79,15 @@ def norm(x):
 def fla_attention():
     """Attention [B, N, H, d] of slopes by flash-linear-attention, opaque to the compiler."""
     from fla.ops.simple_gla.chunk import chunk_simple_gla_bwd, chunk_simple_gla_fwd
+    import fla_choices
+    fla_choices.shorten()
     per_log2 = 1 / math.log(2)
 
     @torch.library.custom_op("peer::gla", mutates_args=())
     def forward(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor,
                 slopes: torch.Tensor) -> torch.Tensor:
         out, _ = chunk_simple_gla_fwd(q=q, k=k, v=v, g_gamma=-slopes * per_log2, scale=1.0)
-        return out.to(q.dtype)
+        return out.to(q.dtype).contiguous()
 
     @torch.library.custom_op("peer::gla_backward", mutates_args=())
     def backward(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, slopes: torch.Tensor,
@@ -87,7 +95,7 @@ def fla_attention():
         dq, dk, dv, _, _ = chunk_simple_gla_bwd(
             q=q, k=k, v=v, g=None, g_gamma=-slopes * per_log2, initial_state=None,
             do=dout.contiguous(), dht=None, scale=1.0)
-        return dq.to(q.dtype), dk.to(k.dtype), dv.to(v.dtype)
+        return tuple(g.to(t.dtype).contiguous() for g, t in ((dq, q), (dk, k), (dv, v)))
 
     forward.register_fake(lambda q, k, v, slopes: torch.empty_like(v).contiguous())
     backward.register_fake(lambda q, k, v, slopes, dout: tuple(
@@ -177,7 +185,7 @@ def make_step(model, optimizer, ids, options):
 
     def step():
         optimizer.zero_grad(set_to_none=True)
-        with torch.autocast("cuda", torch.bfloat16, enabled=options.amp):
+        with torch.autocast(options.device, torch.bfloat16, enabled=options.amp):
             loss = run(ids[:, :-1], ids[:, 1:])
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -207,7 +215,26 @@ def make_step(model, optimizer, ids, options):
     return replay
 
 
+def timed(step, count, device, before=lambda: None):
+    """Seconds of each step, and the last one's loss."""
+    times = []
+    for _ in range(count):
+        if device == "cuda":
+            torch.cuda.synchronize()
+        before()
+        began = time.perf_counter()
+        loss = step().item()
+        times.append(time.perf_counter() - began)
+    return times, loss
+
+
+def wait_for_a_line(began):
+    print(json.dumps({"prepared": time.perf_counter() - began}), flush=True)
+    sys.stdin.readline()
+
+
 def measure(options):
+    began = time.perf_counter()
     torch.manual_seed(0)
     energy = Energy()
     idle = energy.used()
@@ -217,33 +244,39 @@ def measure(options):
         from fla.modules.fused_linear_cross_entropy import fused_linear_cross_entropy_loss
         fused_loss = torch.compiler.disable(
             lambda x, labels, head: fused_linear_cross_entropy_loss(x, labels, head))
-    with torch.device("cuda"):
+    with torch.device(options.device):
         model = Model(read_spec(options.spec), attention, fused_loss)
         ids = torch.randint(0, model.embedding.shape[0], (options.sequences, options.length + 1))
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, betas=(0.9, 0.95), fused=True,
                                   capturable=options.graph)
     step = make_step(model, optimizer, ids, options)
-    times, joules = [], []
-    for _ in range(WARM + options.steps):
-        torch.cuda.synchronize()
+    timed(step, WARM, options.device)
+    prepared = time.perf_counter() - began
+    if options.wait:
+        wait_for_a_line(began)
+    joules, most = [], []
+
+    def count():
         joules.append(energy())
-        began = time.perf_counter()
-        loss = step().item()
-        times.append(time.perf_counter() - began)
-    last = energy()
+        most.append(energy.used())
+
+    times, loss = timed(step, options.steps, options.device, count)
+    count()
     tokens = options.sequences * options.length
-    seconds = sorted(times[WARM:])[options.steps // 2]
+    seconds = sorted(times)[options.steps // 2]
     form = [name for name in ("compile", "fla", "graph", "fused_loss") if getattr(options, name)]
+    has_gpu = options.device == "cuda"
     return {
         "program": f"PyTorch {torch.__version__}, " + ("bf16 autocast" if options.amp else "f32")
                    + "".join(", " + name.replace("_", " ") for name in form),
         "parameters": sum(p.numel() for p in model.parameters()),
         "tokens": tokens, "step_ms": seconds * 1e3, "tokens_per_second": tokens / seconds,
-        "gigabytes": torch.cuda.max_memory_allocated() / 1e9,
-        "used_gigabytes": (energy.used() - idle) / 1e9,
-        "joules_per_token": None if last is None else
-                            (last - joules[WARM]) / (options.steps * tokens),
-        "loss": loss}
+        "gigabytes": torch.cuda.max_memory_allocated() / 1e9 if has_gpu else 0,
+        # Of this process alone: with --wait there are others.
+        "used_gigabytes": None if options.wait else (max(most) - idle) / 1e9,
+        "joules_per_token": None if joules[-1] is None else
+                            (joules[-1] - joules[0]) / (options.steps * tokens),
+        "preparation_seconds": prepared, "loss": loss}
 
 
 def main():
@@ -252,12 +285,13 @@ def main():
     parser.add_argument("--sequences", type=int, default=8)
     parser.add_argument("--length", type=int, default=2048)
     parser.add_argument("--steps", type=int, default=20)
-    for name in ("amp", "compile", "fla", "graph", "fused-loss", "json"):
+    parser.add_argument("--device", choices=["cuda", "cpu"], default="cuda")
+    for name in ("amp", "compile", "fla", "graph", "fused-loss", "json", "wait"):
         parser.add_argument("--" + name, action="store_true")
     options = parser.parse_args()
     row = measure(options)
     if options.json:
-        print(json.dumps(row))
+        print(json.dumps(row), flush=True)
         return
     energy = row["joules_per_token"]
     print(f"{row['program']}: {row['parameters']:,} parameters, {row['step_ms']:.1f} ms a step of "

@@ -4,16 +4,17 @@ size costs where its attention is somebody's best.
 
 torch_transformer.py SPEC [--sequences 8] [--length 2048] [--steps 20] [--width W --layers L
                      --heads H --glu G --vocabulary V] [--graph] [--eager] [--json]
+                     [--device cuda]
 
 The model is LLaMA's: RMSNorm with a weight, RoPE, SwiGLU, no biases; SPEC is one of a
 Transformer, as examples/ablations/transformer.yaml, and options are other sizes. Attention is
 scaled_dot_product_attention, which takes FlashAttention; blocks and loss are compiled, products
 take bf16 operands by autocast, AdamW is fused, gradients are clipped. --graph captures the
 whole step as a CUDA graph. Random weights and ids. Needs PyTorch. Prints what torch_step.py does.
+--device cpu is there to try it where no GPU is.
 """
 import argparse
 import json
-import time
 
 import torch
 import torch.nn.functional as F
@@ -79,26 +80,23 @@ def measure(options):
     torch.manual_seed(0)
     energy = torch_step.Energy()
     idle = energy.used()
-    with torch.device("cuda"):
+    with torch.device(options.device):
         model = Transformer(options)
         ids = torch.randint(0, options.vocabulary, (options.sequences, options.length + 1))
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, betas=(0.9, 0.95), fused=True,
                                   capturable=options.graph)
     step = torch_step.make_step(model, optimizer, ids, options)
-    times = []
-    for _ in range(torch_step.WARM + options.steps):
-        torch.cuda.synchronize()
-        began = time.perf_counter()
-        loss = step().item()
-        times.append(time.perf_counter() - began)
+    torch_step.timed(step, torch_step.WARM, options.device)
+    times, loss = torch_step.timed(step, options.steps, options.device)
     tokens = options.sequences * options.length
-    seconds = sorted(times[torch_step.WARM:])[options.steps // 2]
+    seconds = sorted(times)[options.steps // 2]
+    allocated = torch.cuda.max_memory_allocated() if options.device == "cuda" else 0
     return {"program": f"PyTorch {torch.__version__}, softmax Transformer, bf16 autocast"
                        + ("" if options.eager else ", compile")
                        + (", graph" if options.graph else ""),
             "parameters": sum(p.numel() for p in model.parameters()), "tokens": tokens,
             "length": options.length, "step_ms": seconds * 1e3, "tokens_per_second": tokens / seconds,
-            "gigabytes": torch.cuda.max_memory_allocated() / 1e9,
+            "gigabytes": allocated / 1e9,
             "used_gigabytes": (energy.used() - idle) / 1e9, "loss": loss}
 
 
@@ -108,6 +106,7 @@ def main():
     for name, value in (("sequences", 8), ("length", 2048), ("steps", 20), ("width", None),
                         ("layers", None), ("heads", None), ("glu", None), ("vocabulary", None)):
         parser.add_argument("--" + name, type=int, default=value)
+    parser.add_argument("--device", choices=["cuda", "cpu"], default="cuda")
     for name in ("graph", "eager", "json"):
         parser.add_argument("--" + name, action="store_true")
     options = parser.parse_args()

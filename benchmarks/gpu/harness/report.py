@@ -45,6 +45,23 @@ def attention_table(results):
     return "### Lightning attention, forward, bf16\n\n" + grid(header, lines) if lines else ""
 
 
+def backward_table(results):
+    """Memory is of forward and backward, and so is what PyTorch takes with its matmuls."""
+    lines = []
+    for row in results.get("attention_backward", {}).get("attention_backward", []):
+        ours, both = row["tnllm_ms"], row["tnllm_both_ms"]
+        lines.append([row["shape"], number(ours, 3), number(row["floor_ms"], 3), percent(row["floor_ms"] / ours),
+                      number(row.get("fla_ms"), 3), ratio(row.get("fla_ms"), ours), number(both, 3),
+                      number(row.get("written_down_both_ms"), 3), ratio(row.get("written_down_both_ms"), both),
+                      number(row["tnllm_mb"], 0), number(row.get("fla_mb"), 0),
+                      ratio(row.get("fla_mb"), row["tnllm_mb"]), number(row.get("written_down_mb"), 0),
+                      thousandths(max((row[key] for key in ("dq_error", "dk_error", "dv_error") if key in row),
+                                      default=None))])
+    header = ["shape", "tnllm, ms", "floor", "of the floor", "fla", "ratio", "forward and backward: tnllm, ms",
+              "as matmuls", "ratio", "memory of both: tnllm, MB", "fla", "ratio", "as matmuls", "error, 1e-3"]
+    return "### Lightning attention, backward, bf16\n\n" + grid(header, lines) if lines else ""
+
+
 def norm_table(results):
     lines = []
     for row in results.get("norms", []):
@@ -142,7 +159,7 @@ def heading(results):
 
 
 def tables(results):
-    parts = (heading, attention_table, norm_table, decode_table, prefill_table, notes)
+    parts = (heading, attention_table, backward_table, norm_table, decode_table, prefill_table, notes)
     return "".join(part(results) for part in parts)
 
 

@@ -16,6 +16,7 @@ import energy  # noqa: E402
 import norms  # noqa: E402
 import report  # noqa: E402
 import torch_peer  # noqa: E402
+import warm  # noqa: E402
 
 
 def results():
@@ -53,6 +54,15 @@ class Tables(unittest.TestCase):
         self.assertEqual(cells[1:6], ["0.050", "0.025", "50%", "0.100", "2.00"])
         self.assertEqual(cells[6:10], ["", "", "", ""], "peers that were not there")
         self.assertEqual(cells[10:], ["45.0", "95.0", "8", "32", "2.6755", "2.6755"])
+
+    def test_backward(self):
+        """What the peers' matmuls have no memory for is left empty."""
+        row = {"shape": "b4h32n8192d128", "tnllm_ms": 1.0, "floor_ms": 0.625, "fla_ms": 3.5, "tnllm_both_ms": 1.4,
+               "tnllm_mb": 1073.7, "fla_mb": 3221.2, "dq_error": 2.1e-3, "dk_error": 2.3e-3, "dv_error": 2.2e-3}
+        text = report.tables({**results(), "attention_backward": {"attention_backward": [row]}})
+        self.assertIn("| b4h32n8192d128 | 1.000 | 0.625 | 62% | 3.500 | 3.50 | 1.400 |  |  | 1074 | 3221 | 3.00 |  "
+                      "| 2.3000 |\n", text)
+        self.assertNotIn("backward", report.tables(results()))
 
     def test_norm(self):
         self.assertEqual(self.line("| 1024")[1:], ["bf16", "38.0", "40.0", "95%", "50.0", "76%", "", ""])
@@ -167,6 +177,49 @@ class Peers(unittest.TestCase):
         self.assertEqual(compare.sizes_of("7b"), [{"prompt": 2048, "batch": 1, "gen": 64}])
         self.assertEqual([(s["prompt"], s["batch"], s["gen"]) for s in compare.sizes_of("385m")],
                          [(2048, 1, 64), (0, 8, 64), (0, 64, 64), (32768, 1, 0)])
+
+
+# In the place of benchmarks/gpu/attention: two rows, of which the second fails.
+ATTENTION = """#!/usr/bin/env python3
+import json, sys
+assert "--backward" in sys.argv
+with open(sys.argv[sys.argv.index("--output") + 1], "w") as file:
+    json.dump({"attention_backward": [{"shape": "one"}]}, file)
+sys.exit("no memory")
+"""
+
+
+class Kernels(unittest.TestCase):
+    def test_rows_before_a_failure_stay(self):
+        with tempfile.TemporaryDirectory() as folder:
+            script = os.path.join(folder, "attention")
+            with open(script, "w", encoding="utf-8") as file:
+                file.write(ATTENTION)
+            options = types.SimpleNamespace(seconds=600, who="tnllm,torch", only=["backward"])
+            run = load_compare().Run(folder, os.path.join(folder, "out.json"), options)
+            run.script = lambda *path: [sys.executable, script]
+            run.part("backward")
+            self.assertEqual(run.results["attention_backward"], {"attention_backward": [{"shape": "one"}]})
+            self.assertEqual(run.results["errors"], {"backward": "no memory"})
+
+    def test_rows_of_another_run_stay(self):
+        with tempfile.TemporaryDirectory() as folder:
+            file = os.path.join(folder, "rows.json")
+            attention = norms.attention_script()
+            self.assertEqual(attention.read_rows(file, "attention"), {"attention": []})
+            attention.write(file, {"attention": [{"shape": "one"}]})
+            self.assertEqual(attention.read_rows(file, "attention_backward"),
+                             {"attention": [{"shape": "one"}], "attention_backward": []})
+            self.assertEqual(attention.read_rows(None, "attention"), {"attention": []})
+
+    def test_shapes_of_warming(self):
+        self.assertEqual(warm.parse("8x128s"), (8, 128, 128, "s"))
+        self.assertEqual(warm.parse("16x256x128b"), (16, 256, 128, "b"))
+        with self.assertRaises(SystemExit):
+            warm.parse("8x")
+        shares = [warm.own_share(list(range(7)), share, 3) for share in range(3)]
+        self.assertEqual(sorted(sum((own for own, _ in shares), [])), list(range(7)))
+        self.assertEqual(shares[1], ([1, 4], [0, 2, 3, 5, 6]))
 
 
 class Specs(unittest.TestCase):
