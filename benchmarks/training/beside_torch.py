@@ -10,7 +10,8 @@ there is no compiler, --made takes it from DIR.
 Both begin with the same weights and take the same batches, in the order that
 docs/TrainingFormats.md defines and this file computes again, the learning rates that the
 trainer states, the same clipping and AdamW. The peer is plain PyTorch: the model as its
-formulas, attention as masked products over all pairs, autograd, torch.optim.AdamW in f32.
+formulas, attention as masked products over all pairs, autograd, torch.optim.AdamW in f32; the
+norm that gradients are clipped by is summed pairwise (see clip_gradients).
 Needs numpy and PyTorch. DIR keeps the run, its report and losses.csv. Exit code 1 where a
 loss differs by more than 1e-3.
 
@@ -213,6 +214,20 @@ def run_trainer(options, directory, weights):
     return np.fromfile(shard, dtype="<u2", offset=64), steps, seconds
 
 
+def clip_gradients(parameters, largest):
+    """torch.nn.utils.clip_grad_norm_ with an accurate norm.
+
+    PyTorch's vector_norm adds f32 squares one after the other on a CPU: the norm of the
+    head's 1.5 million gradients comes out 2.9e-4 too small, that of all 3.7e-5, and with it
+    every step a little too large. sum() adds pairwise.
+    """
+    gradients = [p.grad for p in parameters if p.grad is not None]
+    norm = torch.sqrt(sum(g.pow(2).sum() for g in gradients))
+    scale = torch.clamp(largest / (norm + 1e-6), max=1.0)
+    for gradient in gradients:
+        gradient.mul_(scale)
+
+
 def run_torch(options, weights, tokens, steps, dtype):
     torch.set_num_threads(options.threads)
     device = "cpu" if options.target == "cpu" else "cuda"
@@ -226,7 +241,7 @@ def run_torch(options, weights, tokens, steps, dtype):
         optimizer.zero_grad()
         loss = peer.loss(ids)
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(list(peer.w.values()), 1.0)
+        clip_gradients(list(peer.w.values()), 1.0)
         for group in optimizer.param_groups:
             group["lr"] = step["lr"]
         optimizer.step()
