@@ -99,7 +99,6 @@ private:
   void role(StringRef name, int64_t groups, int64_t warps, int64_t registers,
             function_ref<void()> body);
   void copyRole();
-  void copyChunks(const TiledAttentionBuffers::Maps &maps);
   void scoreRole();
   void valueRole();
   // One chunk: the state after it, from the state before.
@@ -171,9 +170,8 @@ private:
   Value i32(int32_t value) {
     return arith::ConstantOp::create(b, b.getI32IntegerAttr(value));
   }
-  // Calls `body` with the maps of the block's attention.
-  void forAttention(
-      function_ref<void(const TiledAttentionBuffers::Maps &maps)> body);
+  // The block's own of the maps of all attentions.
+  Value ownMap(Value TiledAttentionBuffers::Maps::*map);
   // Of a map, from the sequence's position `position` on.
   SmallVector<Value> coordinates(Value position, Value column) {
     if (!isPacked())
@@ -196,7 +194,7 @@ private:
   Value segment, firstChunk, place;
   Value decay; // log2(lambda), f32, not positive
   Value inputs, scores, stage;
-  Value group, firstColumn; // of a value warpgroup
+  Value group, firstColumn, outMap; // of a value warpgroup
 };
 
 } // namespace
@@ -265,41 +263,33 @@ void TiledAttention::role(StringRef name, int64_t groups, int64_t warps,
   body();
 }
 
-void TiledAttention::forAttention(
-    function_ref<void(const TiledAttentionBuffers::Maps &maps)> body) {
-  TiledAttentionBuffers::Maps first{in.q, in.k, in.v, in.out};
-  if (!isMixed())
-    return body(first);
-  SmallVector<TiledAttentionBuffers::Maps> all = {first};
-  llvm::append_range(all, in.backwards);
-  for (auto [number, maps] : llvm::enumerate(all)) {
-    Value isIt = k.compare(arith::CmpIPredicate::eq, which, k.index(number));
-    auto branch = scf::IfOp::create(b, isIt, /*withElseRegion=*/false);
-    OpBuilder::InsertionGuard guard(b);
-    b.setInsertionPointToStart(branch.thenBlock());
-    body(maps);
+// Chosen before the loop over chunks: with a branch for each attention inside
+// of it, ptxas serialises the products (C7514).
+Value TiledAttention::ownMap(Value TiledAttentionBuffers::Maps::*map) {
+  Value own = TiledAttentionBuffers::Maps{in.q, in.k, in.v, in.out}.*map;
+  for (auto [number, maps] : llvm::enumerate(in.backwards)) {
+    Value isIt =
+        k.compare(arith::CmpIPredicate::eq, which, k.index(number + 1));
+    own = arith::SelectOp::create(b, isIt, maps.*map, own);
   }
+  return own;
 }
 
 void TiledAttention::copyRole() {
-  forAttention(
-      [&](const TiledAttentionBuffers::Maps &maps) { copyChunks(maps); });
-}
-
-void TiledAttention::copyChunks(const TiledAttentionBuffers::Maps &maps) {
+  using Maps = TiledAttentionBuffers::Maps;
+  SmallVector<std::pair<Value, Value>> copies; // a map, and the first column
+  if (!isStatesOnly())
+    copies.push_back({ownMap(&Maps::q), zero});
+  copies.push_back({ownMap(&Maps::k), zero});
+  Value valueColumn = k.mul(slice, k.index(plan.valueGroups * kValueColumns));
+  copies.push_back({ownMap(&Maps::v), valueColumn});
   k.forLoop(zero, chunks, 1, [&](Value step) {
     tnk::RingAcquireOp::create(b, inputs, step);
     Value position = positionOf(step);
-    Value valueColumn = k.mul(slice, k.index(plan.valueGroups * kValueColumns));
-    int64_t next = 0;
-    auto load = [&](Value map, Value column) {
-      tnk::LoadAsyncOp::create(b, map, coordinates(position, column),
-                               ringTile(inputs, step, next++), inputs, step);
-    };
-    if (!isStatesOnly())
-      load(maps.q, zero);
-    load(maps.k, zero);
-    load(maps.v, valueColumn);
+    for (auto [tile, copy] : llvm::enumerate(copies))
+      tnk::LoadAsyncOp::create(b, copy.first,
+                               coordinates(position, copy.second),
+                               ringTile(inputs, step, tile), inputs, step);
   });
 }
 
@@ -396,9 +386,7 @@ void TiledAttention::storeOutput(Value out, Value step, Value n) {
       tnk::PartOp::create(b, tile(kChunk, kValueColumns), stage, group);
   tnk::StoreWaitOp::create(b);
   tnk::WriteOp::create(b, toBF16(out), part, /*transpose=*/true);
-  forAttention([&](const TiledAttentionBuffers::Maps &maps) {
-    tnk::StoreAsyncOp::create(b, part, maps.out, at);
-  });
+  tnk::StoreAsyncOp::create(b, part, outMap, at);
 }
 
 // The end of a packed sequence, if it is this task's and no whole chunk. Each
@@ -596,6 +584,7 @@ void TiledAttention::valueRole() {
     stateTransfer(segmentState(), /*ofSegment=*/true);
     return;
   }
+  outMap = ownMap(&TiledAttentionBuffers::Maps::out);
   SmallVector<Value> outWeights = outputWeights();
   Value before = isWhole() && !in.state
                      ? k.constant(f32Tile(plan.keyColumns), 0.0)
@@ -621,12 +610,19 @@ void TiledAttention::build() {
   {
     OpBuilder::InsertionGuard guard(b);
     b.createBlock(&roles.getBody());
-    bool twoGroups = plan.valueGroups == 2;
+    // Two value warpgroups leave no register to spare. Backwards in time, with
+    // wide keys, they want more: their weights are the same for every chunk and
+    // stay in registers, or, of both directions, depend on the block's.
+    int64_t scoreRegisters = 128, valueRegisters = 240;
+    if (plan.valueGroups == 2 && !isStatesOnly()) {
+      bool wantsMore = plan.keyColumns > 64 && (in.reversed || isMixed());
+      scoreRegisters = wantsMore ? 88 : 104;
+      valueRegisters = wantsMore ? 200 : 192;
+    }
     role("copy", 1, 1, 24, [&] { copyRole(); });
     if (!isStatesOnly())
-      role("scores", 1, 4, twoGroups ? 104 : 128, [&] { scoreRole(); });
-    role("values", plan.valueGroups, 4,
-         twoGroups && !isStatesOnly() ? 192 : 240, [&] { valueRole(); });
+      role("scores", 1, 4, scoreRegisters, [&] { scoreRole(); });
+    role("values", plan.valueGroups, 4, valueRegisters, [&] { valueRole(); });
   }
   k.finish();
 }

@@ -124,9 +124,12 @@ SmallVector<Value> TiledLinear::multiply(Value group) {
                                   pending)
         .getResults();
   };
-  auto loop =
-      scf::ForOp::create(b, zero, steps, k.index(1),
-                         SmallVector<Value>(count, k.constant(type, 0.0)));
+  // The zeros of the factor would be written to its registers when it starts,
+  // while the first product is under way, for which ptxas waits (C7517).
+  SmallVector<Value> zeros(count, k.constant(type, 0.0));
+  if (in.factor)
+    zeros = llvm::to_vector_of<Value>(wait(zeros, 0));
+  auto loop = scf::ForOp::create(b, zero, steps, k.index(1), zeros);
   {
     OpBuilder::InsertionGuard guard(b);
     b.setInsertionPointToStart(loop.getBody());

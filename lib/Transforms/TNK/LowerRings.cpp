@@ -36,6 +36,7 @@ public:
 private:
   int64_t planMemory();
   void initialise(Operation *last);
+  void chooseAddresses();
   void lowerOp(Operation *op);
 
   // Steps of a ring.
@@ -222,6 +223,22 @@ void RingLowering::storeWait() {
   syncWarpgroup(b);
 }
 
+// A choice between maps is one between their addresses.
+void RingLowering::chooseAddresses() {
+  auto pointer = LLVM::LLVMPointerType::get(b.getContext());
+  kernel.walk([&](arith::SelectOp op) {
+    if (!isa<tnk::MapType>(op.getType()))
+      return;
+    b.setInsertionPoint(op);
+    b.setLoc(op.getLoc());
+    Value chosen = arith::SelectOp::create(
+        b, op.getCondition(), cast(b, pointer, op.getTrueValue()),
+        cast(b, pointer, op.getFalseValue()));
+    op.replaceAllUsesWith(cast(b, op.getType(), chosen));
+    op.erase();
+  });
+}
+
 void RingLowering::lowerOp(Operation *op) {
   b.setInsertionPoint(op);
   b.setLoc(op->getLoc());
@@ -288,6 +305,7 @@ void RingLowering::lower() {
     if (!makers.empty())
       initialise(base.getDefiningOp());
   }
+  chooseAddresses();
   for (Operation *op : steps)
     lowerOp(op);
   for (Operation *op : llvm::reverse(steps))

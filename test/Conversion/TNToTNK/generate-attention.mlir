@@ -129,39 +129,45 @@ module {}
 // REVERSED: tnk.return
 
 // The adjoint: a task of each attention after the other, the first forwards, the other two
-// backwards, each with copies and stores of its own.
+// backwards, each with copies and stores of its own: which maps is chosen before the chunks.
 // GRADIENTS-LABEL: tnk.kernel @attention(
 // GRADIENTS-SAME: %[[Q:[^:]*]]: !tnk.map<64x64xbf16>, %[[K:[^:]*]]: !tnk.map<64x64xbf16>, %[[V:[^:]*]]: !tnk.map<64x64xbf16>, %[[DO:[^:]*]]: !tnk.map<64x64xbf16>,
 // GRADIENTS-SAME: %[[DQ:[^:]*]]: !tnk.map<64x64xbf16>, %[[DK:[^:]*]]: !tnk.map<64x64xbf16>, %[[DV:[^:]*]]: !tnk.map<64x64xbf16>, %{{[^:]*}}: memref<3xf32>, %{{[^:]*}}: index, %[[TASK:[^:]*]]: index) threads(512)
 // GRADIENTS: %[[WHICH:.*]] = arith.remui %[[TASK]], %c3
 // GRADIENTS: %[[TURNED:.*]] = arith.cmpi ne, %[[WHICH]], %c0
 // GRADIENTS: tnk.role "copy"
-// GRADIENTS: arith.cmpi eq, %[[WHICH]], %c0
+// GRADIENTS-DAG: %[[IS_DK:.*]] = arith.cmpi eq, %[[WHICH]], %c1
+// GRADIENTS-DAG: %[[IS_DV:.*]] = arith.cmpi eq, %[[WHICH]], %c2
+// GRADIENTS-DAG: %[[A1:.*]] = arith.select %[[IS_DK]], %[[V]], %[[DO]]
+// GRADIENTS-DAG: %[[A:.*]] = arith.select %[[IS_DV]], %[[K]], %[[A1]]
+// GRADIENTS-DAG: %[[B1:.*]] = arith.select %[[IS_DK]], %[[DO]], %[[V]]
+// GRADIENTS-DAG: %[[B:.*]] = arith.select %[[IS_DV]], %[[Q]], %[[B1]]
+// GRADIENTS-DAG: %[[C1:.*]] = arith.select %[[IS_DK]], %[[Q]], %[[K]]
+// GRADIENTS-DAG: %[[C:.*]] = arith.select %[[IS_DV]], %[[DO]], %[[C1]]
+// GRADIENTS: scf.for
 // GRADIENTS: arith.select %[[TURNED]]
-// GRADIENTS: tnk.load_async %[[DO]]
-// GRADIENTS: tnk.load_async %[[V]]
-// GRADIENTS: tnk.load_async %[[K]]
-// GRADIENTS: arith.cmpi eq, %[[WHICH]], %c1
-// GRADIENTS: tnk.load_async %[[V]]
-// GRADIENTS: tnk.load_async %[[DO]]
-// GRADIENTS: tnk.load_async %[[Q]]
-// GRADIENTS: arith.cmpi eq, %[[WHICH]], %c2
-// GRADIENTS: tnk.load_async %[[K]]
-// GRADIENTS: tnk.load_async %[[Q]]
-// GRADIENTS: tnk.load_async %[[DO]]
+// GRADIENTS: tnk.load_async %[[A]]
+// GRADIENTS: tnk.load_async %[[B]]
+// GRADIENTS: tnk.load_async %[[C]]
+// GRADIENTS-NOT: tnk.load_async
 // GRADIENTS: tnk.role "scores"
 // GRADIENTS: %[[SIGN:.*]] = arith.select %[[TURNED]], %c-1_i32, %c1_i32
 // GRADIENTS: arith.muli
 // GRADIENTS: tnk.role "values"
-// GRADIENTS: tnk.store_async %{{.*}} to %[[DQ]]
-// GRADIENTS: tnk.store_async %{{.*}} to %[[DK]]
-// GRADIENTS: tnk.store_async %{{.*}} to %[[DV]]
+// GRADIENTS-DAG: %[[IS_DK:.*]] = arith.cmpi eq, %[[WHICH]], %c1
+// GRADIENTS-DAG: %[[IS_DV:.*]] = arith.cmpi eq, %[[WHICH]], %c2
+// GRADIENTS-DAG: %[[OUT1:.*]] = arith.select %[[IS_DK]], %[[DK]], %[[DQ]]
+// GRADIENTS-DAG: %[[OUT:.*]] = arith.select %[[IS_DV]], %[[DV]], %[[OUT1]]
+// GRADIENTS: scf.for
+// GRADIENTS: tnk.store_async %{{.*}} to %[[OUT]]
+// GRADIENTS-NOT: tnk.store_async
 // Of segments a state for each attention, and a row of the scan.
 // GRADIENTS-LABEL: tnk.kernel @attention_states(
-// GRADIENTS-COUNT-6: tnk.load_async
+// GRADIENTS-COUNT-2: tnk.load_async
 // GRADIENTS-NOT: tnk.load_async
 // GRADIENTS-LABEL: tnk.kernel @attention_scan(
 // GRADIENTS: arith.divui %{{.*}}, %c3
 // GRADIENTS: arith.remui %{{.*}}, %c3
 // GRADIENTS-LABEL: tnk.kernel @attention_outputs(
-// GRADIENTS-COUNT-3: tnk.store_async
+// GRADIENTS: tnk.store_async
+// GRADIENTS-NOT: tnk.store_async

@@ -102,3 +102,31 @@ tnk.kernel @ring(%map: !tnk.map<64x64xbf16>, %n: index, %task: index) threads(25
   }
   tnk.return
 }
+
+// A choice between maps becomes one between their addresses.
+// CHECK-LABEL: tnk.kernel @chosen
+// CHECK-SAME: %[[FIRST:.*]]: !tnk.map<64x64xbf16>, %[[SECOND:.*]]: !tnk.map<64x64xbf16>, %[[THIRD:.*]]: !tnk.map<64x64xbf16>, %[[TASK:.*]]: index)
+// CHECK-DAG: %[[IS_FIRST:.*]] = arith.cmpi eq, %[[TASK]], %c0
+// CHECK-DAG: %[[IS_SECOND:.*]] = arith.cmpi eq, %[[TASK]], %c1
+// CHECK-DAG: %[[A:.*]] = builtin.unrealized_conversion_cast %[[FIRST]] : !tnk.map<64x64xbf16> to !llvm.ptr
+// CHECK-DAG: %[[B:.*]] = builtin.unrealized_conversion_cast %[[SECOND]] : !tnk.map<64x64xbf16> to !llvm.ptr
+// CHECK-DAG: %[[C:.*]] = builtin.unrealized_conversion_cast %[[THIRD]] : !tnk.map<64x64xbf16> to !llvm.ptr
+// CHECK-DAG: %[[REST:.*]] = arith.select %[[IS_SECOND]], %[[B]], %[[C]] : !llvm.ptr
+// CHECK: %[[CHOSEN:.*]] = arith.select %[[IS_FIRST]], %[[A]], %[[REST]] : !llvm.ptr
+// CHECK: nvvm.cp.async.bulk.tensor.global.shared.cta %[[CHOSEN]],
+tnk.kernel @chosen(%first: !tnk.map<64x64xbf16>, %second: !tnk.map<64x64xbf16>, %third: !tnk.map<64x64xbf16>,
+                   %task: index) threads(128) {
+  %c0 = arith.constant 0 : index
+  %c1 = arith.constant 1 : index
+  %tile = tnk.scratch : !tnk.tile<64x64xbf16>
+  %is_first = arith.cmpi eq, %task, %c0 : index
+  %is_second = arith.cmpi eq, %task, %c1 : index
+  %rest = arith.select %is_second, %second, %third : !tnk.map<64x64xbf16>
+  %map = arith.select %is_first, %first, %rest : !tnk.map<64x64xbf16>
+  tnk.roles {
+    tnk.role "store" registers(240) {
+      tnk.store_async %tile to %map[%c0, %c0, %c0, %c0] : !tnk.tile<64x64xbf16>, !tnk.map<64x64xbf16>
+    }
+  }
+  tnk.return
+}
