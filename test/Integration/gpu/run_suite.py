@@ -1,6 +1,6 @@
 """Checks GPU programs against the golden cases and against their CPU programs.
 
-run_suite.py FOLDER [--device N] [--jobs N]
+run_suite.py FOLDER [--device N] [--jobs N] [--only programs|trainers]
 
 FOLDER is what build_programs.py made. Needs python3 with numpy, and a GPU: without one
 it prints the reason and ends with status 0. Errors are relative to the largest golden
@@ -197,7 +197,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder")
     parser.add_argument("--device", default="0")
-    parser.add_argument("--jobs", type=int, default=4, help="programs checked at once")
+    parser.add_argument("--jobs", type=int, default=4, help="parts checked at once")
+    parser.add_argument("--only", choices=["programs", "trainers"])
     args = parser.parse_args()
     programs = find_programs(args.folder)
     if not programs:
@@ -213,14 +214,17 @@ def main():
         print(f"device {args.device}: {info['device']}", flush=True)
         failed = total = 0
         with concurrent.futures.ThreadPoolExecutor(args.jobs) as pool:
-            checks = [pool.submit(training.check_part, part, case, args.folder, temporary,
-                                  options)
-                      for part in training.PARTS for case in training.find(args.folder)]
-            checks += [pool.submit(check_part, part, *program, args.folder, temporary, options)
-                       for part in PARTS for program in programs]
-            checks += [pool.submit(check_trace, case, args.folder, temporary, options)
-                       for case in sorted({case for case, _ in programs})
-                       if os.path.isdir(os.path.join(args.folder, f"{case}-trace"))]
+            checks = []
+            if args.only != "programs":
+                checks += [pool.submit(training.check_part, part, case, args.folder, temporary,
+                                       options)
+                           for part in training.PARTS for case in training.find(args.folder)]
+            if args.only != "trainers":
+                checks += [pool.submit(check_part, part, *program, args.folder, temporary,
+                                       options) for part in PARTS for program in programs]
+                checks += [pool.submit(check_trace, case, args.folder, temporary, options)
+                           for case in sorted({case for case, _ in programs})
+                           if os.path.isdir(os.path.join(args.folder, f"{case}-trace"))]
             for each in concurrent.futures.as_completed(checks):
                 check = each.result()
                 print("".join(line + "\n" for line in check.lines), end="", flush=True)
