@@ -120,9 +120,11 @@ class Peer:
         return self.captured(step)
 
     def prefill(self, tokens, mode):
+        import fla_choices
         from fla.ops.simple_gla import chunk_simple_gla
         from torch_model import linear, srms_norm
 
+        fla_choices.shorten()
         torch, model = self.torch, self.model
         ids = torch.randint(0, model.config.vocab_size, (1, tokens))
         states = model.new_states(1)

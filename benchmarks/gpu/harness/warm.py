@@ -22,6 +22,14 @@ def parse(shape):
     return int(heads), int(keys), int(values or keys), wanted
 
 
+def shapes_of(spec, wanted):
+    """What a model of this spec calls it with: layers with LRPE have keys twice as wide."""
+    heads = int(spec["decoder_attention_heads"])
+    width = int(spec["hidden_dim"]) // heads
+    has_lrpe = "1" in str(spec["linear_use_lrpe_list"])
+    return [f"{heads}x{width}{wanted}"] + [f"{heads}x{2 * width}x{width}{wanted}"] * has_lrpe
+
+
 def own_share(configs, share, count):
     """Those of a share, then the others: one must run, whichever it is."""
     own = configs[share::count]

@@ -215,6 +215,9 @@ class Kernels(unittest.TestCase):
     def test_shapes_of_warming(self):
         self.assertEqual(warm.parse("8x128s"), (8, 128, 128, "s"))
         self.assertEqual(warm.parse("16x256x128b"), (16, 256, 128, "b"))
+        spec = {"decoder_attention_heads": 16, "hidden_dim": 2048, "linear_use_lrpe_list": [1, 0]}
+        self.assertEqual(warm.shapes_of(spec, "s"), ["16x128s", "16x256x128s"])
+        self.assertEqual(warm.shapes_of({**spec, "linear_use_lrpe_list": []}, "b"), ["16x128b"])
         with self.assertRaises(SystemExit):
             warm.parse("8x")
         shares = [warm.own_share(list(range(7)), share, 3) for share in range(3)]
