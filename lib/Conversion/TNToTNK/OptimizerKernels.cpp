@@ -11,12 +11,18 @@
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+#include "mlir/Dialect/Vector/IR/VectorOps.h"
 
 using namespace mlir;
 using namespace tnllm;
 using namespace tnllm::kernels;
 
 static constexpr int64_t kChunk = TNRT_OPTIMIZER_CHUNK;
+
+// Chunks whose squares one task sums: of a single one the sum across threads
+// takes as long as its bytes.
+static constexpr int64_t kChunksOfSum = 4;
 
 // The places of TNRT_ADAMW_FACTORS.
 enum Factor {
@@ -31,19 +37,43 @@ enum Factor {
 };
 static_assert(Epsilon + 1 == TNRT_ADAMW_FACTORS, "one place for each factor");
 
-// sums [chunks]: the sum of each chunk's squares.
+// sums [tasks]: the sum of the squares of each task's chunks.
 static void buildSquares(KernelBuilder &k) {
-  Value gradients = k.argument(0), sums = k.argument(1), chunk = k.task();
-  Value sum =
-      sumOfColumns(k, kChunk, [&](Value column, int64_t width) -> Value {
-        Value g = k.loadRow(gradients, chunk, column, width);
-        return arith::MulFOp::create(k.b, g, g);
-      });
-  memref::StoreOp::create(k.b, sum, sums, chunk);
+  ImplicitLocOpBuilder &b = k.b;
+  Value gradients = k.argument(0), sums = k.argument(1), task = k.task();
+  int64_t chunks = cast<MemRefType>(gradients.getType()).getDimSize(0);
+  Value begin = k.mul(task, k.index(kChunksOfSum));
+  Value end = k.min(k.add(begin, k.index(kChunksOfSum)), k.index(chunks));
+  // Partial sums of the full tiles of chunks and of their rests.
+  int64_t width = std::min(k.sizes.panelWidth, kChunk);
+  int64_t full = kChunk / width * width;
+  SmallVector<Value> zeros;
+  for (int64_t size : {width, kChunk - full})
+    if (size > 0)
+      zeros.push_back(k.constant(VectorType::get({size}, b.getF32Type()), 0.0));
+  auto loop = scf::ForOp::create(b, begin, end, k.index(1), zeros);
+  {
+    OpBuilder::InsertionGuard guard(b);
+    b.setInsertionPointToStart(loop.getBody());
+    SmallVector<Value> partial(loop.getRegionIterArgs());
+    for (int64_t column = 0; column < kChunk; column += width) {
+      Value g = k.loadRow(gradients, loop.getInductionVar(), k.index(column),
+                          std::min(width, kChunk - column));
+      Value &part = partial[column < full ? 0 : 1];
+      part = arith::AddFOp::create(b, part, arith::MulFOp::create(b, g, g));
+    }
+    scf::YieldOp::create(b, partial);
+  }
+  Value sum;
+  for (Value part : loop.getResults()) {
+    Value of = vector::ReductionOp::create(b, vector::CombiningKind::ADD, part);
+    sum = sum ? arith::AddFOp::create(b, sum, of).getResult() : of;
+  }
+  memref::StoreOp::create(b, sum, sums, task);
   k.finish();
 }
 
-// norm [1]: the root of the sum of sums [chunks].
+// norm [1]: the root of the sum of sums [tasks].
 static void buildNormOfSums(KernelBuilder &k) {
   Value sums = k.argument(0), norm = k.argument(1);
   Value sum =
@@ -132,12 +162,13 @@ public:
         chunks(chunks) {}
 
   void addNorm() {
+    int64_t count = llvm::divideCeil(chunks, kChunksOfSum);
     auto [function, buffers] =
-        begin("gradient_norm", {arrays(), perChunk(), vectorOf(1)});
-    launch("gradient_squares", buffers.take_front(2), numChunks(function),
-           kChunk, buildSquares);
+        begin("gradient_norm", {arrays(), vectorOf(count), vectorOf(1)});
+    launch("gradient_squares", buffers.take_front(2),
+           arith::ConstantIndexOp::create(b, count), kChunk, buildSquares);
     launch("norm_of_squares", buffers.drop_front(),
-           arith::ConstantIndexOp::create(b, 1), chunks, buildNormOfSums);
+           arith::ConstantIndexOp::create(b, 1), count, buildNormOfSums);
     func::ReturnOp::create(b);
   }
 

@@ -3,16 +3,25 @@
 // RUN: tnllm-opt %S/training.mlir --convert-tn-to-tnk='training=1 gpu-threads=256' | FileCheck %s
 // RUN: tnllm-opt %S/training.mlir --convert-tn-to-tnk='training=1 gpu-threads=256' \
 // RUN:   --canonicalize --cse | tnllm-opt - --device-pipeline -o /dev/null
+// A block of 96 threads takes a chunk in a tile and a rest.
+// RUN: tnllm-opt %S/training.mlir --convert-tn-to-tnk='training=1 gpu-threads=96' \
+// RUN:   --canonicalize --cse | tnllm-opt - --device-pipeline -o /dev/null
 // RUN: tnllm-opt %S/training.mlir --convert-tn-to-tnk=training=1 | FileCheck %s --check-prefix=CPU
 
 // CPU-NOT: @adamw
 
-// CHECK: func.func @gradient_norm(%[[C:[^:]*]]: !tnrt.context, %[[N:[^:]*]]: index,
-// CHECK-SAME: %[[G:[^:]*]]: memref<3x1024xf32>, %[[SUMS:[^:]*]]: memref<3xf32>, %[[NORM:[^:]*]]: memref<1xf32>) attributes {tnrt.entry}
-// CHECK: tnrt.launch %[[C]] @gradient_squares tasks(%[[N]]) (%[[G]], %[[SUMS]])
-// CHECK: tnrt.launch %[[C]] @norm_of_squares tasks(%c1) (%[[SUMS]], %[[NORM]])
+// Four chunks at most are one task's.
+// CHECK: func.func @gradient_norm(%[[C:[^:]*]]: !tnrt.context, %{{[^:]*}}: index,
+// CHECK-SAME: %[[G:[^:]*]]: memref<3x1024xf32>, %[[SUMS:[^:]*]]: memref<1xf32>, %[[NORM:[^:]*]]: memref<1xf32>) attributes {tnrt.entry}
+// CHECK: tnrt.launch %[[C]] @gradient_squares tasks(%c1{{[^)]*}}) (%[[G]], %[[SUMS]])
+// CHECK: tnrt.launch %[[C]] @norm_of_squares tasks(%c1{{[^)]*}}) (%[[SUMS]], %[[NORM]])
 
-// CHECK: tnk.kernel @gradient_squares(%[[G:[^:]*]]: memref<3x1024xf32>, %[[SUMS:[^:]*]]: memref<3xf32>, %[[TASK:[^:]*]]: index) threads(128)
+// CHECK: tnk.kernel @gradient_squares(%[[G:[^:]*]]: memref<3x1024xf32>, %[[SUMS:[^:]*]]: memref<1xf32>, %[[TASK:[^:]*]]: index) threads(128)
+// CHECK: %[[BEGIN:.*]] = arith.muli %[[TASK]], %c4
+// CHECK: %[[AFTER:.*]] = arith.addi %[[BEGIN]], %c4
+// CHECK: %[[END:.*]] = arith.minsi %[[AFTER]], %c3
+// CHECK: scf.for %[[CHUNK:.*]] = %[[BEGIN]] to %[[END]]
+// CHECK: vector.transfer_read %[[G]][%[[CHUNK]],
 // CHECK: vector.reduction <add>
 // CHECK: memref.store %{{.*}}, %[[SUMS]][%[[TASK]]]
 
