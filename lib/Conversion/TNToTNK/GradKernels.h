@@ -21,6 +21,11 @@ bool isGradientOp(mlir::Operation *op);
 // Rows: one task is `rowBlock` rows; with threads, one row
 //===----------------------------------------------------------------------===//
 
+// f(x) of a vector, as a training program computes it; as for f', a GPU's
+// instruction is good enough for the exponentials of values that are bf16 in
+// memory.
+mlir::Value activated(KernelBuilder &k, tn::ActivationKind kind, mlir::Value x);
+
 // f'(x) of a vector. Where f has a kink, the derivative is the one from below.
 mlir::Value derivative(KernelBuilder &k, tn::ActivationKind kind,
                        mlir::Value x);

@@ -4,6 +4,7 @@
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/IR/TypeUtilities.h"
 
 using namespace mlir;
 using namespace tnllm;
@@ -13,8 +14,31 @@ using namespace tnllm::kernels;
 // Activations
 //===----------------------------------------------------------------------===//
 
+// True of what is bf16 in memory, on a GPU: exp2 is an instruction there, off
+// by 2^-22 and, as log2 e times x is rounded, 2^-23 |x|, where bf16 is off by
+// 2^-9.
+static bool isCoarse(KernelBuilder &k, Value x) {
+  auto widened = x.getDefiningOp<arith::ExtFOp>();
+  return k.sizes.threads != 0 && widened &&
+         getElementTypeOrSelf(widened.getIn().getType()).isBF16();
+}
+
 static Value sigmoid(KernelBuilder &k, Value x) {
-  return k.activate(tn::ActivationKind::Sigmoid, x);
+  if (!isCoarse(k, x))
+    return k.activate(tn::ActivationKind::Sigmoid, x);
+  ImplicitLocOpBuilder &b = k.b;
+  constexpr double kLog2E = 1.4426950408889634;
+  Value one = k.constant(x.getType(), 1.0);
+  Value exponential = math::Exp2Op::create(
+      b, arith::MulFOp::create(b, x, k.constant(x.getType(), -kLog2E)));
+  return arith::DivFOp::create(b, one,
+                               arith::AddFOp::create(b, one, exponential));
+}
+
+Value kernels::activated(KernelBuilder &k, tn::ActivationKind kind, Value x) {
+  if (kind != tn::ActivationKind::SiLU)
+    return k.activate(kind, x);
+  return arith::MulFOp::create(k.b, x, sigmoid(k, x));
 }
 
 // `above` where x > 0, else `below`: kinks take the derivative from below.

@@ -188,7 +188,7 @@ void RowClusterKernel::compute(Operation *op) {
     });
   else if (auto activation = dyn_cast<tn::ActivationOp>(op))
     made = map(places.size(), [&](size_t i, VectorType) {
-      return k.activate(activation.getKind(), tiles[activation.getX()][i]);
+      return activated(k, activation.getKind(), tiles[activation.getX()][i]);
     });
   else if (auto norm = dyn_cast<tn::NormOp>(op))
     made = normOf(norm);

@@ -109,6 +109,13 @@ func.func @between(%x: tensor<?x?x64xf32>, %w: tensor<64x64xbf16>) -> tensor<?x?
 // CHECK: tnrt.launch %{{.*}} @rows_mul_activation_grad tasks(%{{.*}}) (%[[E]], %[[F]], %[[Z0]], %[[LOW]])
 // CHECK-NOT: @unslice
 // CHECK: tnrt.matmul form(weight_grad) accumulate {{.*}} %[[DZ]],
+// What is activated is bf16 in memory, and an instruction good enough for its exponential.
+// CHECK-LABEL: tnk.kernel @rows_activation_cast(
+// CHECK-NOT: math.exp %
+// CHECK: math.exp2 %
+// CHECK-LABEL: tnk.kernel @rows_mul_activation_grad(
+// CHECK-NOT: math.exp %
+// CHECK: math.exp2 %
 func.func @slices(%z16: tensor<?x?x192xbf16>, %d: tensor<?x?x64xf32>, %e: tensor<?x?x128xf32>)
     -> (tensor<?x?x64xf32>, tensor<192x192xf32>) attributes {tn.rows = 128 : i64} {
   %z = tn.cast %z16 : tensor<?x?x192xbf16> -> tensor<?x?x192xf32>
