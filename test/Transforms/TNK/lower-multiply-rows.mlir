@@ -186,6 +186,50 @@ tnk.kernel @bytes(%x: memref<64x128xbf16>, %w: memref<256x128xi8>, %c: memref<25
 
 // -----
 
+// It is told so of weights of bf16 neither of whose sides is short, but not where two of them
+// have 16 columns of a block each.
+// CHECK-LABEL: tnk.kernel @sides(
+// CHECK-SAME: threads(256) attributes {nvvm.minctasm = 2 : i32}
+tnk.kernel @sides(%x: memref<64x2048xbf16>, %w: memref<2048x2048xbf16>, %rows: index,
+                  %task: index) threads(256) {
+  %sums = tnk.shared : memref<8x16xf32, #gpu.address_space<workgroup>>
+  tnk.multiply_rows %x, weights(%w) [%task] rows(%rows) to(%sums)
+      : memref<64x2048xbf16>, memref<2048x2048xbf16>
+      to memref<8x16xf32, #gpu.address_space<workgroup>>
+  tnk.return
+}
+
+// -----
+
+// CHECK-LABEL: tnk.kernel @short_side(
+// CHECK-NOT: nvvm.minctasm
+tnk.kernel @short_side(%x: memref<64x2816xbf16>, %w: memref<1024x2816xbf16>, %rows: index,
+                       %task: index) threads(256) {
+  %sums = tnk.shared : memref<8x16xf32, #gpu.address_space<workgroup>>
+  tnk.multiply_rows %x, weights(%w) [%task] rows(%rows) to(%sums)
+      : memref<64x2816xbf16>, memref<1024x2816xbf16>
+      to memref<8x16xf32, #gpu.address_space<workgroup>>
+  tnk.return
+}
+
+// -----
+
+// CHECK-LABEL: tnk.kernel @two_of_sixteen(
+// CHECK-NOT: nvvm.minctasm
+tnk.kernel @two_of_sixteen(%x: memref<64x2048xbf16>, %v: memref<2048x2048xbf16>,
+                           %w: memref<2048x2048xbf16>, %rows: index, %task: index)
+    threads(256) {
+  %a = tnk.shared : memref<8x16xf32, #gpu.address_space<workgroup>>
+  %b = tnk.shared : memref<8x16xf32, #gpu.address_space<workgroup>>
+  tnk.multiply_rows %x, weights(%v, %w) [%task] rows(%rows) to(%a, %b)
+      : memref<64x2048xbf16>, memref<2048x2048xbf16>, memref<2048x2048xbf16>
+      to memref<8x16xf32, #gpu.address_space<workgroup>>,
+         memref<8x16xf32, #gpu.address_space<workgroup>>
+  tnk.return
+}
+
+// -----
+
 // The fields of an e4m3, shifted into those of a bf16, times 2^120.
 // CHECK-LABEL: tnk.kernel @floats(
 // CHECK-COUNT-2: llvm.inline_asm
