@@ -25,12 +25,25 @@ StringRef stringify(Phase phase) {
   return names[static_cast<size_t>(phase)];
 }
 
+// MLIR's own parser takes the location behind `nvvm.barrier` for the attribute
+// of a reduction, which may stand there.
+static bool locationsDoNotReadBack(mlir::ModuleOp module) {
+  return module
+      .walk([](mlir::Operation *op) {
+        return op->getName().getStringRef() == "nvvm.barrier"
+                   ? mlir::WalkResult::interrupt()
+                   : mlir::WalkResult::advance();
+      })
+      .wasInterrupted();
+}
+
 Error PhaseDumps::dump(Phase phase, mlir::ModuleOp module) const {
   std::string name = std::to_string(static_cast<int>(phase)) + "." +
                      stringify(phase).str() + ".mlir";
-  return dump(name, [&](raw_ostream &out) {
-    module->print(out, mlir::OpPrintingFlags().enableDebugInfo());
-  });
+  auto flags = mlir::OpPrintingFlags().enableDebugInfo();
+  if (locationsDoNotReadBack(module))
+    flags.printGenericOpForm();
+  return dump(name, [&](raw_ostream &out) { module->print(out, flags); });
 }
 
 Error PhaseDumps::dump(StringRef fileName,
