@@ -1,7 +1,8 @@
 """lines_of_kernels.py OBJECT: what lines of the tn module each function's code has.
 
 Prints "FUNCTION: OPERATION NAME" for every line that llvm-objdump names, OPERATION and
-NAME read from that line of the text.
+NAME read from that line of the text. At the end, how much of the code has a line and not
+line 0: "PERCENT% of N bytes".
 """
 import re
 import subprocess
@@ -28,3 +29,14 @@ for line in listing.splitlines():
     name = aliases.get(place[1], "?") if place else "?"
     seen.add(f"{function}: {operation[1] if operation else code} {name}")
 print("\n".join(sorted(seen)))
+# A row of the table holds up to the address of the next one of its sequence.
+table = subprocess.run(["llvm-dwarfdump", "--debug-line", sys.argv[1]], check=True,
+                       capture_output=True, text=True).stdout
+size, last = {False: 0, True: 0}, None
+for address, line, flags in re.findall(r"^(0x[0-9a-f]+) +(\d+) .*?((?: [a-z_]+)*)$", table,
+                                       re.MULTILINE):
+    if last:
+        size[last[1]] += int(address, 16) - last[0]
+    last = None if "end_sequence" in flags else (int(address, 16), line != "0")
+total = sum(size.values())
+print(f"{100 * size[True] / total:.1f}% of {total} bytes")
