@@ -3,6 +3,7 @@
 
 #include "mlir/IR/Builders.h"
 #include "mlir/Interfaces/FunctionImplementation.h"
+#include "llvm/Support/MathExtras.h"
 
 using namespace mlir;
 using namespace tnllm::tnk;
@@ -96,6 +97,39 @@ void KernelOp::print(OpAsmPrinter &printer) {
   }
 }
 
+// A task holds its vectors in registers, and lowering writes out their rows:
+// one that is larger than this would take time and memory without end.
+static constexpr int64_t kMostVectorElements = 1 << 20;
+
+static bool isTooLarge(Type type) {
+  auto vector = dyn_cast<VectorType>(type);
+  int64_t elements = 1;
+  for (int64_t size : vector ? vector.getShape() : ArrayRef<int64_t>())
+    if (llvm::MulOverflow(elements, size, elements) ||
+        elements > kMostVectorElements)
+      return true;
+  return false;
+}
+
+static LogicalResult verifyVectors(KernelOp kernel) {
+  Type found;
+  kernel->walk([&](Operation *op) {
+    SmallVector<Type> types(op->getResultTypes());
+    for (Region &region : op->getRegions())
+      for (Block &block : region)
+        llvm::append_range(types, block.getArgumentTypes());
+    const auto *large = llvm::find_if(types, isTooLarge);
+    if (large == types.end())
+      return WalkResult::advance();
+    found = *large;
+    return WalkResult::interrupt();
+  });
+  if (found)
+    return kernel.emitOpError("expected vectors of at most 2^20 elements, got ")
+           << found << " [kernel-C6]";
+  return success();
+}
+
 LogicalResult KernelOp::verify() {
   if (getBody().empty())
     return emitOpError("expected a body [kernel-C4]");
@@ -121,12 +155,15 @@ LogicalResult KernelOp::verify() {
     return emitOpError(
                "expected threads to be a multiple of 32 up to 1024, got ")
            << *threads << " [kernel-C5]";
-  return success();
+  return verifyVectors(*this);
 }
 
 void SharedOp::getAsmResultNames(OpAsmSetValueNameFn setName) {
   setName(getMemory(), "shared");
 }
+
+// More than any block has; sums of a few of them do not overflow.
+static constexpr int64_t kMostSharedBits = int64_t(8) << 20;
 
 LogicalResult SharedOp::verify() {
   auto type = cast<MemRefType>(getMemory().getType());
@@ -144,6 +181,15 @@ LogicalResult SharedOp::verify() {
   auto kernel = (*this)->getParentOfType<KernelOp>();
   if (kernel && !kernel.isForGPU())
     return emitOpError("expected a kernel with threads around it [shared-C3]");
+  Type element = type.getElementType();
+  if (!element.isIntOrFloat())
+    return emitOpError("expected elements that are integers or floats, got ")
+           << element << " [shared-C4]";
+  int64_t bits = element.getIntOrFloatBitWidth();
+  for (int64_t size : type.getShape())
+    if (llvm::MulOverflow(bits, size, bits) || bits > kMostSharedBits)
+      return emitOpError("expected at most 1 MiB, got ")
+             << type << " [shared-C5]";
   return success();
 }
 

@@ -161,6 +161,8 @@ void tnllm::buildLLVMPipeline(OpPassManager &pm,
                               const CompileOptions &options) {
   if (!options.gpu)
     buildCPUKernelPipeline(pm, options);
+  else // no kernel is left: it asks what the host functions hold
+    pm.addPass(createConvertTNKToFunc());
   // Views to offsets, loops to branches.
   pm.addPass(createCanonicalizerPass());
   pm.addPass(createCSEPass());

@@ -152,12 +152,18 @@ LogicalResult reference::checkSizes(ModuleOp module, int64_t batch,
         llvm::append_range(types, block.getArgumentTypes());
     if (auto param = dyn_cast<tn::ParamOp>(op))
       types.push_back(param.getTensorType());
-    for (Type type : types)
+    for (Type type : types) {
+      auto tensor = dyn_cast<RankedTensorType>(type);
+      if (tensor && llvm::is_contained(tensor.getShape(), 0))
+        return WalkResult(op->emitError("the interpreter expects tensors of at "
+                                        "least one element, found ")
+                          << type);
       if (!isHeld(type, batch, length))
         return WalkResult(
             op->emitError("the interpreter holds tensors of at most 2^32 "
                           "elements, found ")
             << type << " with batch " << batch << " and length " << length);
+    }
     return WalkResult::advance();
   });
   return failure(walk.wasInterrupted());

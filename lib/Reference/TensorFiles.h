@@ -37,8 +37,8 @@ Tensor randomNormal(llvm::ArrayRef<int64_t> shape, std::mt19937_64 &random);
 int64_t idLimit(mlir::BlockArgument ids);
 
 // Refuses a tensor of an operation, a block or a parameter of `module` that has
-// more elements than the interpreter holds, 2^32: of the dynamic sizes the
-// first is taken for `batch`, any other for `length`.
+// no element, or more than the interpreter holds, 2^32: of the dynamic sizes
+// the first is taken for `batch`, any other for `length`.
 mlir::LogicalResult checkSizes(mlir::ModuleOp module, int64_t batch,
                                int64_t length);
 

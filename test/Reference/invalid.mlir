@@ -138,3 +138,10 @@ func.func @grad_rows(%dy: tensor<5x12xf32>, %x: tensor<?x8xf32>) -> tensor<12x8x
   %0 = tn.linear_weight_grad %dy, %x : tensor<5x12xf32>, tensor<?x8xf32> -> tensor<12x8xf32>
   return %0 : tensor<12x8xf32>
 }
+
+// -----
+
+// expected-error @+1 {{the interpreter expects tensors of at least one element, found 'tensor<0x4xf32>'}}
+func.func @nothing(%x: tensor<0x4xf32>) -> tensor<0x4xf32> {
+  return %x : tensor<0x4xf32>
+}

@@ -1,10 +1,12 @@
 // Mutates IR token by token and line by line, so that more of what comes out parses
-// than after changes of single bytes. Those happen too.
+// than after changes of single bytes. Those happen too. A size is replaced wherever it
+// stands as well: what comes out of that often verifies.
 #ifdef TNLLM_FUZZ
 #include <algorithm>
 #include <cctype>
 #include <cstdint>
 #include <cstring>
+#include <iterator>
 #include <random>
 #include <string>
 #include <string_view>
@@ -16,17 +18,63 @@ namespace {
 
 using Pieces = std::vector<std::string>;
 
-const char *const numbers[] = {"0",  "1",  "-1", "2",    "3",     "7",          "8",
-                               "16", "63", "64", "4096", "65536", "2147483648", "9223372036854775807",
-                               "0.0", "1.0e-5", "-1.0e300"};
-const char *const words[] = {
-    "?", "f32", "bf16", "i8", "i32", "i64", "f64", "index", "tensor<", "memref<",
-    "vector<", ">", "x", "silu", "relu", "exp", "srms", "layer", "rms", "panels",
-    "rows", "row_scales", "{", "}", "(", ")", "[", "]", ",", "->", ":", "=", "private",
-    "transpose_a", "pairs", "dense<0.0>", "affine_map<(d0) -> (d0)>", "none", "unit",
-    "tn.rows = 8 : i64", "tn.state = 0 : i64", "!tnrt.context", "@prefill",
-    "tn.gradient_of = 0 : i64", "@f", "@f_gradient", "@loss", "threads(128)", "i4", "f8E4M3FN",
-    "!tnk.map<64x64xbf16>", "!tnk.tile<64x64xbf16>", "#gpu.address_space<workgroup>"};
+const char *const numbers[] = {
+    "0",   "1",      "-1",      "2",    "3",     "7",          "8",
+    "16",  "63",     "64",      "4096", "65536", "2147483648", "9223372036854775807",
+    "0.0", "1.0e-5", "-1.0e300"};
+const char *const words[] = {"?",
+                             "f32",
+                             "bf16",
+                             "i8",
+                             "i32",
+                             "i64",
+                             "f64",
+                             "index",
+                             "tensor<",
+                             "memref<",
+                             "vector<",
+                             ">",
+                             "x",
+                             "silu",
+                             "relu",
+                             "exp",
+                             "srms",
+                             "layer",
+                             "rms",
+                             "panels",
+                             "rows",
+                             "row_scales",
+                             "{",
+                             "}",
+                             "(",
+                             ")",
+                             "[",
+                             "]",
+                             ",",
+                             "->",
+                             ":",
+                             "=",
+                             "private",
+                             "transpose_a",
+                             "pairs",
+                             "dense<0.0>",
+                             "affine_map<(d0) -> (d0)>",
+                             "none",
+                             "unit",
+                             "tn.rows = 8 : i64",
+                             "tn.state = 0 : i64",
+                             "!tnrt.context",
+                             "@prefill",
+                             "tn.gradient_of = 0 : i64",
+                             "@f",
+                             "@f_gradient",
+                             "@loss",
+                             "threads(128)",
+                             "i4",
+                             "f8E4M3FN",
+                             "!tnk.map<64x64xbf16>",
+                             "!tnk.tile<64x64xbf16>",
+                             "#gpu.address_space<workgroup>"};
 
 bool isWord(char c) {
   return std::isalnum(static_cast<unsigned char>(c)) || c == '_' || c == '.' || c == '$';
@@ -108,6 +156,78 @@ template <typename Random> void mutate(Pieces &pieces, bool areTokens, Random &r
   }
 }
 
+bool isDigit(char c) { return std::isdigit(static_cast<unsigned char>(c)); }
+
+// A number that stands alone or as a size of a shape: [begin, end) of the text.
+struct Number {
+  size_t begin, end;
+  bool isSize;
+};
+
+// All of them, in order. Digits of names, of types and of floats are none.
+std::vector<Number> wholeNumbers(std::string_view text) {
+  std::vector<Number> found;
+  for (size_t at = 0; at < text.size();) {
+    if (!isDigit(text[at])) {
+      ++at;
+      continue;
+    }
+    size_t end = at;
+    while (end < text.size() && isDigit(text[end]))
+      ++end;
+    const char before = at == 0 ? ' ' : text[at - 1], behind = end == text.size() ? ' ' : text[end];
+    const bool isSize = behind == 'x' && (before == '<' || before == 'x');
+    if (isSize || (!isWord(before) && !isWord(behind) && !isSigil(before) && before != '-'))
+      found.push_back({at, end, isSize});
+    at = end;
+  }
+  return found;
+}
+
+// One size of a shape becomes another number in all shapes, or wherever the number stands:
+// none, one, odd, large.
+template <typename Random> std::string replaceSize(std::string_view text, Random &random) {
+  static const char *const sizes[] = {
+      "0", "1", "3", "7", "?", "33", "65537", "2147483648", "4294967296", "9223372036854775807"};
+  const std::vector<Number> all = wholeNumbers(text);
+  std::vector<Number> choices;
+  std::copy_if(all.begin(), all.end(), std::back_inserter(choices),
+               [](const Number &n) { return n.isSize; });
+  if (choices.empty())
+    return std::string(text);
+  const Number &chosen = choices[random() % choices.size()];
+  const std::string_view old = text.substr(chosen.begin, chosen.end - chosen.begin);
+  const char *const size = sizes[random() % std::size(sizes)];
+  const bool isEverywhere = random() % 2;
+  std::string out;
+  size_t copied = 0;
+  for (const Number &number : all) {
+    if (text.substr(number.begin, number.end - number.begin) != old ||
+        !(number.isSize || isEverywhere))
+      continue;
+    out.append(text, copied, number.begin - copied).append(size);
+    copied = number.end;
+  }
+  return out.append(text, copied, text.size() - copied);
+}
+
+std::string join(const Pieces &pieces) {
+  std::string out;
+  for (const std::string &piece : pieces)
+    out += piece;
+  return out;
+}
+
+template <typename Random> std::string mutated(std::string_view text, Random &random) {
+  if (random() % 4 == 0)
+    return replaceSize(text, random);
+  const bool areTokens = random() % 4 != 0;
+  Pieces pieces = areTokens ? tokens(text) : lines(text);
+  for (size_t edits = 1 + random() % 3; edits != 0 && !pieces.empty(); --edits)
+    mutate(pieces, areTokens, random);
+  return join(pieces);
+}
+
 } // namespace
 
 extern "C" size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t maxSize,
@@ -115,14 +235,8 @@ extern "C" size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max
   std::minstd_rand random(seed);
   if (size == 0 || random() % 8 == 0)
     return LLVMFuzzerMutate(data, size, maxSize);
-  const bool areTokens = random() % 4 != 0;
-  const std::string_view text(reinterpret_cast<const char *>(data), size);
-  Pieces pieces = areTokens ? tokens(text) : lines(text);
-  for (size_t edits = 1 + random() % 3; edits != 0 && !pieces.empty(); --edits)
-    mutate(pieces, areTokens, random);
-  std::string out;
-  for (const std::string &piece : pieces)
-    out += piece;
+  const std::string out =
+      mutated(std::string_view(reinterpret_cast<const char *>(data), size), random);
   const size_t length = std::min(out.size(), maxSize);
   std::memcpy(data, out.data(), length);
   return length;

@@ -1,4 +1,6 @@
 // convert-tnk-to-func: kernels to functions of the runtime's kernel signature.
+#include "../VectorSizes.h"
+
 #include "TNK/TNKDialect.h"
 #include "TNRT/TNRTDialect.h"
 #include "tnllm/Conversion/Passes.h"
@@ -50,6 +52,8 @@ struct ConvertTNKToFuncPass
 
   void runOnOperation() override {
     ModuleOp module = getOperation();
+    if (failed(checkVectors(module)))
+      return signalPassFailure();
     for (auto kernel :
          llvm::make_early_inc_range(module.getOps<tnk::KernelOp>()))
       convertKernel(kernel);

@@ -1,5 +1,7 @@
 // convert-tnk-to-gpu: kernels with threads to gpu.func kernels, whose shared
 // buffers are laid out in one dynamic buffer.
+#include "../VectorSizes.h"
+
 #include "TNK/TNKDialect.h"
 #include "tnllm/Conversion/Passes.h"
 
@@ -149,6 +151,8 @@ struct ConvertTNKToGPUPass
 
   void runOnOperation() override {
     ModuleOp module = getOperation();
+    if (failed(checkVectors(module)))
+      return signalPassFailure();
     // The new places of the kernels, for the launches.
     llvm::DenseMap<StringAttr, SymbolRefAttr> references;
     SmallVector<tnk::KernelOp> kernels;

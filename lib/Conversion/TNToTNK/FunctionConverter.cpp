@@ -42,6 +42,10 @@ LogicalResult FunctionConverter::declare() {
   sequences = capacity;
   if (auto attr = source->getAttrOfType<IntegerAttr>(tn::kSequencesAttrName))
     sequences = std::min(capacity, attr.getInt());
+  if (sequences < 1)
+    return source.emitError("expected at least one row and one sequence a "
+                            "call, got ")
+           << capacity << " and " << sequences;
   bool isEntry = source.isPublic();
   auto contextType = tnrt::ContextType::get(b.getContext());
   SmallVector<Type> inputs = {contextType, b.getIndexType()};

@@ -54,6 +54,19 @@ static void buildAttentionInTiles(KernelBuilder &k,
   buildTiledAttention(k, out);
 }
 
+// Each piece of the vocabulary has launches of its own in a loss: this many
+// words are 16384 pieces at most.
+static constexpr int64_t kMostWords = 1 << 22;
+
+// The vocabulary of a loss or of its gradient; 0 for other operations.
+static int64_t wordsOf(Operation *op) {
+  if (auto entropy = dyn_cast<tn::CrossEntropyOp>(op))
+    return entropy.getWeight().getType().getDimSize(0);
+  if (auto gradient = dyn_cast<tn::CrossEntropyGradOp>(op))
+    return gradient.getWeight().getType().getDimSize(0);
+  return 0;
+}
+
 namespace {
 
 class GPUKernels final : public KernelChoice {
@@ -70,6 +83,9 @@ public:
     if (softmax && softmax.getCache())
       return op->emitOpError("expected a program for a CPU: a GPU has no kernel "
                              "for it with a cache yet");
+    if (int64_t words = wordsOf(op); words > kMostWords)
+      return op->emitOpError("expected a vocabulary of at most ")
+             << kMostWords << " words on a GPU, got " << words;
     auto linear = dyn_cast<tn::LinearOp>(op);
     if (!linear || !linear.getScales() ||
         getElementTypeOrSelf(linear.getX().getType()).isBF16())

@@ -64,6 +64,34 @@ static bool isTooLarge(Type type) {
   return false;
 }
 
+// True for a tensor without an element, whatever its unknown sizes.
+static bool isEmpty(Type type) {
+  auto tensor = dyn_cast<RankedTensorType>(type);
+  return tensor && llvm::is_contained(tensor.getShape(), 0);
+}
+
+// No kernel is of no columns, no heads or no words: whatever divides by a size
+// relies on that. So it is asked once, of every value and parameter there is.
+static LogicalResult checkNotEmpty(ModuleOp module) {
+  return failure(
+      module
+          .walk([](Operation *op) {
+            SmallVector<Type> types(op->getResultTypes());
+            for (Region &region : op->getRegions())
+              for (Block &block : region)
+                llvm::append_range(types, block.getArgumentTypes());
+            if (auto param = dyn_cast<tn::ParamOp>(op))
+              types.push_back(param.getTensorType());
+            const auto *empty = llvm::find_if(types, isEmpty);
+            if (empty == types.end())
+              return WalkResult::advance();
+            op->emitError("expected tensors of at least one element, got ")
+                << *empty;
+            return WalkResult::interrupt();
+          })
+          .wasInterrupted());
+}
+
 // A weight in another type.
 static bool isCastOfMatrix(Operation *op) {
   auto cast = dyn_cast<tn::CastOp>(op);
@@ -224,6 +252,8 @@ static LogicalResult checkFunction(func::FuncOp function,
 }
 
 LogicalResult kernels::checkFunctions(ModuleOp module) {
+  if (failed(checkNotEmpty(module)))
+    return failure();
   FunctionChecks checks{SymbolTable(module), {}, {}};
   for (auto function : module.getOps<func::FuncOp>())
     if (failed(checkFunction(function, checks)))

@@ -28,3 +28,22 @@ func.func @cached(%x: tensor<?x?x2x4xf32>, %c: tensor<?x2x16x8xf32> {tn.state = 
   %o, %l, %n = tn.softmax_attention %x, %x, %x cache %c : tensor<?x2x16x8xf32> at %p : tensor<?xi64> : tensor<?x?x2x4xf32>, tensor<?x?x2x4xf32>, tensor<?x?x2x4xf32> -> tensor<?x?x2x4xf32>, tensor<?x?x2xf32>, tensor<?x2x16x8xf32>
   return %n : tensor<?x2x16x8xf32>
 }
+
+// -----
+
+func.func @no_columns(%x: tensor<?x?x0xf32>) -> tensor<?x?x0xf32> attributes {tn.rows = 8 : i64} {
+  // expected-error @below {{expected tensors of at least one element, got 'tensor<?x?x0xf32>'}}
+  %y = tn.add %x, %x : tensor<?x?x0xf32>
+  return %y : tensor<?x?x0xf32>
+}
+
+// -----
+
+// Each piece of a vocabulary has launches of its own.
+func.func @words(%x: tensor<?x?x16xf32>, %w: tensor<4194305x16xf32>, %labels: tensor<?x?xi32>)
+    -> (tensor<1xf32>, tensor<?x?xf32>) attributes {tn.rows = 262144 : i64} {
+  // expected-error @below {{expected a vocabulary of at most 4194304 words on a GPU, got 4194305}}
+  %loss, %lse = tn.cross_entropy %x, %w, %labels : tensor<?x?x16xf32>, tensor<4194305x16xf32>,
+      tensor<?x?xi32> -> tensor<1xf32>, tensor<?x?xf32>
+  return %loss, %lse : tensor<1xf32>, tensor<?x?xf32>
+}

@@ -227,3 +227,56 @@ func.func @rounded_inputs(%x: tensor<?x?x8xbf16>) -> tensor<?x?x20xf32> attribut
       : tensor<?x?x8xbf16>, tensor<20x8xi8> -> tensor<?x?x20xf32>
   return %y : tensor<?x?x20xf32>
 }
+
+// -----
+
+// A size of 0 that is the same everywhere verifies; no kernel is of nothing.
+func.func @no_columns(%x: tensor<?x?x0xf32>) -> tensor<?x?x0xf32> attributes {tn.rows = 8 : i64} {
+  // expected-error @below {{expected tensors of at least one element, got 'tensor<?x?x0xf32>'}}
+  %y = tn.norm <srms> %x {epsilon = 1.0e-05 : f32} : tensor<?x?x0xf32> -> tensor<?x?x0xf32>
+  return %y : tensor<?x?x0xf32>
+}
+
+// -----
+
+func.func @no_result(%x: tensor<?x?x8xf32>) attributes {tn.rows = 8 : i64} {
+  // expected-error @below {{expected tensors of at least one element, got 'tensor<?x?x0xf32>'}}
+  %y = tn.zeros like %x : tensor<?x?x8xf32> -> tensor<?x?x0xf32>
+  return
+}
+
+// -----
+
+func.func @no_values(%q: tensor<?x?x2x4xf32>, %v: tensor<?x?x2x0xf32>, %d: tensor<2xf32>, %s: tensor<?x2x4x0xf32> {tn.state = 0 : i64})
+    -> (tensor<?x?x2x0xf32>, tensor<?x2x4x0xf32>) attributes {tn.rows = 8 : i64} {
+  // expected-error @below {{expected tensors of at least one element, got 'tensor<?x?x2x0xf32>'}}
+  %o, %n = tn.lightning_attention %q, %q, %v, %d, %s
+      : tensor<?x?x2x4xf32>, tensor<?x?x2x4xf32>, tensor<?x?x2x0xf32>, tensor<2xf32>, tensor<?x2x4x0xf32>
+     -> tensor<?x?x2x0xf32>, tensor<?x2x4x0xf32>
+  return %o, %n : tensor<?x?x2x0xf32>, tensor<?x2x4x0xf32>
+}
+
+// -----
+
+// expected-error @below {{expected tensors of at least one element, got 'tensor<0x8xf32>'}}
+tn.param @w : tensor<0x8xf32> init <normal, 1.0>
+func.func @no_parameter(%x: tensor<?x?x8xf32>) -> tensor<?x?x8xf32> attributes {tn.rows = 8 : i64} {
+  %y = tn.add %x, %x : tensor<?x?x8xf32>
+  return %y : tensor<?x?x8xf32>
+}
+
+// -----
+
+// expected-error @below {{expected at least one row and one sequence a call, got 0 and 0}}
+func.func @no_capacity(%x: tensor<?x?x8xf32>) -> tensor<?x?x8xf32> attributes {tn.rows = 0 : i64} {
+  %y = tn.add %x, %x : tensor<?x?x8xf32>
+  return %y : tensor<?x?x8xf32>
+}
+
+// -----
+
+// expected-error @below {{expected at least one row and one sequence a call, got 8 and -1}}
+func.func @no_sequences(%x: tensor<?x?x8xf32>) -> tensor<?x?x8xf32> attributes {tn.rows = 8 : i64, tn.sequences = -1 : i64} {
+  %y = tn.add %x, %x : tensor<?x?x8xf32>
+  return %y : tensor<?x?x8xf32>
+}

@@ -355,3 +355,62 @@ tnk.kernel @k(%a: memref<8x16xi8>, %s: memref<8x2xf32>, %t: memref<8x2xi32>, %b:
   %r = tnk.contract_groups %a[%task, %task] scales %s starts %t, %b[%task, %task], %acc depth %task group 8 prefetch 0 : memref<8x16xi8>, memref<8x2xf32>, memref<8x2xi32>, memref<4x64xi8>, vector<2x16xf32>
   tnk.return
 }
+
+// -----
+
+// expected-error @+1 {{expected vectors of at most 2^20 elements, got 'vector<4294967296xf32>' [kernel-C6]}}
+tnk.kernel @k(%x: memref<8x4294967296xf32>, %row: index) threads(32) {
+  %c0 = arith.constant 0 : index
+  %v = vector.load %x[%row, %c0] : memref<8x4294967296xf32>, vector<4294967296xf32>
+  vector.store %v, %x[%row, %c0] : memref<8x4294967296xf32>, vector<4294967296xf32>
+  tnk.return
+}
+
+// -----
+
+// A size that overflows, of an argument of a block.
+// expected-error @+1 {{expected vectors of at most 2^20 elements, got 'vector<4294967296x4294967296xf32>' [kernel-C6]}}
+tnk.kernel @k(%task: index) {
+  "scf.execute_region"() ({
+    "cf.br"()[^next] : () -> ()
+  ^next:
+    "scf.yield"() : () -> ()
+  ^never(%v: vector<4294967296x4294967296xf32>):
+    "scf.yield"() : () -> ()
+  }) : () -> ()
+  tnk.return
+}
+
+// -----
+
+tnk.kernel @k(%task: index) threads(32) {
+  // expected-error @+1 {{expected elements that are integers or floats, got 'complex<f32>' [shared-C4]}}
+  %s = tnk.shared : memref<3xcomplex<f32>, #gpu.address_space<workgroup>>
+  tnk.return
+}
+
+// -----
+
+tnk.kernel @k(%task: index) threads(32) {
+  // expected-error @+1 {{expected elements that are integers or floats, got 'vector<4xf32>' [shared-C4]}}
+  %s = tnk.shared : memref<3xvector<4xf32>, #gpu.address_space<workgroup>>
+  tnk.return
+}
+
+// -----
+
+tnk.kernel @k(%task: index) threads(32) {
+  // 1 MiB is taken, one element more is not.
+  %most = tnk.shared : memref<262144xf32, #gpu.address_space<workgroup>>
+  // expected-error @+1 {{expected at most 1 MiB, got 'memref<262145xf32, #gpu.address_space<workgroup>>' [shared-C5]}}
+  %s = tnk.shared : memref<262145xf32, #gpu.address_space<workgroup>>
+  tnk.return
+}
+
+// -----
+
+tnk.kernel @k(%task: index) threads(32) {
+  // expected-error @+1 {{expected at most 1 MiB, got 'memref<4294967296x4294967296xf32, #gpu.address_space<workgroup>>' [shared-C5]}}
+  %s = tnk.shared : memref<4294967296x4294967296xf32, #gpu.address_space<workgroup>>
+  tnk.return
+}
