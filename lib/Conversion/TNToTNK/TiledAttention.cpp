@@ -85,6 +85,8 @@ private:
 
   // Whether the state of 64 value columns takes half of the registers.
   bool isWide() const { return plan.keyColumns > 192; }
+  // Whether some blocks go backwards in time.
+  bool isAdjoint() const { return in.reversed || isMixed(); }
   bool isWhole() const { return in.part == AttentionPart::Whole; }
   bool isStatesOnly() const { return in.part == AttentionPart::States; }
   bool isPacked() const { return in.offsets != Value(); }
@@ -96,6 +98,7 @@ private:
   }
   void locate();
   void makeRings();
+  std::pair<int64_t, int64_t> sharesOfTwoGroups();
   void role(StringRef name, int64_t groups, int64_t warps, int64_t registers,
             function_ref<void()> body);
   void copyRole();
@@ -155,17 +158,6 @@ private:
     if (isMixed())
       return arith::SelectOp::create(b, isTurned, backwards, forwards);
     return in.reversed ? backwards : forwards;
-  }
-  // Where blocks go both ways: `start` + i for the indices i of a tile in those
-  // of one direction, that of the chunks or the other, `start` - i in the rest.
-  Value countFrom(Value forwards, Value backwards, bool growsForwards,
-                  Value indices) {
-    auto type = cast<VectorType>(indices.getType());
-    int32_t sign = growsForwards ? 1 : -1;
-    Value signs = k.broadcast(ofDirection(i32(sign), i32(-sign)), type);
-    return arith::AddIOp::create(
-        b, k.broadcast(ofDirection(forwards, backwards), type),
-        arith::MulIOp::create(b, indices, signs));
   }
   Value i32(int32_t value) {
     return arith::ConstantOp::create(b, b.getI32IntegerAttr(value));
@@ -453,21 +445,24 @@ Value TiledAttention::decayState(Value state, Value n) {
 }
 
 // V^T diag(lambda^(n-1-j)), with nothing from n on; times a factor, if any.
-// Backwards in time it is lambda^j, and the copies' zeros stand from n on.
+// Backwards in time it is lambda^j, and the copies' zeros stand from n on;
+// where blocks go both ways, lambda^|f-j| with f = n - 1 or 0.
 Value TiledAttention::weighValues(Value v, Value n, Value factor) {
   VectorType type = f32Tile(kChunk);
   VectorType indices = tileOf(kChunk, b.getI32Type());
   Value last = arith::SubIOp::create(
       b, n, arith::ConstantOp::create(b, b.getI32IntegerAttr(1)));
   Value weights;
+  Value column = indexTile(1, kChunk);
   if (in.reversed) {
-    weights = power(indexTile(1, kChunk));
+    weights = power(column);
+  } else if (isMixed()) {
+    // Nothing is packed: zeros stand from n on in both directions.
+    Value first = k.broadcast(ofDirection(last, i32(0)), indices);
+    weights =
+        power(math::AbsIOp::create(b, arith::SubIOp::create(b, first, column)));
   } else {
-    Value column = indexTile(1, kChunk);
-    Value after =
-        isMixed() ? countFrom(last, i32(0), /*growsForwards=*/false, column)
-                  : arith::SubIOp::create(b, k.broadcast(last, indices), column)
-                        .getResult();
+    Value after = arith::SubIOp::create(b, k.broadcast(last, indices), column);
     Value none = arith::ConstantOp::create(b, b.getZeroAttr(indices));
     weights = arith::SelectOp::create(
         b, arith::CmpIOp::create(b, arith::CmpIPredicate::sge, after, none),
@@ -497,12 +492,17 @@ Value TiledAttention::valueChunk(Value step, Value state,
   Value out, vt;
   if (isWide()) {
     out = multiplyState(state, q);
-    vt = weighValues(v, n);
+    if (!isMixed())
+      vt = weighValues(v, n);
     auto both =
         tnk::MmaWaitOp::create(b, TypeRange{out.getType(), state.getType()},
                                ValueRange{out, state}, 0);
     out = both.getResult(0);
-    state = decayState(both.getResult(1), n);
+    state = both.getResult(1);
+    // Of both directions, weights do not fit beside the last part of the state.
+    if (isMixed())
+      vt = weighValues(v, n);
+    state = decayState(state, n);
   } else {
     Value decayed = decayState(state, n);
     out = multiplyState(state, q);
@@ -550,8 +550,9 @@ Value TiledAttention::segmentState() {
 }
 
 // lambda^(i+1) for column i, backwards in time lambda^(64-i), with the output's
-// scale. A wide state leaves few registers: there it is lambda^(8 (i / 8)) and
-// lambda^(i % 8 + 1), which have few different values in a thread.
+// scale. A wide state leaves few registers, and backwards in time one that is
+// less wide: there it is lambda^(8 (i / 8)) and lambda^(i % 8 + 1), which have
+// few different values in a thread.
 SmallVector<Value> TiledAttention::outputWeights() {
   VectorType type = f32Tile(kChunk);
   auto splat = [&](int32_t value) {
@@ -560,12 +561,17 @@ SmallVector<Value> TiledAttention::outputWeights() {
                                   b.getI32IntegerAttr(value)));
   };
   Value column = indexTile(1, kChunk);
-  if (isMixed())
-    column = countFrom(i32(0), i32(kChunk - 1), /*growsForwards=*/true, column);
+  if (isMixed()) // |0 - i| or |63 - i|
+    column = math::AbsIOp::create(
+        b,
+        arith::SubIOp::create(b,
+                              k.broadcast(ofDirection(i32(0), i32(kChunk - 1)),
+                                          cast<VectorType>(column.getType())),
+                              column));
   if (in.reversed)
     column = arith::SubIOp::create(b, splat(kChunk - 1), column);
   SmallVector<Value> weights;
-  if (isWide()) {
+  if (isWide() || (in.reversed && plan.keyColumns > 128)) {
     weights.push_back(power(arith::AndIOp::create(b, column, splat(~7))));
     column = arith::AndIOp::create(b, column, splat(7));
   }
@@ -603,6 +609,17 @@ void TiledAttention::valueRole() {
   tnk::StoreWaitOp::create(b);
 }
 
+// Registers of a thread of the scores and of the values, of which there are
+// twice as many; with 24 of the copies they are at most what a multiprocessor
+// has, 512. The values' grow with the state, and backwards in time, where their
+// weights are the same for every chunk and stay in registers, or, of both
+// directions, depend on the block's.
+std::pair<int64_t, int64_t> TiledAttention::sharesOfTwoGroups() {
+  if (plan.keyColumns <= 64)
+    return {120, 176};
+  return isAdjoint() ? std::pair(88, 200) : std::pair(104, 192);
+}
+
 void TiledAttention::build() {
   locate();
   makeRings();
@@ -610,15 +627,9 @@ void TiledAttention::build() {
   {
     OpBuilder::InsertionGuard guard(b);
     b.createBlock(&roles.getBody());
-    // Two value warpgroups leave no register to spare. Backwards in time, with
-    // wide keys, they want more: their weights are the same for every chunk and
-    // stay in registers, or, of both directions, depend on the block's.
     int64_t scoreRegisters = 128, valueRegisters = 240;
-    if (plan.valueGroups == 2 && !isStatesOnly()) {
-      bool wantsMore = plan.keyColumns > 64 && (in.reversed || isMixed());
-      scoreRegisters = wantsMore ? 88 : 104;
-      valueRegisters = wantsMore ? 200 : 192;
-    }
+    if (plan.valueGroups == 2 && !isStatesOnly())
+      std::tie(scoreRegisters, valueRegisters) = sharesOfTwoGroups();
     role("copy", 1, 1, 24, [&] { copyRole(); });
     if (!isStatesOnly())
       role("scores", 1, 4, scoreRegisters, [&] { scoreRole(); });
