@@ -8,6 +8,8 @@
 #include <cstring>
 #include <fcntl.h>
 #include <filesystem>
+#include <iterator>
+#include <set>
 #include <sys/file.h>
 #include <unistd.h>
 
@@ -62,7 +64,7 @@ Result<CheckpointStore> CheckpointStore::open(const std::string &run) {
   if (::flock(store.lock, LOCK_EX | LOCK_NB) != 0)
     return Error{run + ": another trainer is at work there"};
   for (const std::string &name : entriesOf(store.folder()))
-    if (name.rfind(".step-", 0) == 0)
+    if (name.rfind(".step-", 0) == 0 || name.rfind(".unproven-step-", 0) == 0)
       removeTree(store.folder() + "/" + name);
   return store;
 }
@@ -95,24 +97,28 @@ Status CheckpointStore::save(const TrainState &state, TrainBackend &backend,
     return status;
   if (Status status = writer->commit(state); !status)
     return status;
-  return removeOld(keep, state.regular);
+  return removeOld(state, keep);
 }
 
 Status CheckpointStore::remove(int64_t step) {
   return discardFolder(pathOf(step));
 }
 
-Status CheckpointStore::removeOld(int64_t keep, bool isNewestRegular) {
+Status CheckpointStore::removeOld(const TrainState &now, int64_t keep) {
   std::vector<int64_t> all = steps();
   const int64_t old = static_cast<int64_t>(all.size()) - keep;
   if (old <= 0)
     return {};
-  std::optional<SavedCheckpoint> regular;
-  if (!isNewestRegular)
-    regular = latestRegular(all.back());
+  std::set<int64_t> needed;
+  if (!now.regular)
+    if (auto regular = latestRegular(all.back()))
+      needed.insert(regular->state().step);
+  auto unknown = std::lower_bound(all.begin(), all.end(), now.lastFinite());
+  if (unknown != all.begin())
+    needed.insert(*std::prev(unknown));
   for (int64_t i = 0; i < old; ++i) {
     const int64_t step = all[static_cast<size_t>(i)];
-    if (regular && regular->state().step == step)
+    if (needed.count(step) != 0)
       continue;
     if (Status status = remove(step); !status)
       return status;
@@ -125,17 +131,29 @@ CheckpointStore::latest(std::vector<std::string> &skipped) const {
   return newestWhole(folder(), steps(), skipped);
 }
 
+template <typename Accepts>
 std::optional<SavedCheckpoint>
-CheckpointStore::latestRegular(int64_t step) const {
+CheckpointStore::latestThat(int64_t step, Accepts accepts) const {
   std::vector<int64_t> all = steps();
   for (auto it = all.rbegin(); it != all.rend(); ++it) {
     if (*it > step)
       continue;
     auto saved = SavedCheckpoint::open(pathOf(*it));
-    if (saved && saved->state().regular)
+    if (saved && accepts(saved->state()))
       return std::move(*saved);
   }
   return std::nullopt;
+}
+
+std::optional<SavedCheckpoint>
+CheckpointStore::latestWhole(int64_t step) const {
+  return latestThat(step, [](const TrainState &) { return true; });
+}
+
+std::optional<SavedCheckpoint>
+CheckpointStore::latestRegular(int64_t step) const {
+  return latestThat(step,
+                    [](const TrainState &state) { return state.regular; });
 }
 
 Status CheckpointStore::removeAfter(int64_t step) {
@@ -144,6 +162,21 @@ Status CheckpointStore::removeAfter(int64_t step) {
     if (Status status = remove(*it); !status)
       return status;
   return {};
+}
+
+Result<std::vector<std::string>> CheckpointStore::setAsideAfter(int64_t step) {
+  std::vector<int64_t> all = steps();
+  std::vector<std::string> places;
+  for (auto it = all.rbegin(); it != all.rend() && *it > step; ++it) {
+    const std::string place = folder() + "/unproven-" + checkpointName(*it);
+    if (isFolder(place)) // of an earlier try to go on
+      if (Status status = discardFolder(place); !status)
+        return status.takeError();
+    if (Status status = renameFolder(pathOf(*it), place); !status)
+      return status.takeError();
+    places.push_back(place);
+  }
+  return places;
 }
 
 Result<SavedCheckpoint> findCheckpoint(const std::string &path) {

@@ -7,7 +7,8 @@
 //   trainer.json            TrainState, and of each file a CRC-32C of its data
 //
 // A checkpoint is written into a folder aside (".step-..."), each file and the
-// folder flushed to the disk, and renamed.
+// folder flushed to the disk, and renamed. One that a run which was stopped by
+// numbers that are not finite cannot vouch for is "unproven-step-...".
 #ifndef TNRT_TRAIN_CHECKPOINTS_H
 #define TNRT_TRAIN_CHECKPOINTS_H
 
@@ -97,23 +98,32 @@ public:
   std::string pathOf(int64_t step) const;
 
   // Saves `state` and the backend's arrays as the checkpoint of state.step, in
-  // place of one that is there, and removes all but the newest `keep` and the
-  // newest regular one. Errors: as CheckpointWriter; the earlier ones are as
-  // they were.
+  // place of one that is there, and removes old ones. Errors: as
+  // CheckpointWriter; the earlier ones are as they were.
   Status save(const TrainState &state, TrainBackend &backend, int64_t keep);
+  // Removes all but the newest `keep`, the newest regular one and the newest
+  // that is known to be good (TrainState::lastFinite).
+  Status removeOld(const TrainState &now, int64_t keep);
   // The newest one that is whole; `skipped` gets a line for each that is not.
   // Errors: there are some, and none is whole. Nothing: there is none.
   Result<std::optional<SavedCheckpoint>>
   latest(std::vector<std::string> &skipped) const;
-  // The newest regular one up to `step`; nothing where there is none.
+  // The newest whole one up to `step`, and the newest regular one; nothing
+  // where there is none.
+  std::optional<SavedCheckpoint> latestWhole(int64_t step) const;
   std::optional<SavedCheckpoint> latestRegular(int64_t step) const;
   // Removes those after `step`.
   Status removeAfter(int64_t step);
+  // Renames those after `step`, newest first, so that they are no checkpoints
+  // of the run any more ("unproven-step-00000100"); returns where they are.
+  Result<std::vector<std::string>> setAsideAfter(int64_t step);
 
 private:
   CheckpointStore() = default;
   Status remove(int64_t step);
-  Status removeOld(int64_t keep, bool isNewestRegular);
+  template <typename Accepts>
+  std::optional<SavedCheckpoint> latestThat(int64_t step,
+                                            Accepts accepts) const;
   std::string folder() const { return root + "/checkpoints"; }
 
   std::string root;

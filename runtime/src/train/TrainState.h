@@ -35,6 +35,11 @@ struct TrainState {
   nlohmann::ordered_json config; // what determines the result; null: imported
   std::vector<ShardIdentity> data;
 
+  // The last step whose loss and gradients were finite; 0: none was. Every
+  // checkpoint before it is known to be good: the first finite step after it
+  // computed with its parameters. Of later ones nobody knows.
+  int64_t lastFinite() const { return step - nonFiniteInRow; }
+
   nlohmann::ordered_json toJson() const;
   // The text of a trainer.json as JSON. Errors: it is no object, or nested
   // deeper than any that toJson() gives.

@@ -79,6 +79,11 @@ Status Trainer::runSteps() {
   auto isDue = [this](int64_t every) {
     return every > 0 && now.step % every == 0;
   };
+  // Not while steps are passed over: the update before them may be what broke
+  // the parameters, and each save would push a good checkpoint out.
+  auto isSaveDue = [&] {
+    return isDue(pace.saveEvery) && now.nonFiniteInRow == 0;
+  };
   while (now.step < config.schedule.steps) {
     if (listener.isInterrupted())
       return savedStep == now.step ? Status() : save(false);
@@ -89,26 +94,31 @@ Status Trainer::runSteps() {
     if (Status status = record(*report); !status)
       return giveUp(status.takeError());
     if (now.nonFiniteInRow >= config.maxNonFinite)
-      return Error{"the loss or the norm of the gradients was not finite in " +
-                   std::to_string(now.nonFiniteInRow) +
-                   " steps in a row, up to step " + std::to_string(now.step) +
-                   ": stopped; " + lastCheckpoint()};
+      return stopNotFinite();
     if (report->fate == StepReport::Fate::RolledBack) {
       if (Status status = rollBack(batch); !status)
         return status;
       continue;
     }
+    // This step has shown the newest checkpoint to be good: one that stayed
+    // because it was not known yet is old now.
+    if (now.nonFiniteInRow == 0 && savedStep == now.step - 1)
+      if (Status status = store.removeOld(now, pace.keep); !status)
+        return giveUp(status.takeError());
     if (isDue(pace.evalEvery))
       if (Status status = evaluate(); !status)
         return giveUp(status.takeError());
-    if (isDue(pace.saveEvery))
+    if (isSaveDue())
       if (Status status = save(true); !status)
         return status;
   }
   if (evaluatedStep != now.step)
     if (Status status = evaluate(); !status)
       return giveUp(status.takeError());
-  return savedStep == now.step ? Status() : save(isDue(pace.saveEvery));
+  if (now.nonFiniteInRow > 0)
+    listener.onNote("the last " + std::to_string(now.nonFiniteInRow) +
+                    " steps were not finite: " + lastCheckpoint());
+  return savedStep == now.step ? Status() : save(isSaveDue());
 }
 
 Result<StepReport> Trainer::step() {
@@ -315,11 +325,36 @@ Error Trainer::giveUp(Error error) {
   return Error{error.message + "; " + lastCheckpoint()};
 }
 
+// What goes on from here must not begin with parameters that nobody has seen a
+// finite loss of: they may be what went wrong.
+Error Trainer::stopNotFinite() {
+  Error error{"the loss or the norm of the gradients was not finite in " +
+              std::to_string(now.nonFiniteInRow) +
+              " steps in a row, up to step " + std::to_string(now.step) +
+              ": stopped; "};
+  auto good = store.latestWhole(now.lastFinite() - 1);
+  if (!good)
+    return Error{error.message + "no checkpoint is known to be good"};
+  error.message += "the last good checkpoint is " + good->folder();
+  auto places = store.setAsideAfter(good->state().step);
+  if (!places)
+    return Error{error.message +
+                 "; later ones cannot be set aside: " + places.message()};
+  for (const std::string &place : *places)
+    listener.onNote("no step from this checkpoint was finite: set aside as " +
+                    place);
+  return error;
+}
+
+// For errors that have nothing to do with the numbers. While steps are passed
+// over, only a checkpoint that is known to be good is called so.
 std::string Trainer::lastCheckpoint() const {
-  std::vector<int64_t> steps = store.steps();
-  if (steps.empty())
+  if (store.steps().empty())
     return "there is no checkpoint yet";
-  return "the last good checkpoint is " + store.pathOf(steps.back());
+  auto good = store.latestWhole(now.nonFiniteInRow > 0 ? now.lastFinite() - 1
+                                                       : now.step);
+  return good ? "the last good checkpoint is " + good->folder()
+              : "no checkpoint is known to be good";
 }
 
 } // namespace tnrt

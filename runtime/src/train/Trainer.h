@@ -70,6 +70,7 @@ private:
   Status evaluate();
   Status save(bool regular);
   Error giveUp(Error error);
+  Error stopNotFinite();
   int64_t batchAfter(int64_t batch) const;
   std::string lastCheckpoint() const;
 

@@ -158,6 +158,40 @@ TEST_F(CheckpointTest, KeepsTheNewestAndARegularOne) {
   expectOnly({43});
 }
 
+// While steps are not finite, only those from which one was are known good.
+TEST_F(CheckpointTest, KeepsTheNewestThatIsKnownGood) {
+  for (int64_t step : {10, 20})
+    save(step, 1);
+  expectOnly({10, 20}); // of 20 nobody knows yet
+  save(30, 1);
+  expectOnly({20, 30});
+  TrainState state = stateAt(33, /*regular=*/false);
+  state.nonFiniteInRow = 3;
+  ASSERT_TRUE(store->save(state, *backend, 1));
+  expectOnly({20, 30, 33});
+  state.step = 34;
+  state.nonFiniteInRow = 4;
+  ASSERT_TRUE(store->save(state, *backend, 1));
+  expectOnly({20, 30, 34});
+  EXPECT_EQ(store->latestWhole(state.lastFinite() - 1)->state().step, 20);
+  auto aside = store->setAsideAfter(20);
+  ASSERT_TRUE(aside) << aside.message();
+  EXPECT_EQ(*aside, (std::vector<std::string>{
+                        dir.path("run/checkpoints/unproven-step-00000034"),
+                        dir.path("run/checkpoints/unproven-step-00000030")}));
+  EXPECT_EQ(store->steps(), std::vector<int64_t>{20});
+  EXPECT_EQ(findCheckpoint(aside->back())->state().step, 30);
+  // The newer one of a name stays.
+  fill(*backend, 7);
+  const auto written = copyOf(*backend, TrainBuffer::Parameters);
+  save(30);
+  fill(*backend, 8);
+  ASSERT_TRUE(store->setAsideAfter(20));
+  ASSERT_TRUE(findCheckpoint(aside->back())->restore(*backend));
+  EXPECT_EQ(copyOf(*backend, TrainBuffer::Parameters), written);
+  EXPECT_FALSE(store->latestWhole(19));
+}
+
 TEST_F(CheckpointTest, ReplacesOneOfTheSameStep) {
   fill(*backend, 1);
   save(5);

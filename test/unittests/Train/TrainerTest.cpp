@@ -50,6 +50,7 @@ protected:
     if (prepare)
       prepare(*backend);
     recorder.steps.clear();
+    recorder.notes.clear();
     auto store = CheckpointStore::open(dir.path(run));
     EXPECT_TRUE(store) << store.message();
     std::vector<std::string> skipped;
@@ -216,18 +217,109 @@ TEST_F(TrainerTest, SkipsStepsThatAreNotFinite) {
     ASSERT_TRUE(std::isfinite(value));
 }
 
-TEST_F(TrainerTest, StopsWhereNothingIsFinite) {
-  prepare = [&](TamperedBackend &b) {
-    b.tamperNorm = [&b](double norm) {
-      return b.updates.size() >= 14 ? std::nan("") : norm;
+// Nothing is finite any more from update number `last` on.
+std::function<void(TamperedBackend &)> brokenAfter(int64_t last) {
+  return [last](TamperedBackend &b) {
+    b.tamperNorm = [&b, last](double norm) {
+      const int64_t done = b.updates.empty() ? 0 : b.updates.back().step;
+      return done >= last ? std::nan("") : norm;
     };
   };
+}
+
+TEST_F(TrainerTest, StopsWhereNothingIsFinite) {
+  prepare = brokenAfter(14);
   Status status = train("run");
   ASSERT_FALSE(status);
   EXPECT_EQ(status.message(),
             "the loss or the norm of the gradients was not finite in 5 steps "
             "in a row, up to step 19: stopped; the last good checkpoint is " +
                 dir.path("run/checkpoints/step-00000010"));
+}
+
+// Longer than the way between checkpoints: none of the streak is saved, and
+// none from before it makes room.
+TEST_F(TrainerTest, SavesNothingWhileNothingIsFinite) {
+  prepare = brokenAfter(14);
+  config.maxNonFinite = 20;
+  config.pace.saveEvery = 3;
+  for (int64_t keep : {1, 2}) {
+    config.pace.keep = keep;
+    Status status = train("run" + std::to_string(keep));
+    ASSERT_FALSE(status);
+    EXPECT_TRUE(contains(status.message(), "in 20 steps in a row, up to step "
+                                           "34: stopped; the last good"));
+    EXPECT_TRUE(contains(status.message(), "step-00000012"));
+    EXPECT_EQ(steps, keep == 1 ? std::vector<int64_t>{12}
+                               : std::vector<int64_t>({9, 12}));
+    EXPECT_TRUE(recorder.notes.empty());
+  }
+}
+
+// The checkpoint just before the streak may hold the very parameters that
+// nothing finite comes from. The one that is named does not, is there with
+// --keep 1 too, and is where --resume begins.
+TEST_F(TrainerTest, NamesACheckpointThatAFiniteStepBeganFrom) {
+  config.pace.saveEvery = 7;
+  expectDone("whole");
+  const auto expected = arrays();
+  config.pace.keep = 1;
+  prepare = brokenAfter(14);
+  Status status = train("run");
+  ASSERT_FALSE(status);
+  EXPECT_TRUE(contains(status.message(),
+                       "the last good checkpoint is " +
+                           dir.path("run/checkpoints/step-00000007")));
+  EXPECT_EQ(steps, std::vector<int64_t>{7});
+  const std::string aside = dir.path("run/checkpoints/unproven-step-00000014");
+  EXPECT_EQ(
+      recorder.notes,
+      std::vector<std::string>{
+          "no step from this checkpoint was finite: set aside as " + aside});
+  EXPECT_TRUE(findCheckpoint(aside)); // it is not lost
+  // Again the same way, and to the same end where nothing breaks.
+  EXPECT_EQ(train("run").message(), status.message());
+  prepare = nullptr;
+  expectDone("run");
+  EXPECT_EQ(arrays(), expected);
+}
+
+// What an interruption saves in the midst of it takes no good one's place.
+TEST_F(TrainerTest, InterruptedWhileNothingIsFinite) {
+  config.pace.saveEvery = 7;
+  config.pace.keep = 1;
+  prepare = brokenAfter(14);
+  recorder.stopAfter = 16;
+  ASSERT_TRUE(train("run"));
+  EXPECT_EQ(end.nonFiniteInRow, 2);
+  EXPECT_EQ(steps, (std::vector<int64_t>{7, 14, 16}));
+  recorder.stopAfter = -1;
+  prepare = brokenAfter(0);
+  Status status = train("run");
+  ASSERT_FALSE(status);
+  EXPECT_EQ(end.step, 19); // those before count
+  EXPECT_TRUE(contains(status.message(), "step-00000007"));
+  EXPECT_EQ(steps, std::vector<int64_t>{7});
+}
+
+TEST_F(TrainerTest, SaysWhereNoCheckpointIsGood) {
+  prepare = brokenAfter(0);
+  Status status = train("run");
+  ASSERT_FALSE(status);
+  EXPECT_TRUE(
+      contains(status.message(), "stopped; no checkpoint is known to be good"));
+  EXPECT_EQ(steps, std::vector<int64_t>{0});
+}
+
+TEST_F(TrainerTest, SaysWhereTheEndIsNotFinite) {
+  prepare = brokenAfter(57);
+  expectDone("run");
+  EXPECT_EQ(recorder.notes,
+            std::vector<std::string>{
+                "the last 3 steps were not finite: the last good checkpoint "
+                "is " +
+                dir.path("run/checkpoints/step-00000050")});
+  EXPECT_EQ(steps.back(), 60);
 }
 
 // The loss of the batch in which window `bad` comes first is raised.
@@ -252,13 +344,19 @@ TEST_F(TrainerTest, FlagsSpikes) {
   EXPECT_EQ(end.updates, 59);
 }
 
-// Raises the loss of one batch whenever it comes, as bad data would.
-std::function<void(TamperedBackend &)> badBatch(const TokenData &data,
-                                                int64_t number) {
+// The inputs that come first in a batch.
+std::vector<int32_t> firstWindow(const TokenData &data, int64_t number) {
   std::vector<int32_t> window(static_cast<size_t>(data.length() + 1));
   EXPECT_TRUE(
       data.read(shuffledWindow(1, data.windows(), number * 8), window.data()));
   window.pop_back();
+  return window;
+}
+
+// Raises the loss of one batch whenever it comes, as bad data would.
+std::function<void(TamperedBackend &)> badBatch(const TokenData &data,
+                                                int64_t number) {
+  const std::vector<int32_t> window = firstWindow(data, number);
   return [window](TamperedBackend &b) {
     b.tamperLoss = [window](const TrainBatch &batch, double sum) {
       return std::equal(window.begin(), window.end(), batch.inputs) ? sum * 20
@@ -300,6 +398,38 @@ TEST_F(TrainerTest, RollsBackAndLeavesTheBatchOut) {
     recorder.stopAfter = -1;
     EXPECT_EQ(arrays(), expected) << stop;
     EXPECT_EQ(end.skippedBatches, std::set<int64_t>{25});
+  }
+}
+
+// A due save that is left out changes no bit of a run that is resumed.
+TEST_F(TrainerTest, ResumesWithinStepsThatAreNotFinite) {
+  const std::vector<std::vector<int32_t>> bad = [&] {
+    std::vector<std::vector<int32_t>> windows;
+    for (int64_t number : {17, 18, 19, 20})
+      windows.push_back(firstWindow(*data, number));
+    return windows;
+  }();
+  prepare = [bad](TamperedBackend &b) {
+    b.tamperLoss = [bad](const TrainBatch &batch, double sum) {
+      for (const std::vector<int32_t> &window : bad)
+        if (std::equal(window.begin(), window.end(), batch.inputs))
+          return std::nan("");
+      return sum;
+    };
+  };
+  config.schedule.steps = 31; // an epoch: no window comes twice
+  expectDone("whole");
+  EXPECT_EQ(end.nonFinite, 4);
+  EXPECT_EQ(steps, (std::vector<int64_t>{10, 30, 31}));
+  const auto expected = arrays();
+  for (int64_t stop : {18, 20, 21}) {
+    const std::string run = "stopped" + std::to_string(stop);
+    recorder.stopAfter = stop;
+    ASSERT_TRUE(train(run));
+    recorder.stopAfter = -1;
+    expectDone(run);
+    EXPECT_EQ(arrays(), expected) << stop;
+    EXPECT_EQ(end.nonFinite, 4);
   }
 }
 
