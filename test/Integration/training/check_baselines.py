@@ -1,13 +1,15 @@
 """Compares ablations and baselines with a model written in numpy (baseline_model.py).
 
 check_baselines.py DIR [NAME...]
+check_baselines.py --wrong-gradients DIR NAME
 check_baselines.py --same-end WHOLE REST N
 
 Each is a small spec with random weights in DIR. Its program is compared in logits, whole,
 in pieces and token by token; its trainer in the loss and, for each parameter, in the
-gradient along a random direction, which in numpy is a difference of the loss. tnllmc is
-found on PATH. Prints a line for each model; exit code 1 where one is wrong. --same-end
-compares the last N tokens of two outputs of `generate --json`.
+gradient along a random direction and along itself, which in numpy are differences of the
+loss. tnllmc is found on PATH. Prints a line for each model; exit code 1 where one is wrong.
+--wrong-gradients spoils the gradients in several ways and says what passed all the same.
+--same-end compares the last N tokens of two outputs of `generate --json`.
 """
 import json
 import os
@@ -23,7 +25,7 @@ import program  # noqa: E402
 import safetensors_io  # noqa: E402
 
 TOLERANCE = 5e-5  # of logits, relative to the largest; f32 against f64
-GRADIENT_TOLERANCE = 2e-4  # along a direction, relative to |gradient| |direction|
+GRADIENT_TOLERANCE = 2e-4  # along a direction, relative to the gradient's norm
 STEP = 1e-5
 
 DEFAULTS = dict(words=37, width=32, heads=4, layers=3, glu=40, norm="simplermsnorm",
@@ -128,44 +130,67 @@ class Case:
             self.problems.append(f"{count} parameters")
         return worst
 
-    def check_gradients(self):
+    def compute_gradients(self):
+        """The ids of a step, and what the trainer says of it."""
         trainer = self.compile("trainer", "--train")
         ids = self.random.randint(0, self.spec["words"], (2, 39)).astype(np.int64)
         source, target = self.path("in.safetensors"), self.path("out.safetensors")
         safetensors_io.save(source, {"train_ids": ids})
         subprocess.run([trainer, "grad", "--input", source, "--output", target, "--quiet"],
                        check=True)
-        computed = safetensors_io.load(target)
-        loss = self.model.loss(ids)
-        self.expect("loss", abs(computed["train_loss"][0] / loss - 1), 1e-5)
+        return ids, safetensors_io.load(target)
+
+    def check_gradients(self):
+        ids, computed = self.compute_gradients()
+        self.expect("loss", abs(computed["train_loss"][0] / self.model.loss(ids) - 1), 1e-5)
         names = {key[len("grad."):] for key in computed if key.startswith("grad.")}
         if names != set(self.tensors):
             self.problems.append(f"gradients of {sorted(names ^ set(self.tensors))} are "
                                  "missing or too many")
-        worst = 0
-        for name in sorted(names & set(self.tensors)):
-            gradient = computed["grad." + name].astype(np.float64)
-            difference, size = self.along(name, ids, gradient)
-            worst = max(worst, self.expect(f"gradient of {name}", difference / size,
-                                           GRADIENT_TOLERANCE))
-        return worst
+        errors = {name: self.gradient_error(name, ids, computed["grad." + name])
+                  for name in sorted(names & set(self.tensors))}
+        return max(self.expect(f"gradient of {name}", error, GRADIENT_TOLERANCE)
+                   for name, error in errors.items())
 
-    def along(self, name, ids, gradient):
-        """The gradient's product with a direction against a difference of the loss."""
+    def gradient_error(self, name, ids, gradient):
+        """The gradient's product with directions against differences of the loss."""
+        gradient = gradient.astype(np.float64).reshape(self.model.tensors[name].shape)
+        norm = np.linalg.norm(gradient)
+        # A direction that does not depend on the gradient sees one that is zero; along
+        # the gradient itself, a wrong length is seen however many elements there are.
+        errors = []
+        for direction in (self.random.standard_normal(gradient.shape),
+                          gradient / max(norm, 1e-30)):
+            product, expected = (gradient * direction).sum(), self.slope(name, ids, direction)
+            errors.append(abs(product - expected) / max(norm, abs(expected), 1e-30))
+        return max(errors) if np.isfinite(errors).all() else np.inf
+
+    def slope(self, name, ids, direction):
+        """Of the loss along a direction of one parameter, as a central difference."""
         values = self.model.tensors[name]
-        # Near the gradient, so that the product is not small by chance.
-        direction = self.random.standard_normal(values.shape) * np.abs(gradient).max()
-        direction = direction + 3 * gradient.reshape(values.shape)
         step = STEP / max(np.abs(direction).max(), 1e-30)
         losses = []
         for sign in (1, -1):
             self.model.tensors[name] = values + sign * step * direction
             losses.append(self.model.loss(ids))
         self.model.tensors[name] = values
-        expected = (losses[0] - losses[1]) / (2 * step)
-        product = float((gradient.reshape(values.shape) * direction).sum())
-        size = np.linalg.norm(gradient) * np.linalg.norm(direction)
-        return abs(product - expected), max(size, 1e-30)
+        return (losses[0] - losses[1]) / (2 * step)
+
+    def unnoticed(self):
+        """Parameters with wrong gradients that pass the check, and in what way."""
+        ids, computed = self.compute_gradients()
+        passed = []
+        for name in sorted(self.tensors):
+            right = computed["grad." + name].astype(np.float64)
+            noise = self.random.standard_normal(right.shape)
+            noise *= np.linalg.norm(right) / np.linalg.norm(noise)
+            for way, wrong in (("right", right), ("zero", 0 * right), ("its negative", -right),
+                               ("1% longer", 1.01 * right), ("5% noise", right + 0.05 * noise),
+                               ("no number", np.nan * right)):
+                if (self.gradient_error(name, ids, wrong) <= GRADIENT_TOLERANCE) != (
+                        way == "right"):
+                    passed.append(f"{name}: {way}")
+        return passed
 
 
 def same_end(whole, rest, count):
@@ -179,6 +204,10 @@ def same_end(whole, rest, count):
 def main():
     if sys.argv[1] == "--same-end":
         return same_end(*sys.argv[2:5])
+    if sys.argv[1] == "--wrong-gradients":
+        passed = Case(sys.argv[3], sys.argv[2]).unnoticed()
+        print("; ".join(passed) or "every wrong gradient is noticed, and no right one")
+        return 1 if passed else 0
     folder, names = sys.argv[1], sys.argv[2:] or list(CASES)
     failed = 0
     for name in names:
