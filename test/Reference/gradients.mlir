@@ -137,6 +137,7 @@ func.func @f(%q: tensor<?x?x2x3xf32>, %k: tensor<?x?x2x3xf32>, %v: tensor<?x?x2x
 
 // -----
 
+// The last label is -1: no token of the loss.
 // CHECK: argument 0: gradient
 // CHECK: head: gradient
 tn.param @head : tensor<7x6xf32> init <normal, 2.0e-02 : f64>
@@ -240,4 +241,33 @@ func.func @f(%x: tensor<?x?x4xf32>, %positions: tensor<?xi64>) -> tensor<?x?x4xf
   %1 = tn.add %x, %0 : tensor<?x?x4xf32>
   %2 = tn.mul %1, %1 : tensor<?x?x4xf32>
   return %2 : tensor<?x?x4xf32>
+}
+
+// -----
+
+// The maximum is a constant to the adjoint. Here it is one of the function too: in each
+// head the first element is 6, which no x of a few deviations reaches.
+// CHECK: argument 0: gradient
+func.func @f(%x: tensor<?x?x3xf32>) -> tensor<?x?x2x2xf32> {
+  %w = arith.constant dense<[[0.0, 0.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 0.0], [0.0, 0.0, 1.0]]> : tensor<4x3xf32>
+  %b = arith.constant dense<[6.0, 0.0, 6.0, 0.0]> : tensor<4xf32>
+  %0 = tn.linear %x, %w bias %b : tensor<4xf32> : tensor<?x?x3xf32>, tensor<4x3xf32> -> tensor<?x?x4xf32>
+  %1 = tn.split_heads %0 : tensor<?x?x4xf32> -> tensor<?x?x2x2xf32>
+  %2 = tn.shifted_exp %1 : tensor<?x?x2x2xf32>
+  return %2 : tensor<?x?x2x2xf32>
+}
+
+// -----
+
+// Casts that round nothing: one that does has no derivative, and its adjoint is by
+// definition the identity.
+// CHECK: argument 0: gradient
+// CHECK: argument 1: gradient
+func.func @f(%x: tensor<?x?x6xf32>, %y: tensor<?x?x6xbf16>) -> tensor<?x?x6xf32> {
+  %0 = tn.copy %x : tensor<?x?x6xf32>
+  %1 = tn.cast %0 : tensor<?x?x6xf32> -> tensor<?x?x6xf32>
+  %2 = tn.cast %y : tensor<?x?x6xbf16> -> tensor<?x?x6xf32>
+  %3 = tn.mul %1, %2 : tensor<?x?x6xf32>
+  %4 = tn.mul %3, %x : tensor<?x?x6xf32>
+  return %4 : tensor<?x?x6xf32>
 }
