@@ -9,7 +9,7 @@ namespace tnrt {
 namespace {
 
 volatile std::sig_atomic_t flag = 0;
-struct sigaction previousInt, previousTerm;
+struct sigaction previousInt, previousTerm, previousHangup;
 
 void onSignal(int signal) {
   if (flag != 0) // a second one ends the process
@@ -27,11 +27,15 @@ InterruptScope::InterruptScope() {
   action.sa_flags = SA_RESTART;
   sigaction(SIGINT, &action, &previousInt);
   sigaction(SIGTERM, &action, &previousTerm);
+  sigaction(SIGHUP, nullptr, &previousHangup);
+  if (previousHangup.sa_handler != SIG_IGN)
+    sigaction(SIGHUP, &action, nullptr);
 }
 
 InterruptScope::~InterruptScope() {
   sigaction(SIGINT, &previousInt, nullptr);
   sigaction(SIGTERM, &previousTerm, nullptr);
+  sigaction(SIGHUP, &previousHangup, nullptr);
 }
 
 bool interrupted() { return flag != 0; }

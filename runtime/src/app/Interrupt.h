@@ -4,7 +4,8 @@
 
 namespace tnrt {
 
-// While it lives, SIGINT and SIGTERM set a flag; afterwards they act as before.
+// While it lives, SIGINT, SIGTERM and SIGHUP set a flag (SIGHUP unless it is
+// ignored, as nohup has it); afterwards they act as before.
 class InterruptScope {
 public:
   InterruptScope();

@@ -20,6 +20,10 @@ bool endsWith(const std::string &text, const std::string &end) {
 } // namespace
 
 Result<int> plotCommand(Environment &environment, const PlotOptions &options) {
+  const bool isPicture = endsWith(options.output, ".svg");
+  if (!options.output.empty() && !isPicture &&
+      !endsWith(options.output, ".html"))
+    return Error{"-o " + options.output + ": expected *.svg or *.html"};
   const std::string metrics = options.run + "/metrics.jsonl";
   if (!isFolder(options.run))
     return Error{options.run + ": is not there, expected a run"};
@@ -42,8 +46,8 @@ Result<int> plotCommand(Environment &environment, const PlotOptions &options) {
   const std::string title =
       environment.manifest.name + ", " +
       std::filesystem::absolute(options.run, error).lexically_normal().string();
-  const std::string page = endsWith(output, ".svg") ? plotSvg(*curves, title)
-                                                    : plotHtml(*curves, title);
+  const std::string page =
+      isPicture ? plotSvg(*curves, title) : plotHtml(*curves, title);
   Status status = writeFileAtomically(output, page.data(), page.size());
   if (!status)
     return status.takeError();

@@ -26,14 +26,6 @@ struct Document {
   std::string text, origin; // "book.txt, line 3"
 };
 
-// Of the tokenizer's file; 0 stands for bytes.
-uint64_t fnv1a(std::string_view bytes) {
-  uint64_t hash = 0xCBF29CE484222325u;
-  for (unsigned char byte : bytes)
-    hash = (hash ^ byte) * 0x100000001B3u;
-  return hash == 0 ? 1 : hash;
-}
-
 // Lines of a file or of standard input.
 class LineReader {
 public:
@@ -227,6 +219,8 @@ Result<int64_t> endToken(const Environment &environment,
 
 Result<int> shardCommand(Environment &environment,
                          const ShardOptions &options) {
+  if (options.output == "-")
+    return Error{"-o -: expected a file: a shard's header is written last"};
   Result<std::optional<TokenizerFile>> file = environment.readTokenizer();
   if (!file)
     return file.takeError();
@@ -245,7 +239,7 @@ Result<int> shardCommand(Environment &environment,
     return status.takeError();
   auto writer =
       ShardWriter::create(options.output, environment.manifest.vocabSize,
-                          *file ? fnv1a((*file)->bytes) : 0);
+                          *file ? tokenizerHash((*file)->bytes) : 0);
   if (!writer)
     return writer.takeError();
 

@@ -113,10 +113,26 @@ Status requireSame(std::vector<std::string> differences,
                joined(differences) + "; --change goes on all the same"};
 }
 
+// What shards must say of their tokenizer; nothing: anything.
+std::optional<uint64_t> expectedTokenizer(const Environment &environment) {
+  const Manifest &manifest = environment.manifest;
+  // More ids than bytes have are those of a tokenizer that the model lacks.
+  if (manifest.tokenizer.kind == Manifest::Tokenizer::Kind::Bytes)
+    return manifest.vocabSize > 256 ? std::nullopt : std::optional<uint64_t>(0);
+  Result<std::optional<TokenizerFile>> file = environment.readTokenizer();
+  if (file && *file)
+    return tokenizerHash((*file)->bytes);
+  environment.note("the tokenizer of the shards is not checked: " +
+                   (file ? "the model has none" : file.message()));
+  return std::nullopt;
+}
+
 Result<TokenData> openData(const std::vector<std::string> &patterns,
                            const TrainConfig &config, int64_t vocabulary,
-                           int64_t rows, const std::string &option) {
-  Result<TokenData> data = TokenData::open(patterns, config.length, vocabulary);
+                           std::optional<uint64_t> tokenizer, int64_t rows,
+                           const std::string &option) {
+  Result<TokenData> data =
+      TokenData::open(patterns, config.length, vocabulary, tokenizer);
   if (!data)
     return data;
   if (data->windows() < rows)
@@ -148,15 +164,20 @@ struct Data {
 Status openAll(Environment &environment, const TrainOptions &options,
                const TrainConfig &config, Data &data) {
   const int64_t vocabulary = environment.manifest.vocabSize;
-  auto train =
-      openData(config.data, config, vocabulary, config.rows(), "--data");
+  const std::optional<uint64_t> tokenizer = expectedTokenizer(environment);
+  auto train = openData(config.data, config, vocabulary, tokenizer,
+                        config.rows(), "--data");
   if (!train)
     return train.takeError();
   data.train.emplace(std::move(*train));
   if (!config.val.empty()) {
-    auto val = openData(config.val, config, vocabulary, 1, "--val");
+    auto val = openData(config.val, config, vocabulary, tokenizer, 1, "--val");
     if (!val)
       return val.takeError();
+    if (val->tokenizer() != data.train->tokenizer())
+      return Error{"--val was made by tokenizer " +
+                   tokenizerText(val->tokenizer()) + ", --data by " +
+                   tokenizerText(data.train->tokenizer())};
     data.val.emplace(std::move(*val));
   }
   if (!options.verify)

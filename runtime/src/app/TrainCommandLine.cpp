@@ -106,7 +106,10 @@ void TrainCommandLine::addOptimizer(CLI::App &sub) {
       ->delimiter(',')
       ->type_name("B1,B2")
       ->check(numberIn(0, 0.999999999, "two numbers from 0 to below 1"));
-  addNumber(sub, given, "eps", "of AdamW (default 1e-8)")->check(atLeastZero());
+  // Below it f32 would round it to 0, and a gradient of 0 make 0 / 0.
+  addNumber(sub, given, "eps", "of AdamW (default 1e-8)")
+      ->check(numberIn(kLeastEpsilon, std::numeric_limits<double>::max(),
+                       "a number above 0 (1.2e-38 at least)"));
   addNumber(sub, given, "clip",
             "largest norm of the gradients; 0: any (default 1)")
       ->check(atLeastZero());

@@ -31,6 +31,8 @@ std::vector<std::string> findFiles(std::string pattern) {
   return paths;
 }
 
+} // namespace
+
 std::string tokenizerText(uint64_t hash) {
   if (hash == 0)
     return "bytes";
@@ -40,10 +42,9 @@ std::string tokenizerText(uint64_t hash) {
   return text;
 }
 
-} // namespace
-
 Result<TokenData> TokenData::open(const std::vector<std::string> &patterns,
-                                  int64_t length, int64_t vocabulary) {
+                                  int64_t length, int64_t vocabulary,
+                                  std::optional<uint64_t> tokenizer) {
   TokenData data;
   data.windowLength = length;
   data.vocabulary = vocabulary;
@@ -63,6 +64,10 @@ Result<TokenData> TokenData::open(const std::vector<std::string> &patterns,
                      std::to_string(header.vocabulary) + ", the model has " +
                      std::to_string(vocabulary) +
                      ": it was made for another model"};
+      if (tokenizer && header.tokenizer != *tokenizer)
+        return Error{path + ": was made by tokenizer " +
+                     tokenizerText(header.tokenizer) + ", the model's is " +
+                     tokenizerText(*tokenizer)};
       if (!data.files.empty() &&
           data.files[0].header().tokenizer != header.tokenizer)
         return Error{path + ": was made by tokenizer " +

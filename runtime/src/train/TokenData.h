@@ -10,6 +10,7 @@
 #include "TokenShard.h"
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -26,18 +27,24 @@ struct ShardIdentity {
   }
 };
 
+// "bytes", or the hash in hexadecimal.
+std::string tokenizerText(uint64_t hash);
+
 class TokenData {
 public:
   // `patterns`: files, folders (all *.bin in them) and shell patterns; those of
   // one pattern come in the order of their names. Errors: nothing found, those
-  // of the shards, shards that another tokenizer made or with a vocabulary that
-  // is larger than the model's. There may be no window at all.
-  static Result<TokenData> open(const std::vector<std::string> &patterns,
-                                int64_t length, int64_t vocabulary);
+  // of the shards, shards of several tokenizers or of another than `tokenizer`
+  // (ShardHeader::tokenizer; absent: any), or with a vocabulary that is larger
+  // than the model's. There may be no window at all.
+  static Result<TokenData>
+  open(const std::vector<std::string> &patterns, int64_t length,
+       int64_t vocabulary, std::optional<uint64_t> tokenizer = std::nullopt);
 
   int64_t length() const { return windowLength; }
   int64_t windows() const { return firstWindow.back(); }
   uint64_t tokens() const;
+  uint64_t tokenizer() const { return files.front().header().tokenizer; }
   const std::vector<TokenShard> &shards() const { return files; }
   std::vector<ShardIdentity> identity() const;
 

@@ -47,6 +47,13 @@ Status readAt(int descriptor, uint64_t offset, void *data, size_t bytes) {
 
 } // namespace
 
+uint64_t tokenizerHash(std::string_view bytes) {
+  uint64_t hash = 0xCBF29CE484222325u;
+  for (unsigned char byte : bytes)
+    hash = (hash ^ byte) * 0x100000001B3u;
+  return hash == 0 ? 1 : hash;
+}
+
 Result<ShardHeader> parseShardHeader(const void *data, size_t size,
                                      uint64_t fileSize) {
   const auto *bytes = static_cast<const unsigned char *>(data);

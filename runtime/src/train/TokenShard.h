@@ -23,6 +23,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace tnrt {
@@ -44,6 +45,9 @@ struct ShardHeader {
 Result<ShardHeader> parseShardHeader(const void *data, size_t size,
                                      uint64_t fileSize);
 std::string shardHeaderBytes(const ShardHeader &header);
+// What a header says of the tokenizer whose tokenizer.model has these bytes;
+// never 0, which stands for bytes.
+uint64_t tokenizerHash(std::string_view bytes);
 
 // A shard that is read in pieces, by pread: memory does not grow with it, and a
 // file that is cut short while it is used is an error and no signal.

@@ -181,6 +181,8 @@ Result<TrainConfig> resolveConfig(const ConfigJson &given,
   options.read("beta1", config.beta1);
   options.read("beta2", config.beta2);
   options.read("eps", config.epsilon);
+  if (config.epsilon < kLeastEpsilon)
+    options.fail("eps", "a number above 0");
   options.read("clip", config.clip);
   options.read("seed", config.seed, 0, std::numeric_limits<int64_t>::max());
   options.read("spike-z", config.spikeZ);

@@ -11,6 +11,7 @@
 #include <nlohmann/json.hpp>
 
 #include <cstdint>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -18,6 +19,9 @@ namespace tnrt {
 
 // What happens to a step whose loss is a spike.
 enum class OnSpike { Flag, Skip, Rollback };
+
+// Of AdamW: the smallest that is not 0 in f32, or flushed to it.
+constexpr double kLeastEpsilon = std::numeric_limits<float>::min();
 
 // When to save and to evaluate: may be others when a run is resumed.
 struct TrainPace {

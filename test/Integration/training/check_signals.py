@@ -14,7 +14,7 @@ def main():
     common = [trainer, "train", "--data", shard, "--seq", "32", "--batch-tokens", "512",
               "--steps", "1500", "--save-every", "500", "--lr", "0.01", "--resume"]
     command = common + ["--out", run]
-    for what in (signal.SIGINT, signal.SIGTERM, "closed output"):
+    for what in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, "closed output"):
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                                    text=True)
         for _ in range(20):

@@ -236,6 +236,14 @@ TEST(TokenData, RefusesShardsOfOtherModels) {
   ASSERT_FALSE(data);
   EXPECT_TRUE(contains(data.message(), "b.bin: was made by tokenizer bytes"));
   EXPECT_TRUE(contains(data.message(), "a.bin by 0000000000000abc"));
+  // What the model reads, where it says so.
+  EXPECT_TRUE(TokenData::open({dir.path("a.bin")}, 10, 256, 0xABC));
+  EXPECT_TRUE(TokenData::open({dir.path("b.bin")}, 10, 256, 0));
+  data = TokenData::open({dir.path("a.bin")}, 10, 256, 0);
+  ASSERT_FALSE(data);
+  EXPECT_EQ(data.message(), dir.path("a.bin") +
+                                ": was made by tokenizer 0000000000000abc, "
+                                "the model's is bytes");
 }
 
 TEST(TokenData, EveryEpochTakesEveryWindowInAnotherOrder) {
