@@ -1,4 +1,5 @@
 // export and import: between a run's checkpoints and a Hugging Face folder.
+#include "PublishedModel.h"
 #include "Text.h"
 #include "TrainCommands.h"
 
@@ -29,14 +30,17 @@ std::vector<TensorSpec> modelTensors(const Manifest &manifest) {
 }
 
 // config.json as the published checkpoints have it, and every other key of the
-// spec, which readers that do not know it pass over.
-Json configOf(const Manifest &manifest, DType dtype) {
+// spec. Readers that do not know such a key pass over it; so a model that the
+// published code would compute otherwise does not claim to be of its class.
+Json configOf(const Manifest &manifest, bool isPublished, DType dtype) {
   const char *name = dtype == DType::F32    ? "float32"
                      : dtype == DType::BF16 ? "bfloat16"
                                             : "float16";
-  Json config = {{"architectures", {"TransnormerForCausalLM"}},
-                 {"model_type", "transnormer"},
-                 {"torch_dtype", name}};
+  Json config;
+  if (isPublished)
+    config["architectures"] = {"TransnormerForCausalLM"};
+  config["model_type"] = isPublished ? "transnormer" : "transnormer-variant";
+  config["torch_dtype"] = name;
   for (const auto &[key, value] : manifest.raw["model"].items())
     if (key != "name")
       config[key] = value;
@@ -155,8 +159,11 @@ Result<int> exportCommand(Environment &environment,
   Status status =
       writeWeights(*checkpoint, specs, dtype, output->file("model.safetensors"),
                    !environment.options.quiet);
+  const std::vector<std::string> unknown =
+      keysBeyondPublished(environment.manifest.raw["model"]);
   const std::string config =
-      dumpJson(configOf(environment.manifest, dtype), 2) + "\n";
+      dumpJson(configOf(environment.manifest, unknown.empty(), dtype), 2) +
+      "\n";
   if (status)
     status = writeFileAtomically(output->file("config.json"), config.data(),
                                  config.size());
@@ -168,6 +175,11 @@ Result<int> exportCommand(Environment &environment,
     status = output->commit();
   if (!status)
     return status.takeError();
+  if (!unknown.empty())
+    environment.note(options.output +
+                     " is for tnllmc: the published PyTorch code does not "
+                     "know, and would pass over, " +
+                     joined(unknown));
   environment.out.write("step " + std::to_string(checkpoint->state().step) +
                         " of " + options.run + " is in " + options.output +
                         "\n");

@@ -1,5 +1,6 @@
 // The commands of a training program, from the command line to files.
 #include "AppTest.h"
+#include "PublishedModel.h"
 #include "TrainTest.h"
 
 #include "train/TokenShard.h"
@@ -22,6 +23,12 @@ protected:
     ASSERT_EQ(run({"-q", "tokenize", text, "-o", shard}).code, 0);
   }
 
+  // Puts `to` in the place of the first `from` of the manifest.
+  void inModel(const std::string &from, const std::string &to) {
+    ASSERT_NE(manifest.find(from), std::string::npos);
+    manifest.replace(manifest.find(from), from.size(), to);
+    module = fake::makeBigramTrainer(manifest);
+  }
   // train with these options and some that make it short.
   std::vector<std::string> training(std::vector<std::string> options) {
     std::vector<std::string> all = {
@@ -99,6 +106,7 @@ TEST_F(TrainCommandTest, TokenizeSaysWhatIsWrong) {
   expectBadInput({"tokenize", write("bad", "ab\xff"), "-o", out},
                  {"bad: expected text in UTF-8"});
   expectBadInput({"tokenize", text, "-o", text}, {"is a text"});
+  expectBadInput({"tokenize", text, "-o", "-"}, {"-o -: expected a file"});
   expectBadInput({"tokenize", text, "-o", out, "--eos", "256"},
                  {"--eos 256: the model has ids below 256"});
   expectBadInput({"tokenize", text, "-o", out, "--documents", "words"},
@@ -254,6 +262,9 @@ TEST_F(TrainCommandTest, ChecksItsOptions) {
   expectBadInput(training({"--on-spike", "cry"}),
                  {"expected flag, skip or rollback"});
   expectBadInput(training({"--betas", "0.9,1"}), {"from 0 to below 1"});
+  for (const char *epsilon : {"0", "1e-39"})
+    expectBadInput(training({"--eps", epsilon}),
+                   {"expected a number above 0 (1.2e-38 at least)"});
   expectBadInput(training({"--lr", "nan"}), {"--lr", "found \"nan\""});
   expectBadInput(training({"--warmup", "21"}), {"expected at most --steps 20"});
   expectBadInput(training({"--accumulate", "3"}), {"--accumulate 3"});
@@ -266,6 +277,39 @@ TEST_F(TrainCommandTest, ChecksItsOptions) {
   EXPECT_EQ(state["config"]["beta2"], 0.75);
 }
 
+// The trainer reads bytes, and so must what made its shards.
+TEST_F(TrainCommandTest, RefusesShardsOfAnotherTokenizer) {
+  const std::string foreign = path("foreign.bin");
+  auto writer = ShardWriter::create(foreign, 256, tokenizerHash("a model"));
+  ASSERT_TRUE(writer);
+  ASSERT_TRUE(writer->add(std::vector<int32_t>(4001, 7)));
+  ASSERT_TRUE(writer->commit());
+  std::vector<std::string> options = training({});
+  options[3] = foreign;
+  expectBadInput(options, {"foreign.bin: was made by tokenizer ",
+                           ", the model's is bytes"});
+  expectBadInput(training({"--val", foreign}),
+                 {"foreign.bin: was made by tokenizer "});
+  EXPECT_FALSE(std::filesystem::exists(path("run")));
+}
+
+// A model of more ids than there are bytes, without a tokenizer: shards may be
+// anyone's, but all of one.
+TEST_F(TrainCommandTest, TakesShardsWhereTheModelHasNoTokenizer) {
+  inModel("256", "257");
+  const std::string foreign = path("foreign.bin");
+  auto writer = ShardWriter::create(foreign, 256, tokenizerHash("a model"));
+  ASSERT_TRUE(writer);
+  ASSERT_TRUE(writer->add(std::vector<int32_t>(4001, 7)));
+  ASSERT_TRUE(writer->commit());
+  expectBadInput(training({"--val", foreign}),
+                 {"--val was made by tokenizer ", ", --data by bytes"});
+  std::vector<std::string> options = training({});
+  options[3] = foreign;
+  Outcome outcome = run(options);
+  EXPECT_EQ(outcome.code, 0) << outcome.err;
+}
+
 TEST_F(TrainCommandTest, PlotsARun) {
   ASSERT_EQ(run(training({"--val", shard})).code, 0);
   Outcome outcome = run({"plot", path("run")});
@@ -275,8 +319,81 @@ TEST_F(TrainCommandTest, PlotsARun) {
   ASSERT_EQ(run({"plot", path("run"), "-o", path("x.svg")}).code, 0);
   EXPECT_EQ(read(path("x.svg")).rfind("<svg ", 0), 0u);
   expectBadInput({"plot", path("none")}, {"is not there, expected a run"});
-  expectBadInput({"plot", path("run"), "-o", path("run/metrics.jsonl")},
+  std::filesystem::create_hard_link(path("run/metrics.jsonl"),
+                                    path("curves.svg"));
+  expectBadInput({"plot", path("run"), "-o", path("curves.svg")},
                  {"is the run's metrics"});
+  for (const char *name : {"x.png", "x", "svg"})
+    expectBadInput({"plot", path("run"), "-o", path(name)},
+                   {"expected *.svg or *.html"});
+  EXPECT_FALSE(std::filesystem::exists(path("x.png")));
+}
+
+// Its config.json must not pass for one that the published code computes.
+TEST_F(TrainCommandTest, ExportSaysWhatThePublishedCodeDoesNotKnow) {
+  inModel("\"add_bos_token\"", "\"decay\": \"none\", \"add_bos_token\"");
+  ASSERT_EQ(run(training({})).code, 0);
+  Outcome out = run({"export", path("run"), "-o", path("hf")});
+  ASSERT_EQ(out.code, 0);
+  EXPECT_TRUE(contains(out.err, path("hf") +
+                                    " is for tnllmc: the published PyTorch "
+                                    "code does not know, and would pass over, "
+                                    "decay: \"none\"\n"))
+      << out.err;
+  Json config = Json::parse(read(path("hf/config.json")), nullptr, false);
+  EXPECT_EQ(config["model_type"], "transnormer-variant");
+  EXPECT_FALSE(config.contains("architectures"));
+  EXPECT_EQ(config["decay"], "none");
+}
+
+TEST(PublishedModel, NamesTheKeysThatAreBeyondIt) {
+  const nlohmann::ordered_json published = {{"decoder_embed_dim", 64},
+                                            {"norm_type", "simplermsnorm"},
+                                            {"norm_eps", 1e-6f},
+                                            {"norm_bias", false},
+                                            {"decay", "transnormer"},
+                                            {"attention_scale", 1},
+                                            {"attention", "linear"},
+                                            {"attention_block", 64},
+                                            {"gate", true},
+                                            {"glu_act_fun", "none"},
+                                            {"rope_theta", nullptr},
+                                            {"absolute_positions", false},
+                                            {"embedding_scale", 8.0},
+                                            {"linear_act_fun", "1+elu"},
+                                            {"linear_use_lrpe_list", {1}},
+                                            {"bias", true}};
+  auto found = [&](const nlohmann::ordered_json &changed) {
+    nlohmann::ordered_json model = published;
+    model.update(changed);
+    return keysBeyondPublished(model);
+  };
+  using Lines = std::vector<std::string>;
+  EXPECT_EQ(found(nlohmann::ordered_json::object()), Lines{});
+  EXPECT_EQ(found({{"embedding_scale", 1}}), Lines{});
+  EXPECT_EQ(found({{"norm_type", "layernorm"},
+                   {"norm_eps", 1e-5},
+                   {"norm_bias", true}}),
+            Lines{});
+  const nlohmann::ordered_json beyond = {{"decay", "headwise"},
+                                         {"attention_scale", 0.125},
+                                         {"attention", {"diag", "linear"}},
+                                         {"gate", false},
+                                         {"glu_act_fun", "silu"},
+                                         {"rope_theta", 10000},
+                                         {"absolute_positions", true},
+                                         {"embedding_scale", 2.0}};
+  for (const auto &[key, value] : beyond.items()) {
+    nlohmann::ordered_json changed;
+    changed[key] = value;
+    EXPECT_EQ(found(changed), Lines{key + ": " + value.dump()});
+  }
+  const std::vector<nlohmann::ordered_json> norms = {
+      {{"norm_type", "rmsnorm"}},
+      {{"norm_eps", 1e-5}},
+      {{"norm_type", "layernorm"}, {"norm_eps", 1e-5}}};
+  for (const nlohmann::ordered_json &norm : norms)
+    EXPECT_EQ(found(norm).size(), 3u) << norm;
 }
 
 TEST_F(TrainCommandTest, ExportsAndImports) {
@@ -289,6 +406,7 @@ TEST_F(TrainCommandTest, ExportsAndImports) {
   EXPECT_EQ(config["vocab_size"], 256);
   EXPECT_EQ(config["torch_dtype"], "float32");
   EXPECT_EQ(config["architectures"][0], "TransnormerForCausalLM");
+  EXPECT_EQ(config["model_type"], "transnormer");
   EXPECT_FALSE(config.contains("name"));
   auto weights = SafetensorsFile::open(path("hf/model.safetensors"));
   auto saved = SafetensorsFile::open(
