@@ -56,6 +56,10 @@ void TileType::print(AsmPrinter &printer) const {
           << '>';
 }
 
+// More than the threads of any block share: lowering writes out the parts of
+// tiles and the stages of rings.
+static constexpr int64_t kMostBytes = 1 << 20, kMostStages = 1024;
+
 LogicalResult TileType::verify(function_ref<InFlightDiagnostic()> emitError,
                                int64_t rows, int64_t columns,
                                Type elementType) {
@@ -67,6 +71,10 @@ LogicalResult TileType::verify(function_ref<InFlightDiagnostic()> emitError,
     return emitError() << "expected a multiple of 8 rows and of 64 columns, "
                           "got "
                        << rows << " x " << columns << " [tile-C2]";
+  if (rows > kMostBytes || columns > kMostBytes ||
+      rows * columns > kMostBytes / 2)
+    return emitError() << "expected a tile of at most 1 MiB, got " << rows
+                       << " x " << columns << " [tile-C3]";
   return success();
 }
 
@@ -100,6 +108,13 @@ LogicalResult RingType::verify(function_ref<InFlightDiagnostic()> emitError,
   if (stages <= 0)
     return emitError() << "expected at least one stage, got " << stages
                        << " [ring-C1]";
+  int64_t bytes = 0;
+  for (TileType tile : tiles)
+    bytes = std::min(bytes + tile.getBytes(), kMostBytes + 1);
+  if (stages > kMostStages || stages * bytes > kMostBytes)
+    return emitError() << "expected at most " << kMostStages
+                       << " stages of 1 MiB in all, got " << stages
+                       << " [ring-C6]";
   return success();
 }
 

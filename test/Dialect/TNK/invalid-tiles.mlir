@@ -50,6 +50,36 @@ tnk.kernel @k(%x: !tnk.ring<0, <64x64xbf16>>, %task: index) threads(128) {
 
 // -----
 
+// 1 MiB is taken, 64 columns more are not.
+// expected-error @+1 {{expected a tile of at most 1 MiB, got 64 x 8256 [tile-C3]}}
+tnk.kernel @k(%most: !tnk.tile<64x8192xbf16>, %x: !tnk.tile<64x8256xbf16>, %task: index) threads(128) {
+  tnk.return
+}
+
+// -----
+
+// The product overflows 64 bits.
+// expected-error @+1 {{expected a tile of at most 1 MiB, got 4294967296 x 4294967296 [tile-C3]}}
+tnk.kernel @k(%x: !tnk.tile<4294967296x4294967296xbf16>, %task: index) threads(128) {
+  tnk.return
+}
+
+// -----
+
+// expected-error @+1 {{expected at most 1024 stages of 1 MiB in all, got 9223372036854775807 [ring-C6]}}
+tnk.kernel @k(%x: !tnk.ring<9223372036854775807, <64x64xbf16>>, %task: index) threads(128) {
+  tnk.return
+}
+
+// -----
+
+// expected-error @+1 {{expected at most 1024 stages of 1 MiB in all, got 3 [ring-C6]}}
+tnk.kernel @k(%x: !tnk.ring<3, <64x4096xbf16>>, %task: index) threads(128) {
+  tnk.return
+}
+
+// -----
+
 // A map belongs to a kernel of a GPU.
 // expected-error @+1 {{expected buffers of static shape and sizes of type index, got '!tnk.map<64x64xbf16>' [kernel-C2]}}
 tnk.kernel @k(%x: !tnk.map<64x64xbf16>, %task: index) {
