@@ -2,7 +2,7 @@
 """Trains a model of 10 million parameters here and in PyTorch, and compares the losses.
 
 beside_torch.py TNLLMC DIR [--steps 300] [--sequences 4] [--length 128] [--lr 3e-4] [--reference]
-                [--texts FILE...] [--target cpu] [--only-make | --made]
+                [--amp bf16] [--texts FILE...] [--target cpu] [--only-make | --made]
 
 With --target sm_90a both train on a GPU. --only-make compiles the trainer and ends; where
 there is no compiler, --made takes it from DIR.
@@ -12,11 +12,19 @@ docs/TrainingFormats.md defines and this file computes again, the learning rates
 trainer states, the same clipping and AdamW. The peer is plain PyTorch: the model as its
 formulas, attention as masked products over all pairs, autograd, torch.optim.AdamW in f32; the
 norm that gradients are clipped by is summed pairwise (see clip_gradients).
-Needs numpy and PyTorch. DIR keeps the run, its report and losses.csv. Exit code 1 where a
-loss differs by more than 1e-3.
+Needs numpy and PyTorch. DIR keeps the run, its report and losses.csv, written anew after
+each run. Exit code 1 where a loss differs by more than 1e-3.
 
 --reference runs PyTorch a third time in f64: how far each f32 run is from it says whether
 a difference between the two is an error of one of them or the rounding of both.
+
+--amp bf16 (on a GPU) compiles the trainer with --amp=bf16 and trains in PyTorch three times:
+in bf16 by torch.autocast, in bf16 with operands of products rounded and nothing else, and in
+f32. Curves are compared as means of 20 steps. The trainer's is called indistinguishable
+(exit code 0) where its mean distances from autocast's and from the f32 curve are at most twice
+the largest of PyTorch's three from each other. Independent roundings of one kind lie about
+equally far apart, so that twice leaves room for chance, and is exceeded where the trainer
+rounds more coarsely or computes something else.
 """
 import argparse
 import csv
@@ -43,6 +51,7 @@ CONFIG = {
 }
 MASK64 = (1 << 64) - 1
 TOLERANCE = 1e-3
+SMOOTH = 20  # steps of a mean, where curves in bf16 are compared
 
 
 # --------------------------------------------------------------------------------------
@@ -133,8 +142,31 @@ def norm(x):
     return x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + 1e-6)
 
 
+class RoundedProduct(torch.autograd.Function):
+    """a @ b of operands in bf16, summed in f32, and so are both gradients."""
+
+    @staticmethod
+    def forward(context, a, b):
+        a, b = rounded(a), rounded(b)
+        context.save_for_backward(a, b)
+        return a @ b
+
+    @staticmethod
+    def backward(context, gradient):
+        a, b = context.saved_tensors
+        gradient = rounded(gradient)
+        return gradient @ b.transpose(-1, -2), a.transpose(-1, -2) @ gradient
+
+
+def rounded(x):
+    return x.to(torch.bfloat16).to(x.dtype)
+
+
 class Peer:
-    def __init__(self, weights, length, dtype, device):
+    """`rounding`: None, "autocast", or "operands" of products alone."""
+
+    def __init__(self, weights, length, dtype, device, rounding=None):
+        self.rounding, self.device = rounding, device
         self.w = {name: torch.nn.Parameter(torch.from_numpy(values.copy()).to(device, dtype))
                   for name, values in weights.items()}
         heads, layers = CONFIG["decoder_attention_heads"], CONFIG["decoder_layers"]
@@ -150,11 +182,19 @@ class Peer:
             self.masks.append(mask.to(device))
         self.positions = i.to(device)
 
+    def product(self, a, b):
+        return RoundedProduct.apply(a, b) if self.rounding == "operands" else a @ b
+
+    def linear(self, x, weight):
+        if self.rounding != "operands":
+            return F.linear(x, weight)
+        return self.product(x.flatten(0, -2), weight.t()).unflatten(0, x.shape[:-1])
+
     def attention(self, layer, x):
         prefix = f"model.layers.{layer}.token_mixer."
         b, n, _ = x.shape
         e, heads = CONFIG["hidden_dim"], CONFIG["decoder_attention_heads"]
-        y = F.linear(norm(x), self.w[prefix + "qkvu_proj.weight"])
+        y = self.linear(norm(x), self.w[prefix + "qkvu_proj.weight"])
         q, k = F.silu(y[..., :e]), F.silu(y[..., e:2 * e])
         v, u = y[..., 2 * e:3 * e], y[..., 3 * e:]
         q, k, v = (t.view(b, n, heads, -1).transpose(1, 2) for t in (q, k, v))
@@ -162,11 +202,15 @@ class Peer:
         if theta is not None:
             angle = self.positions[:, None] * theta  # [heads, n, d]
             q, k = (torch.cat([t * angle.cos(), t * angle.sin()], -1) for t in (q, k))
-        o = ((q @ k.transpose(-1, -2)) * self.masks[layer]) @ v
+        o = self.product(self.product(q, k.transpose(-1, -2)) * self.masks[layer], v)
         o = norm(o.transpose(1, 2).reshape(b, n, e)) * u
-        return F.linear(o, self.w[prefix + "out_proj.weight"])
+        return self.linear(o, self.w[prefix + "out_proj.weight"])
 
     def loss(self, ids):
+        with torch.autocast(self.device, torch.bfloat16, self.rounding == "autocast"):
+            return self.loss_of(ids)
+
+    def loss_of(self, ids):
         c = CONFIG
         x = F.embedding(ids[:, :-1], self.w["model.embed_tokens.weight"],
                         padding_idx=c["pad_token_id"]) * math.sqrt(c["decoder_embed_dim"])
@@ -174,10 +218,10 @@ class Peer:
             prefix = f"model.layers.{layer}.channel_mixer."
             x = x + self.attention(layer, x)
             y = norm(x)
-            gate = F.linear(y, self.w[prefix + "l1.weight"])
-            x = x + F.linear(gate * F.linear(y, self.w[prefix + "l2.weight"]),
+            gate = self.linear(y, self.w[prefix + "l1.weight"])
+            x = x + self.linear(gate * self.linear(y, self.w[prefix + "l2.weight"]),
                              self.w[prefix + "l3.weight"])
-        logits = F.linear(norm(x), self.w["lm_head.weight"])
+        logits = self.linear(norm(x), self.w["lm_head.weight"])
         return F.cross_entropy(logits.flatten(0, 1), ids[:, 1:].flatten())
 
 
@@ -190,7 +234,8 @@ def make_trainer(options, model, trainer, weights):
     tokens = options.sequences * options.length
     if not options.made:
         subprocess.run([options.tnllmc, model, "--train", f"--train-tokens={tokens}",
-                        f"--target={options.target}", "-o", trainer], check=True)
+                        f"--target={options.target}", f"--amp={options.amp}", "-o", trainer],
+                       check=True)
 
 
 def run_trainer(options, directory, weights):
@@ -228,10 +273,11 @@ def clip_gradients(parameters, largest):
         gradient.mul_(scale)
 
 
-def run_torch(options, weights, tokens, steps, dtype):
+def run_torch(options, weights, tokens, steps, dtype, rounding=None):
     torch.set_num_threads(options.threads)
     device = "cpu" if options.target == "cpu" else "cuda"
-    peer = Peer(weights, options.length, dtype, device)
+    name = str(dtype)[len("torch."):] + (f", bf16 by {rounding}" if rounding else "")
+    peer = Peer(weights, options.length, dtype, device, rounding)
     groups = [{"params": [p for p in peer.w.values() if (p.dim() == 2) == decays],
                "weight_decay": 0.1 if decays else 0.0} for decays in (True, False)]
     optimizer = torch.optim.AdamW(groups, lr=0, betas=(0.9, 0.95), eps=1e-8)
@@ -247,7 +293,8 @@ def run_torch(options, weights, tokens, steps, dtype):
         optimizer.step()
         losses.append(loss.item())
         if number % 50 == 0:
-            print(f"PyTorch {dtype} step {number + 1}: {losses[-1]:.4f}", flush=True)
+            print(f"PyTorch {name} step {number + 1}: {losses[-1]:.4f}", flush=True)
+    print(f"PyTorch {name}: {time.time() - began:.0f} s", flush=True)
     return losses, time.time() - began
 
 
@@ -257,6 +304,30 @@ def describe(name, losses, others):
           f"{differences.argmax() + 1}, mean {differences.mean():.2e}, "
           f"{np.sum(differences > TOLERANCE)} of {len(losses)} above {TOLERANCE:g}")
     return differences.max()
+
+
+def distance(some, others):
+    """Mean difference of two curves of means of SMOOTH steps."""
+    window = np.ones(SMOOTH) / SMOOTH
+    difference = np.convolve(np.array(some) - np.array(others), window, mode="valid")
+    return np.abs(difference).mean()
+
+
+def compare_bf16(columns):
+    """Whether the trainer's curve is one of PyTorch's in bf16; says the distances."""
+    ours, autocast = columns["trainer"], columns["torch_autocast"]
+    operands, exact = columns["torch_operands"], columns["torch"]
+    for name in ("trainer", "torch_operands", "torch"):
+        describe(f"{name} and torch_autocast", columns[name], autocast)
+    describe("trainer and torch_operands", ours, operands)
+    between, away = distance(ours, autocast), distance(ours, exact)
+    apart = [distance(autocast, operands), distance(autocast, exact), distance(operands, exact)]
+    print(f"means of {SMOOTH} steps: the trainer is {between:.2e} from autocast and {away:.2e} "
+          f"from f32; autocast and operands are {apart[0]:.2e} apart, {apart[1]:.2e} and "
+          f"{apart[2]:.2e} from f32")
+    same = max(between, away) <= 2 * max(apart)
+    print("indistinguishable in bf16" if same else "NOT indistinguishable in bf16")
+    return same
 
 
 def write_losses(path, columns):
@@ -279,6 +350,7 @@ def main():
     parser.add_argument("--lr", type=float, default=3e-4)
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--reference", action="store_true", help="run PyTorch in f64 too")
+    parser.add_argument("--amp", choices=["off", "bf16"], default="off")
     parser.add_argument("--target", default="cpu")
     parser.add_argument("--only-make", action="store_true")
     parser.add_argument("--made", action="store_true")
@@ -292,12 +364,21 @@ def main():
     tokens, steps, ours_seconds = run_trainer(options, options.dir, weights)
     if len(steps) != options.steps:
         raise SystemExit(f"{len(steps)} steps in metrics.jsonl, expected {options.steps}")
-    theirs, torch_seconds = run_torch(options, weights, tokens, steps, torch.float32)
-    columns = {"trainer": [step["loss"] for step in steps], "torch": theirs}
+    ours = [step["loss"] for step in steps]
+    columns, path = {"trainer": ours}, os.path.join(options.dir, "losses.csv")
+
+    def train(column, dtype, rounding=None):
+        columns[column], seconds = run_torch(options, weights, tokens, steps, dtype, rounding)
+        write_losses(path, columns)  # what was computed stays where the rest fails
+        return seconds
+
+    torch_seconds = train("torch", torch.float32)
+    theirs = columns["torch"]
+    if options.amp == "bf16":
+        torch_seconds = train("torch_autocast", torch.float32, "autocast")
+        train("torch_operands", torch.float32, "operands")
     if options.reference:
-        columns["torch_f64"], _ = run_torch(options, weights, tokens, steps, torch.float64)
-    write_losses(os.path.join(options.dir, "losses.csv"), columns)
-    ours = columns["trainer"]
+        train("torch_f64", torch.float64)
     where = (f"{options.threads} threads" if options.target == "cpu"
              else torch.cuda.get_device_name())
     print(f"{count:,} parameters, {options.steps} steps of {options.sequences} x "
@@ -308,9 +389,10 @@ def main():
     if options.reference:
         describe("trainer and PyTorch f64", ours, columns["torch_f64"])
         describe("PyTorch f32 and PyTorch f64", theirs, columns["torch_f64"])
+    same = compare_bf16(columns) if options.amp == "bf16" else largest <= TOLERANCE
     print(f"{ours_seconds:.0f} s here, checkpoints included; {torch_seconds:.0f} s in PyTorch "
           f"{torch.__version__}")
-    return 0 if largest <= TOLERANCE else 1
+    return 0 if same else 1
 
 
 if __name__ == "__main__":
