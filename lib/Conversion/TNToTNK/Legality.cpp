@@ -99,10 +99,29 @@ static bool isCastOfMatrix(Operation *op) {
          cast.getX().getType().hasStaticShape();
 }
 
+// Kernels of attention are written out over the width of a head.
+static constexpr int64_t kMostHeadWidth = 16384;
+
+static LogicalResult checkHeadWidths(Operation *op) {
+  if (!isa<tn::LightningAttentionOp, tn::LightningAttentionGradOp,
+           tn::SoftmaxAttentionOp, tn::SoftmaxAttentionGradOp>(op))
+    return success();
+  for (Type type : op->getOperandTypes()) {
+    auto tensor = dyn_cast<RankedTensorType>(type);
+    if (tensor && tensor.getRank() == 4 &&
+        tensor.getDimSize(3) > kMostHeadWidth)
+      return op->emitOpError("expected heads of at most ")
+             << kMostHeadWidth << " columns, got " << type;
+  }
+  return success();
+}
+
 LogicalResult kernels::checkOperation(Operation *op, int64_t leadingRank) {
   for (Type result : op->getResultTypes())
     if (isa<RankedTensorType>(result) && isTooLarge(result))
       return op->emitOpError("expected at most 2^40 elements, got ") << result;
+  if (failed(checkHeadWidths(op)))
+    return failure();
   if (!isa<tn::TNDialect>(op->getDialect()) || op->getNumOperands() == 0 ||
       isa<tn::FusedOp, tn::YieldOp>(op) || isParameterSum(op) ||
       isCastOfMatrix(op))

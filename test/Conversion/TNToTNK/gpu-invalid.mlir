@@ -47,3 +47,15 @@ func.func @words(%x: tensor<?x?x16xf32>, %w: tensor<4194305x16xf32>, %labels: te
       tensor<?x?xi32> -> tensor<1xf32>, tensor<?x?xf32>
   return %loss, %lse : tensor<1xf32>, tensor<?x?xf32>
 }
+
+// -----
+
+func.func @wide_keys(%q: tensor<?x1x3x2147483648xf32>, %v: tensor<?x1x3x64xf32>, %s: tensor<?x3x2147483648x64xf32> {tn.state = 0 : i64})
+    -> (tensor<?x1x3x64xf32>, tensor<?x3x2147483648x64xf32>) attributes {tn.rows = 16 : i64} {
+  %d = tn.decay_slopes <headwise, layer = 0 of 1> : tensor<3xf32>
+  // expected-error @below {{expected heads of at most 16384 columns, got 'tensor<?x1x3x2147483648xf32>'}}
+  %o, %n = tn.lightning_attention %q, %q, %v, %d, %s : tensor<?x1x3x2147483648xf32>, tensor<?x1x3x2147483648xf32>,
+      tensor<?x1x3x64xf32>, tensor<3xf32>, tensor<?x3x2147483648x64xf32>
+     -> tensor<?x1x3x64xf32>, tensor<?x3x2147483648x64xf32>
+  return %o, %n : tensor<?x1x3x64xf32>, tensor<?x3x2147483648x64xf32>
+}
