@@ -1,11 +1,13 @@
 // Registration and verifiers of the tnk dialect.
 #include "TNK/TNKDialect.h"
+#include "TNK/TNKVectors.h"
 
 #include "mlir/IR/Builders.h"
 #include "mlir/Interfaces/FunctionImplementation.h"
 #include "llvm/Support/MathExtras.h"
 
 using namespace mlir;
+using namespace tnllm;
 using namespace tnllm::tnk;
 
 #include "TNK/TNKDialect.cpp.inc"
@@ -97,39 +99,6 @@ void KernelOp::print(OpAsmPrinter &printer) {
   }
 }
 
-// A task holds its vectors in registers, and lowering writes out their rows:
-// one that is larger than this would take time and memory without end.
-static constexpr int64_t kMostVectorElements = 1 << 20;
-
-static bool isTooLarge(Type type) {
-  auto vector = dyn_cast<VectorType>(type);
-  int64_t elements = 1;
-  for (int64_t size : vector ? vector.getShape() : ArrayRef<int64_t>())
-    if (llvm::MulOverflow(elements, size, elements) ||
-        elements > kMostVectorElements)
-      return true;
-  return false;
-}
-
-static LogicalResult verifyVectors(KernelOp kernel) {
-  Type found;
-  kernel->walk([&](Operation *op) {
-    SmallVector<Type> types(op->getResultTypes());
-    for (Region &region : op->getRegions())
-      for (Block &block : region)
-        llvm::append_range(types, block.getArgumentTypes());
-    const auto *large = llvm::find_if(types, isTooLarge);
-    if (large == types.end())
-      return WalkResult::advance();
-    found = *large;
-    return WalkResult::interrupt();
-  });
-  if (found)
-    return kernel.emitOpError("expected vectors of at most 2^20 elements, got ")
-           << found << " [kernel-C6]";
-  return success();
-}
-
 LogicalResult KernelOp::verify() {
   if (getBody().empty())
     return emitOpError("expected a body [kernel-C4]");
@@ -155,7 +124,10 @@ LogicalResult KernelOp::verify() {
     return emitOpError(
                "expected threads to be a multiple of 32 up to 1024, got ")
            << *threads << " [kernel-C5]";
-  return verifyVectors(*this);
+  if (Definition large = findLargeVector(*this); large.op)
+    return emitOpError("expected vectors of at most 2^20 elements, got ")
+           << large.type << " [kernel-C6]";
+  return success();
 }
 
 void SharedOp::getAsmResultNames(OpAsmSetValueNameFn setName) {

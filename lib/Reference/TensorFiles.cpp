@@ -1,5 +1,6 @@
 // Tensors of the interpreter from and to safetensors files, and random ones.
 #include "TensorFiles.h"
+#include "DefinedTypes.h"
 
 #include "tnllm/Reference/Ops.h"
 #include "tnrt/formats/Convert.h"
@@ -146,10 +147,7 @@ static bool isHeld(Type type, int64_t batch, int64_t length) {
 LogicalResult reference::checkSizes(ModuleOp module, int64_t batch,
                                     int64_t length) {
   WalkResult walk = module.walk([&](Operation *op) {
-    SmallVector<Type> types(op->getResultTypes());
-    for (Region &region : op->getRegions())
-      for (Block &block : region)
-        llvm::append_range(types, block.getArgumentTypes());
+    SmallVector<Type> types = definedTypes(op);
     if (auto param = dyn_cast<tn::ParamOp>(op))
       types.push_back(param.getTensorType());
     for (Type type : types) {

@@ -1,7 +1,6 @@
 // convert-tnk-to-func: kernels to functions of the runtime's kernel signature.
-#include "../VectorSizes.h"
-
 #include "TNK/TNKDialect.h"
+#include "TNK/TNKVectors.h"
 #include "TNRT/TNRTDialect.h"
 #include "tnllm/Conversion/Passes.h"
 
@@ -52,7 +51,7 @@ struct ConvertTNKToFuncPass
 
   void runOnOperation() override {
     ModuleOp module = getOperation();
-    if (failed(checkVectors(module)))
+    if (failed(tnk::checkVectors(module)))
       return signalPassFailure();
     for (auto kernel :
          llvm::make_early_inc_range(module.getOps<tnk::KernelOp>()))

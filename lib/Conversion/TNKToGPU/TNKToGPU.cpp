@@ -1,8 +1,7 @@
 // convert-tnk-to-gpu: kernels with threads to gpu.func kernels, whose shared
 // buffers are laid out in one dynamic buffer.
-#include "../VectorSizes.h"
-
 #include "TNK/TNKDialect.h"
+#include "TNK/TNKVectors.h"
 #include "tnllm/Conversion/Passes.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
@@ -151,7 +150,7 @@ struct ConvertTNKToGPUPass
 
   void runOnOperation() override {
     ModuleOp module = getOperation();
-    if (failed(checkVectors(module)))
+    if (failed(tnk::checkVectors(module)))
       return signalPassFailure();
     // The new places of the kernels, for the launches.
     llvm::DenseMap<StringAttr, SymbolRefAttr> references;

@@ -1,5 +1,6 @@
 // What this lowering takes of tn: the checks before it begins.
 #include "Buffers.h"
+#include "DefinedTypes.h"
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "llvm/Support/MathExtras.h"
@@ -73,23 +74,14 @@ static bool isEmpty(Type type) {
 // No kernel is of no columns, no heads or no words: whatever divides by a size
 // relies on that. So it is asked once, of every value and parameter there is.
 static LogicalResult checkNotEmpty(ModuleOp module) {
-  return failure(
-      module
-          .walk([](Operation *op) {
-            SmallVector<Type> types(op->getResultTypes());
-            for (Region &region : op->getRegions())
-              for (Block &block : region)
-                llvm::append_range(types, block.getArgumentTypes());
-            if (auto param = dyn_cast<tn::ParamOp>(op))
-              types.push_back(param.getTensorType());
-            const auto *empty = llvm::find_if(types, isEmpty);
-            if (empty == types.end())
-              return WalkResult::advance();
-            op->emitError("expected tensors of at least one element, got ")
-                << *empty;
-            return WalkResult::interrupt();
-          })
-          .wasInterrupted());
+  Definition empty = findDefinition(module, isEmpty);
+  for (auto param : module.getOps<tn::ParamOp>())
+    if (!empty.op && isEmpty(param.getTensorType()))
+      empty = {param, param.getTensorType()};
+  if (!empty.op)
+    return success();
+  return empty.op->emitError("expected tensors of at least one element, got ")
+         << empty.type;
 }
 
 // A weight in another type.
