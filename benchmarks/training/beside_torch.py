@@ -220,7 +220,7 @@ class Peer:
             y = norm(x)
             gate = self.linear(y, self.w[prefix + "l1.weight"])
             x = x + self.linear(gate * self.linear(y, self.w[prefix + "l2.weight"]),
-                             self.w[prefix + "l3.weight"])
+                                self.w[prefix + "l3.weight"])
         logits = self.linear(norm(x), self.w["lm_head.weight"])
         return F.cross_entropy(logits.flatten(0, 1), ids[:, 1:].flatten())
 

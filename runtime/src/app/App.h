@@ -7,8 +7,9 @@ struct tnrt_module;
 namespace tnrt {
 
 // Parses the arguments and runs one command of `module`. Returns the exit code:
-// 0 done, 1 an internal failure, 2 bad input or usage (one line on stderr), 130
-// interrupted, 141 the reader of standard output has gone.
+// 0 done, 1 an internal failure, 2 bad input or usage (one line on stderr), 128
+// and the number of the signal that ended it, 141 where the reader of standard
+// output has gone.
 int runApp(int argc, const char *const *argv, const tnrt_module &module);
 
 } // namespace tnrt
